@@ -1,0 +1,13 @@
+//! What every Kubernetes object shares: names of kinds, metadata, selectors, quantities, `Status`, field paths and
+//! the patch and apply algorithms over a [`schema::Schema`]. Start at [`gvk`] and [`status::Status`].
+//!
+//! Never does IO, never heard of a particular kind.
+
+pub mod field;
+pub mod gvk;
+pub mod meta;
+pub mod status;
+
+pub use gvk::{GroupResource, GroupVersion, Gvk, Gvr, ObjectKey, Revision};
+pub use meta::Meta;
+pub use status::Status;

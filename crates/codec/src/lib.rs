@@ -1,0 +1,7 @@
+//! The only (de)serialisers of built-in kinds. Start at [`Kind`].
+//!
+//! Never does IO. No other crate calls serde on a kind: these types are large, and each instantiation costs every build.
+
+pub mod kind;
+
+pub use kind::{AnyObject, Kind};
