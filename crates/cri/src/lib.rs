@@ -4,6 +4,7 @@
 //! Names and meanings are CRI v1's (`runtime.v1`); the gRPC client and server will translate to these types. Never knows a
 //! Kubernetes object, never names an implementation.
 
+pub mod fake;
 pub mod types;
 
 use async_trait::async_trait;
