@@ -1,1 +1,53 @@
-fn main() {}
+//! The project's own tools: `cargo xtask --help`.
+
+mod images;
+mod sh;
+mod test;
+mod tidy;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Everything around the code: tests, test images, generated tables, benchmarks, packages.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Install what the tests need (apt) and run all of them: format, lints, unit, component, end to end. Needs root
+    Test(test::Args),
+    /// Build the test images (nginx, busybox, pause) from Debian's packages into target/images
+    Images {
+        /// Where the archives go
+        #[arg(long, default_value = "target/images")]
+        out: PathBuf,
+    },
+    /// Check the edges between crates, file and function sizes, licences, and forbidden words
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("error: {e:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    std::env::set_current_dir(sh::root())?;
+    match Args::parse().command {
+        Command::Test(args) => test::run(&args),
+        Command::Images { out } => images::build(&out),
+        Command::Tidy => tidy::run(),
+    }
+}

