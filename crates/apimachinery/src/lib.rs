@@ -6,8 +6,13 @@
 pub mod field;
 pub mod gvk;
 pub mod meta;
+pub mod names;
+pub mod quantity;
+pub mod selector;
 pub mod status;
 
 pub use gvk::{GroupResource, GroupVersion, Gvk, Gvr, ObjectKey, Revision};
 pub use meta::Meta;
+pub use quantity::Quantity;
+pub use selector::{FieldSelector, Selector};
 pub use status::Status;
