@@ -3,5 +3,7 @@
 //! Never does IO. No other crate calls serde on a kind: these types are large, and each instantiation costs every build.
 
 pub mod kind;
+pub mod meta;
+pub mod splice;
 
 pub use kind::{AnyObject, Kind};
