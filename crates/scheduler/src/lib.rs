@@ -1,1 +1,47 @@
-//! scheduler
+//! The scheduler: which node runs a pod. Start at [`start`], then [`cycle::schedule`].
+//!
+//! Decides over its own columns of the cluster ([`state`]), never over decoded lists. One task owns queue and state;
+//! bindings run beside it. Never talks to a kubelet.
+
+pub mod cycle;
+mod node;
+mod plugin;
+mod plugins;
+mod pod;
+mod queue;
+mod run;
+mod state;
+
+use std::sync::Arc;
+
+use client::transport::Transport;
+use stdx::clock::SharedClock;
+use stdx::{Random, Tasks};
+
+/// What a scheduler needs to know.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Pods with another `spec.schedulerName` are somebody else's.
+    pub scheduler_name: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config { scheduler_name: "default-scheduler".into() }
+    }
+}
+
+/// Runs the scheduler in `tasks` until they are stopped.
+pub fn start(
+    config: Config,
+    transport: Arc<dyn Transport>,
+    clock: SharedClock,
+    random: Random,
+    tasks: &Tasks,
+) {
+    let scheduler = run::Scheduler::new(config, transport, clock, random, tasks);
+    tasks.spawn_until_shutdown(scheduler.run());
+}
+
+#[cfg(test)]
+mod tests;

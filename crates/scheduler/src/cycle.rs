@@ -1,0 +1,93 @@
+//! One scheduling cycle: filter the nodes, score those that fit, take the best.
+
+use std::collections::BTreeMap;
+
+use stdx::Random;
+
+use crate::node::NodeInfo;
+use crate::plugin::{Normalise, PLUGINS, Plugin};
+use crate::pod::PodInfo;
+use crate::state::Cluster;
+
+/// Why no node takes the pod.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FitError {
+    pub nodes: usize,
+    /// Reason → on how many nodes.
+    pub reasons: BTreeMap<String, usize>,
+    /// Plugins that rejected it somewhere: only events that these care about can help.
+    pub plugins: Vec<&'static str>,
+}
+
+impl std::fmt::Display for FitError {
+    /// As events and conditions show it: `0/3 nodes are available: 1 Insufficient cpu, 2 node(s) were unschedulable.`
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.nodes == 0 {
+            return f.write_str("no nodes available to schedule pods");
+        }
+        let mut reasons: Vec<String> =
+            self.reasons.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+        reasons.sort();
+        write!(f, "0/{} nodes are available: {}.", self.nodes, reasons.join(", "))
+    }
+}
+
+/// The node for the pod. Ties are broken at random, so that no node is preferred by its name.
+pub fn schedule(pod: &PodInfo, cluster: &Cluster, random: &Random) -> Result<String, FitError> {
+    let feasible = filter(pod, cluster)?;
+    match feasible[..] {
+        [only] => Ok(only.name.clone()),
+        _ => Ok(best(pod, cluster, &feasible, random).name.clone()),
+    }
+}
+
+fn filter<'a>(pod: &PodInfo, cluster: &'a Cluster) -> Result<Vec<&'a NodeInfo>, FitError> {
+    let filters: Vec<_> = PLUGINS.iter().filter_map(|p| Some((p.name, (p.filter?)(pod, cluster)?))).collect();
+    let mut error = FitError::default();
+    let mut feasible = Vec::new();
+    for node in cluster.nodes() {
+        error.nodes += 1;
+        let rejected = filters.iter().find_map(|(name, check)| Some((*name, check(node).err()?)));
+        let Some((plugin, rejection)) = rejected else {
+            feasible.push(node);
+            continue;
+        };
+        for reason in rejection.reasons {
+            *error.reasons.entry(reason).or_default() += 1;
+        }
+        if !error.plugins.contains(&plugin) {
+            error.plugins.push(plugin);
+        }
+    }
+    if feasible.is_empty() { Err(error) } else { Ok(feasible) }
+}
+
+fn best<'a>(pod: &PodInfo, cluster: &Cluster, feasible: &[&'a NodeInfo], random: &Random) -> &'a NodeInfo {
+    let mut totals = vec![0i64; feasible.len()];
+    for plugin in PLUGINS {
+        let Some(score) = plugin.score.and_then(|prepare| prepare(pod, cluster)) else { continue };
+        let scores: Vec<i64> = feasible.iter().map(|node| score(node)).collect();
+        for (total, score) in totals.iter_mut().zip(normalised(plugin, scores)) {
+            *total += score * plugin.weight;
+        }
+    }
+    let highest = totals.iter().copied().max().unwrap_or_default();
+    let winners: Vec<usize> = (0..totals.len()).filter(|i| totals[*i] == highest).collect();
+    feasible[winners[random.below(winners.len() as u64) as usize]]
+}
+
+/// Into 0..=100, as upstream's helpers do it.
+fn normalised(plugin: &Plugin, scores: Vec<i64>) -> Vec<i64> {
+    let highest = scores.iter().copied().max().unwrap_or(0);
+    let lowest = scores.iter().copied().min().unwrap_or(0);
+    let scale = |score: i64| match plugin.normalise {
+        Normalise::No => score,
+        Normalise::Highest if highest == 0 => 0,
+        Normalise::Highest => score * 100 / highest,
+        Normalise::Reverse if highest == 0 => 100,
+        Normalise::Reverse => 100 - score * 100 / highest,
+        Normalise::Spread if highest == lowest => 0,
+        Normalise::Spread => (score - lowest) * 100 / (highest - lowest),
+    };
+    scores.into_iter().map(scale).collect()
+}

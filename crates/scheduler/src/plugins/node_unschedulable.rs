@@ -1,0 +1,31 @@
+//! NodeUnschedulable: a cordoned node takes only pods that tolerate it.
+
+use crate::plugin::{ClusterEvent, Filter, Normalise, Plugin, Rejection};
+use crate::plugins::taint_toleration::tolerates;
+use crate::pod::PodInfo;
+use crate::state::Cluster;
+use k8s_openapi::api::core::v1::Taint;
+
+pub const PLUGIN: Plugin = Plugin {
+    name: "NodeUnschedulable",
+    filter: Some(filter),
+    score: None,
+    weight: 0,
+    normalise: Normalise::No,
+    wakes_on: &[ClusterEvent::Node],
+};
+
+fn filter<'a>(pod: &'a PodInfo, _: &'a Cluster) -> Option<Filter<'a>> {
+    let taint = Taint {
+        key: "node.kubernetes.io/unschedulable".into(),
+        effect: "NoSchedule".into(),
+        ..Taint::default()
+    };
+    let tolerated = pod.tolerations.iter().any(|t| tolerates(t, &taint));
+    (!tolerated).then(|| -> Filter<'a> {
+        Box::new(|node| match node.unschedulable {
+            true => Err(Rejection::new("node(s) were unschedulable")),
+            false => Ok(()),
+        })
+    })
+}

@@ -1,0 +1,63 @@
+//! TaintToleration: nodes repel pods that do not tolerate their taints; PreferNoSchedule only lowers the score.
+//! <https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/>
+
+use k8s_openapi::api::core::v1::{Taint, Toleration};
+
+use crate::plugin::{ClusterEvent, Filter, Normalise, Plugin, Rejection, Score};
+use crate::pod::PodInfo;
+use crate::state::Cluster;
+
+pub const PLUGIN: Plugin = Plugin {
+    name: "TaintToleration",
+    filter: Some(filter),
+    score: Some(score),
+    weight: 3,
+    normalise: Normalise::Reverse,
+    wakes_on: &[ClusterEvent::Node],
+};
+
+/// Whether one toleration covers one taint.
+pub fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
+    let empty_or =
+        |wanted: &Option<String>, is: &str| wanted.as_deref().is_none_or(|w| w.is_empty() || w == is);
+    if !empty_or(&toleration.effect, &taint.effect) || !empty_or(&toleration.key, &taint.key) {
+        return false;
+    }
+    match toleration.operator.as_deref().unwrap_or_default() {
+        "Exists" => true,
+        "" | "Equal" => {
+            toleration.value.as_deref().unwrap_or_default() == taint.value.as_deref().unwrap_or_default()
+        }
+        _ => false,
+    }
+}
+
+fn filter<'a>(pod: &'a PodInfo, _: &'a Cluster) -> Option<Filter<'a>> {
+    Some(Box::new(|node| {
+        let repels = |t: &&Taint| t.effect == "NoSchedule" || t.effect == "NoExecute";
+        let untolerated = node
+            .taints
+            .iter()
+            .filter(repels)
+            .any(|taint| !pod.tolerations.iter().any(|t| tolerates(t, taint)));
+        match untolerated {
+            // Since 1.34 the taint itself is not named: messages must add up over nodes.
+            true => Err(Rejection::new("node(s) had untolerated taint(s)")),
+            false => Ok(()),
+        }
+    }))
+}
+
+fn score<'a>(pod: &'a PodInfo, _: &'a Cluster) -> Option<Score<'a>> {
+    let covers_preference =
+        |t: &&Toleration| t.effect.as_deref().is_none_or(|e| e.is_empty() || e == "PreferNoSchedule");
+    let tolerations: Vec<&Toleration> = pod.tolerations.iter().filter(covers_preference).collect();
+    Some(Box::new(move |node| {
+        let intolerable = node
+            .taints
+            .iter()
+            .filter(|t| t.effect == "PreferNoSchedule")
+            .filter(|taint| !tolerations.iter().any(|t| tolerates(t, taint)));
+        intolerable.count() as i64
+    }))
+}

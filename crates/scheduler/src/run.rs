@@ -1,0 +1,315 @@
+//! The scheduler's task: events in, bindings out.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use apimachinery::{ObjectKey, Status};
+use client::api::Api;
+use client::events::EventRecorder;
+use client::informer::{Informer, decode};
+use client::transport::{Change, PatchType, Transport};
+use futures::StreamExt;
+use k8s_openapi::api::core::v1::{Binding, Namespace, Node, ObjectReference, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde_json::json;
+use stdx::clock::SharedClock;
+use stdx::{Random, Tasks};
+use tokio::sync::mpsc;
+
+use crate::Config;
+use crate::cycle::{self, FitError};
+use crate::plugin::ClusterEvent;
+use crate::pod::PodInfo;
+use crate::queue::Queue;
+use crate::state::Cluster;
+
+/// Bindings under way at once; with more the cycle waits.
+const BINDINGS_MAX: usize = 256;
+
+/// Everything one scheduler owns.
+pub struct Scheduler {
+    config: Config,
+    pods: Informer<Pod>,
+    nodes: Informer<Node>,
+    namespaces: Informer<Namespace>,
+    api: Api<Pod>,
+    events: EventRecorder,
+    clock: SharedClock,
+    random: Random,
+    tasks: Tasks,
+    cluster: Cluster,
+    queue: Queue,
+    /// Pods whose binding is under way: uid → node.
+    binding: HashMap<Arc<str>, String>,
+}
+
+/// How a binding ended.
+struct Bound {
+    pod: Arc<PodInfo>,
+    result: Result<(), Status>,
+}
+
+impl Scheduler {
+    pub fn new(
+        config: Config,
+        transport: Arc<dyn Transport>,
+        clock: SharedClock,
+        random: Random,
+        tasks: &Tasks,
+    ) -> Self {
+        let events = EventRecorder::new(
+            transport.clone(),
+            tasks,
+            clock.clone(),
+            random.clone(),
+            &config.scheduler_name,
+            "",
+        );
+        Scheduler {
+            pods: Informer::all(&*transport),
+            nodes: Informer::all(&*transport),
+            namespaces: Informer::all(&*transport),
+            api: Api::new(transport),
+            events,
+            config,
+            clock,
+            random,
+            tasks: tasks.clone(),
+            cluster: Cluster::default(),
+            queue: Queue::default(),
+            binding: HashMap::new(),
+        }
+    }
+
+    /// Never ends by itself.
+    pub async fn run(mut self) {
+        // Deciding before everything is known would put pods where others are already.
+        self.nodes.synced().await;
+        self.pods.synced().await;
+        self.namespaces.synced().await;
+        let mut pods = self.pods.subscribe();
+        let mut nodes = self.nodes.subscribe();
+        let mut namespaces = self.namespaces.subscribe();
+        let (bound_tx, mut bound_rx) = mpsc::channel::<Bound>(BINDINGS_MAX);
+        loop {
+            let timer = self.sleep_until_timer();
+            let may_schedule = self.queue.has_active() && self.binding.len() < BINDINGS_MAX;
+            tokio::select! {
+                // News first: a decision is only as good as what it knows.
+                biased;
+                Some(change) = nodes.next() => self.on_node(&change),
+                Some(change) = namespaces.next() => self.on_namespace(&change),
+                Some(change) = pods.next() => self.on_pod(&change),
+                Some(bound) = bound_rx.recv() => self.on_bound(bound),
+                () = timer => self.queue.tick(self.clock.monotonic()),
+                () = std::future::ready(()), if may_schedule => self.schedule_one(&bound_tx),
+                else => return,
+            }
+        }
+    }
+
+    fn sleep_until_timer(&self) -> futures::future::BoxFuture<'static, ()> {
+        match self.queue.next_timer() {
+            Some(until) => self.clock.sleep(until.saturating_sub(self.clock.monotonic())),
+            None => Box::pin(futures::future::pending()),
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.clock.monotonic()
+    }
+
+    fn on_node(&mut self, change: &Change) {
+        let changed = match (&change.new, &change.old) {
+            (Some(new), _) => {
+                decode::<Node>(new).is_some_and(|node| self.cluster.set_node(&new.key.name, &node))
+            }
+            (None, Some(old)) => {
+                self.cluster.remove_node(&old.key.name);
+                false
+            }
+            (None, None) => false,
+        };
+        if changed {
+            self.queue.wake(ClusterEvent::Node, self.now());
+        }
+    }
+
+    fn on_namespace(&mut self, change: &Change) {
+        match (&change.new, &change.old) {
+            (Some(new), _) => {
+                let labels = new.meta.labels.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
+                if self.cluster.namespaces.insert(new.key.name.to_string(), labels).is_some() {
+                    self.queue.wake(ClusterEvent::Namespace, self.now());
+                }
+            }
+            (None, Some(old)) => {
+                self.cluster.namespaces.remove(&*old.key.name);
+            }
+            (None, None) => {}
+        }
+    }
+
+    fn on_pod(&mut self, change: &Change) {
+        let uid_of = |o: &Arc<cache::Object>| o.meta.uid.clone();
+        // A name may have gone to another pod between two events.
+        if let Some(old) = &change.old
+            && change.new.as_ref().is_none_or(|new| uid_of(new) != uid_of(old))
+        {
+            self.forget(&uid_of(old));
+        }
+        let Some(new) = &change.new else { return };
+        if self.is_noise(change) {
+            return;
+        }
+        let Some(pod) = decode::<Pod>(new) else { return };
+        let ended =
+            matches!(pod.status.as_ref().and_then(|s| s.phase.as_deref()), Some("Succeeded" | "Failed"));
+        let spec = pod.spec.as_ref();
+        let gated = spec.and_then(|s| s.scheduling_gates.as_ref()).is_some_and(|g| !g.is_empty());
+        let ours = spec.and_then(|s| s.scheduler_name.as_deref()) == Some(&self.config.scheduler_name);
+        let info = Arc::new(PodInfo::new(pod));
+        if ended {
+            self.forget(&info.uid);
+        } else if !info.node.is_empty() {
+            self.queue.remove(&info.uid);
+            self.binding.remove(&info.uid);
+            let node = info.node.clone();
+            self.cluster.place(&info, &node);
+            self.queue.wake(ClusterEvent::PodPlaced, self.now());
+        } else if info.deleting || gated || !ours {
+            self.queue.remove(&info.uid);
+        } else if !self.cluster.is_placed(&info.uid) {
+            // A placed pod is being bound, or is bound and this is old news.
+            self.queue.add(info);
+        }
+    }
+
+    /// A running pod's status changes often and concerns nobody here.
+    fn is_noise(&self, change: &Change) -> bool {
+        let (Some(old), Some(new)) = (&change.old, &change.new) else { return false };
+        let same = |name: &str| old.field(name).is_some() && old.field(name) == new.field(name);
+        self.cluster.is_placed(&new.meta.uid)
+            && !self.binding.contains_key(&new.meta.uid)
+            && old.meta.uid == new.meta.uid
+            && old.meta.labels == new.meta.labels
+            && old.meta.deleting == new.meta.deleting
+            && old.meta.generation == new.meta.generation
+            && same("spec.nodeName")
+            && same("status.phase")
+    }
+
+    fn forget(&mut self, uid: &str) {
+        self.queue.remove(uid);
+        self.binding.remove(uid);
+        if self.cluster.displace(uid) {
+            self.queue.wake(ClusterEvent::PodGone, self.now());
+        }
+    }
+
+    fn schedule_one(&mut self, bound: &mpsc::Sender<Bound>) {
+        let Some(pod) = self.queue.pop() else { return };
+        match cycle::schedule(&pod, &self.cluster, &self.random) {
+            Ok(node) => {
+                self.cluster.place(&pod, &node);
+                self.binding.insert(pod.uid.clone(), node.clone());
+                self.bind(pod, node, bound.clone());
+            }
+            Err(error) => {
+                self.queue.park(&pod.uid, error.plugins.clone(), self.now());
+                self.report_unschedulable(&pod, &error);
+            }
+        }
+    }
+
+    fn bind(&self, pod: Arc<PodInfo>, node: String, bound: mpsc::Sender<Bound>) {
+        let (api, events) = (self.api.clone(), self.events.clone());
+        let shutdown = self.tasks.shutdown();
+        self.tasks.spawn(async move {
+            let result = api.bind(&binding(&pod, &node)).await;
+            if result.is_ok() {
+                let message = format!("Successfully assigned {} to {node}", pod.key);
+                events.normal(&*pod.pod, "Scheduled", message);
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                _ = bound.send(Bound { pod, result }) => {}
+            }
+        });
+    }
+
+    fn on_bound(&mut self, bound: Bound) {
+        let Bound { pod, result } = bound;
+        let Err(error) = result else {
+            // Placed for good; its own event will say the same.
+            self.queue.remove(&pod.uid);
+            self.binding.remove(&pod.uid);
+            return;
+        };
+        if self.binding.remove(&pod.uid).is_none() {
+            return;
+        }
+        self.cluster.displace(&pod.uid);
+        self.queue.wake(ClusterEvent::PodGone, self.now());
+        tracing::warn!(pod = %pod.key, %error, "cannot bind");
+        if error.is_not_found() || error.is_conflict() {
+            // Gone, or bound by somebody else: the watch will tell.
+            self.queue.back_off(&pod.uid, self.now());
+            return;
+        }
+        self.events.warning(&*pod.pod, "FailedScheduling", format!("binding rejected: {error}"));
+        self.queue.back_off(&pod.uid, self.now());
+    }
+
+    fn report_unschedulable(&self, pod: &Arc<PodInfo>, error: &FitError) {
+        let message = error.to_string();
+        self.events.warning(&*pod.pod, "FailedScheduling", message.clone());
+        if condition_says(&pod.pod, &message) {
+            return;
+        }
+        let condition = json!({ "status": { "conditions": [{
+            "type": "PodScheduled",
+            "status": "False",
+            "reason": "Unschedulable",
+            "message": message,
+            "lastProbeTime": null,
+            "lastTransitionTime": self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            "observedGeneration": pod.pod.metadata.generation,
+        }]}});
+        let (api, key) = (self.api.clone(), pod.key.clone());
+        self.tasks.spawn(async move {
+            let ObjectKey { namespace, name } = &key;
+            let patched = api.patch_status(namespace, name, PatchType::Strategic, &condition).await;
+            if let Err(error) = patched
+                && !error.is_not_found()
+            {
+                tracing::warn!(pod = %key, %error, "cannot write the PodScheduled condition");
+            }
+        });
+    }
+}
+
+fn binding(pod: &PodInfo, node: &str) -> Binding {
+    Binding {
+        metadata: ObjectMeta {
+            namespace: Some(pod.key.namespace.to_string()),
+            name: Some(pod.key.name.to_string()),
+            uid: Some(pod.uid.to_string()),
+            ..ObjectMeta::default()
+        },
+        target: ObjectReference {
+            kind: Some("Node".into()),
+            name: Some(node.to_owned()),
+            ..ObjectReference::default()
+        },
+    }
+}
+
+fn condition_says(pod: &Pod, message: &str) -> bool {
+    let conditions = pod.status.as_ref().and_then(|s| s.conditions.as_ref());
+    conditions
+        .into_iter()
+        .flatten()
+        .any(|c| c.type_ == "PodScheduled" && c.status == "False" && c.message.as_deref() == Some(message))
+}
