@@ -24,8 +24,8 @@ pub struct Field {
     pub name: &'static str,
     value: u16,
     flags: u8,
-    /// Protobuf numbers: the field's own, or that of the message JSON shows inlined and the one within it.
-    numbers: [u16; 2],
+    /// Protobuf numbers from the outside in, then zeros.
+    numbers: [u16; 3],
     /// Strategic merge patch pairs the elements of a list by this field; empty for none.
     pub merge_key: &'static str,
     /// JSON text; only for fields that lists are keyed by; empty for none.
@@ -167,25 +167,25 @@ impl Field {
         }
     }
 
-    /// Protobuf numbers from the outside in: one, or two where JSON inlines a message. None when not known.
+    /// Protobuf numbers from the outside in: several where JSON shows messages inlined, none when
+    /// not known.
     pub fn numbers(&self) -> &[u16] {
         let known = self.numbers.iter().take_while(|n| **n != 0).count();
         &self.numbers[..known]
     }
 }
 
-const fn field(name: &'static str, value: u16, flags: u8, outer: u16, inner: u16) -> Field {
-    keyed(name, value, flags, outer, inner, "", "")
+const fn field(name: &'static str, value: u16, flags: u8, numbers: [u16; 3]) -> Field {
+    keyed(name, value, flags, numbers, "", "")
 }
 
 const fn keyed(
     name: &'static str,
     value: u16,
     flags: u8,
-    outer: u16,
-    inner: u16,
+    numbers: [u16; 3],
     merge_key: &'static str,
     default: &'static str,
 ) -> Field {
-    Field { name, value, flags, numbers: [outer, inner], merge_key, default }
+    Field { name, value, flags, numbers, merge_key, default }
 }
