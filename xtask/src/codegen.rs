@@ -24,7 +24,11 @@ pub fn run(check: bool) -> Result<()> {
     put(&facts.join("src/tables.rs"), &render::tables(&model)?, check)?;
     put(&facts.join("json-only.txt"), &render::json_only(&missing), check)?;
     let types = model.types.len();
-    println!("{types} types, {} kinds, {} fields without a protobuf number", model.kinds.len(), missing.len());
+    println!(
+        "{types} types, {} kinds, {} fields without a protobuf number",
+        model.kinds.len(),
+        missing.len()
+    );
     Ok(())
 }
 

@@ -33,7 +33,9 @@ pub fn split_at_metadata(json: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut at = 1;
     let mut rest = rest;
     // Only type meta may come before, and its values contain no quote or brace.
-    while let Some(after) = rest.strip_prefix(b"\"apiVersion\":\"").or_else(|| rest.strip_prefix(b"\"kind\":\"")) {
+    while let Some(after) =
+        rest.strip_prefix(b"\"apiVersion\":\"").or_else(|| rest.strip_prefix(b"\"kind\":\""))
+    {
         let end = after.iter().position(|b| matches!(b, b'"' | b'\\'))?;
         rest = after[end..].strip_prefix(b"\",")?;
         at = json.len() - rest.len();

@@ -120,7 +120,9 @@ impl Model {
             // Type meta travels in the envelope, not in the message.
             let is_kind = |field: &str| field == "apiVersion" || field == "kind";
             for field in &mut t.fields {
-                let found = message.and_then(|m| numbers(m, &plain(&field.name), &shown, messages)).unwrap_or_default();
+                let found = message
+                    .and_then(|m| numbers(m, &plain(&field.name), &shown, messages))
+                    .unwrap_or_default();
                 field.numbers[..found.len()].copy_from_slice(&found);
                 if found.is_empty() && !is_kind(&field.name) {
                     missing.insert(format!("{}.{}", t.name, field.name));
@@ -132,7 +134,12 @@ impl Model {
 }
 
 /// The numbers that lead to `field` in `message`, through messages that JSON inlines, that is: does not show.
-fn numbers(message: &Message, field: &str, shown: &BTreeSet<String>, messages: &Messages) -> Option<Vec<u16>> {
+fn numbers(
+    message: &Message,
+    field: &str,
+    shown: &BTreeSet<String>,
+    messages: &Messages,
+) -> Option<Vec<u16>> {
     if let Some(found) = message.0.get(field) {
         return Some(vec![found.number]);
     }

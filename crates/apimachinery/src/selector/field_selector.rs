@@ -98,7 +98,8 @@ fn split_terms(text: &str) -> Vec<&str> {
 
 /// At the first operator: field, whether it must be equal, value.
 fn split_term(term: &str) -> Option<(&str, bool, &str)> {
-    let at = term.bytes().enumerate().position(|(i, b)| b == b'=' || term.as_bytes()[i..].starts_with(b"!="))?;
+    let at =
+        term.bytes().enumerate().position(|(i, b)| b == b'=' || term.as_bytes()[i..].starts_with(b"!="))?;
     let (field, rest) = term.split_at(at);
     match rest.strip_prefix("!=") {
         Some(value) => Some((field, false, value)),

@@ -133,7 +133,9 @@ fn label_selectors() {
 #[test]
 fn field_selectors() {
     let mut out = String::new();
-    for text in ["a=b,c!=d", "metadata.name==x", r"a=b\,c\=d\\", "a", "a=b=c", r"a=\x", r"a=\", "", "!=", "a=b,,"] {
+    for text in
+        ["a=b,c!=d", "metadata.name==x", r"a=b\,c\=d\\", "a", "a=b=c", r"a=\x", r"a=\", "", "!=", "a=b,,"]
+    {
         let line = match FieldSelector::parse(text) {
             Ok(s) => format!("{text} → {s} {:?}\n", s.requires_exact("a")),
             Err(e) => format!("{text} ✗ {e}\n"),
@@ -151,7 +153,8 @@ fn field_selectors() {
          →  None
         != → != None
         a=b,, → a=b Some("b")
-    "#]].assert_eq(&out);
+    "#]]
+    .assert_eq(&out);
     let selector = FieldSelector::parse("spec.nodeName=,a!=x").unwrap();
     assert!(selector.matches(|_| None));
     assert!(!selector.matches(|_| Some("x")));
