@@ -208,7 +208,8 @@ impl Cache {
         let gone = self.snapshot();
         let listed: std::collections::HashSet<&ObjectKey> = objects.iter().map(|o| &o.key).collect();
         let gone = gone.iter(None, None).filter(|o| !listed.contains(&o.key));
-        let gone: Vec<_> = gone.map(|o| Update::Delete { key: o.key.clone(), revision, last: None }).collect();
+        let gone: Vec<_> =
+            gone.map(|o| Update::Delete { key: o.key.clone(), revision, last: None }).collect();
         let puts = objects.into_iter().map(Update::Put);
         let mut events: Vec<_> =
             gone.into_iter().chain(puts).filter_map(|u| change(&mut state, u, now)).collect();

@@ -5,7 +5,8 @@ use std::ops::Range;
 /// Where the members after leading `apiVersion` and `kind` start (either order); 1 when these do not come first.
 pub fn after_type_meta(json: &[u8]) -> usize {
     let member = |at: usize, name: &str| -> Option<usize> {
-        let rest = json.get(at..)?.strip_prefix(b"\"")?.strip_prefix(name.as_bytes())?.strip_prefix(b"\":\"")?;
+        let rest =
+            json.get(at..)?.strip_prefix(b"\"")?.strip_prefix(name.as_bytes())?.strip_prefix(b"\":\"")?;
         let end = rest.iter().position(|b| matches!(b, b'"' | b'\\'))?;
         let rest = rest[end..].strip_prefix(b"\",")?;
         Some(json.len() - rest.len())

@@ -1,1 +1,20 @@
-//! storage
+//! Where objects are kept. Start at [`store::Store`] and [`collection::Collection`]; engines implement
+//! [`engine::Engine`] and all pass `testsuite`.
+//!
+//! An engine keeps keys and bytes by revision; the store follows its events and publishes them in a cache for each
+//! collection, which serves all reads. Writes go to the engine with guards and return when they are published.
+//!
+//! Never heard of Pod: what a value means is its collection's `parse`.
+
+pub mod collection;
+pub mod engine;
+mod feed;
+pub mod memory;
+mod mvcc;
+mod retention;
+pub mod store;
+
+pub use collection::{Collection, CollectionSpec, Parse, ParseError, Terms, WriteError};
+pub use engine::{Durability, Engine, Guard, ReadError};
+pub use memory::MemoryEngine;
+pub use store::{OpenError, Store, StoreConfig};
