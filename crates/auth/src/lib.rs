@@ -1,9 +1,16 @@
-//! Who is asking, and may they? Start at [`authn::Authenticator`] and [`authz::Authorizer`].
+//! Who is asking, and may they? Start at [`authn::Authentication`] and [`authz::Authorization`]; [`policy`] has the roles
+//! and bindings that every cluster starts with.
+//!
+//! - [`authn`]: client certificates, service-account tokens (issued and checked), static tokens, nobody; TokenReview.
+//! - [`authz`]: RBAC, the node authorizer; SubjectAccessReview and its family; escalation checks.
 //!
 //! Never reads the store: what it needs (roles, bindings, tokens' subjects) it sees through `client`.
+//! Left out so far: bootstrap tokens, request headers of a front proxy, OIDC, webhooks.
 
 pub mod authn;
 pub mod authz;
+mod feed;
+pub mod policy;
 
-pub use authn::UserInfo;
-pub use authz::{Attributes, Authorizer, Decision};
+pub use authn::{Authentication, Authenticator, ServiceAccountTokens, UserInfo};
+pub use authz::{Attributes, Authorization, Authorizer, Decision};

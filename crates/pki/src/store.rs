@@ -25,7 +25,7 @@ pub struct Pki {
     dir: PathBuf,
     clock: SharedClock,
     pub ca: Ca,
-    pub service_account: SigningKey,
+    pub service_account: Arc<SigningKey>,
 }
 
 impl Pki {
@@ -33,7 +33,7 @@ impl Pki {
     pub fn load_or_create(dir: &Path, clock: SharedClock) -> Result<Pki> {
         files::private_dir(dir)?;
         let ca = Ca::load_or_create(&dir.join("ca.crt"), &dir.join("ca.key"), "knarr-ca", clock.now())?;
-        let service_account = SigningKey::load_or_create(&dir.join("sa.key"))?;
+        let service_account = Arc::new(SigningKey::load_or_create(&dir.join("sa.key"))?);
         Ok(Pki { dir: dir.into(), clock, ca, service_account })
     }
 

@@ -1,0 +1,241 @@
+//! The node authorizer: a kubelet reads only what its own pods need, and writes only what is its own.
+//!
+//! Contract: <https://kubernetes.io/docs/reference/access-authn-authz/node/>. What a node may change of objects that it may
+//! change at all is the NodeRestriction admission plugin's business.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use apimachinery::selector::FieldSelector;
+use async_trait::async_trait;
+use client::transport::{Transport, ViewScope};
+use codec::Kind;
+use k8s_openapi::api::core::v1::{PersistentVolume, Pod};
+use k8s_openapi::api::rbac::v1::PolicyRule;
+use stdx::Tasks;
+
+use crate::authn::UserInfo;
+use crate::authz::rbac::rules;
+use crate::authz::{Attributes, Authorizer, Decision};
+use crate::feed::{Ready, feed};
+use crate::policy;
+
+pub mod graph;
+
+pub use graph::{Graph, Vertex};
+
+/// Every kubelet's group.
+pub const NODES_GROUP: &str = "system:nodes";
+/// Every kubelet's user name starts so.
+pub const NODE_USER_PREFIX: &str = "system:node:";
+/// Where nodes' leases are.
+pub const LEASE_NAMESPACE: &str = "kube-node-lease";
+
+/// The node that a user is, if any. `Some("")`: of the nodes' group, but with no node's name.
+pub fn node_name(user: &UserInfo) -> Option<&str> {
+    user.in_group(NODES_GROUP).then(|| user.name.strip_prefix(NODE_USER_PREFIX).unwrap_or_default())
+}
+
+/// Decides for the users in `system:nodes`; has no opinion on others.
+pub struct NodeAuthorizer {
+    graph: Arc<RwLock<Graph>>,
+    rules: Vec<PolicyRule>,
+    ready: Option<Ready>,
+}
+
+impl NodeAuthorizer {
+    /// Follows `transport`'s pods and persistent volumes.
+    pub fn start(transport: &dyn Transport, tasks: &Tasks) -> Arc<Self> {
+        let graph = Arc::new(RwLock::new(Graph::default()));
+        let all = ViewScope::default();
+        let views = vec![
+            (Source::Pod, transport.reflect(&Pod::gvr(), &all)),
+            (Source::Volume, transport.reflect(&PersistentVolume::gvr(), &all)),
+        ];
+        let fed = graph.clone();
+        let ready = feed(tasks, views, move |source, change| {
+            let mut graph = fed.write().unwrap_or_else(PoisonError::into_inner);
+            match source {
+                Source::Pod => graph.pod_changed(change),
+                Source::Volume => graph.volume_changed(change),
+            }
+        });
+        Arc::new(NodeAuthorizer { graph, rules: policy::node_rules(), ready: Some(ready) })
+    }
+
+    /// Over a graph that stays as it is.
+    pub fn fixed(graph: Graph) -> Arc<Self> {
+        let graph = Arc::new(RwLock::new(graph));
+        Arc::new(NodeAuthorizer { graph, rules: policy::node_rules(), ready: None })
+    }
+
+    pub async fn synced(&self) {
+        if let Some(ready) = &self.ready {
+            ready.wait().await;
+        }
+    }
+
+    fn decide(&self, node: &str, a: &Attributes) -> Answer {
+        let resource = if a.is_resource() { a.resource.as_str() } else { "" };
+        match (a.group.as_str(), resource) {
+            ("", "secrets") => self.read_namespaced(node, Vertex::secret, a),
+            ("", "configmaps") => self.read_namespaced(node, Vertex::config_map, a),
+            ("", "persistentvolumeclaims") if a.subresource == "status" => self.update_claim_status(node, a),
+            ("", "persistentvolumeclaims") => self.get(node, Vertex::claim, a),
+            ("", "persistentvolumes") => self.get(node, |_, name| Vertex::volume(name), a),
+            ("", "serviceaccounts") => self.service_account(node, a),
+            ("", "nodes") => node_object(node, a),
+            ("", "pods") => self.pod(node, a),
+            ("coordination.k8s.io", "leases") => lease(node, a),
+            ("storage.k8s.io", "csinodes") => csi_node(node, a),
+            // The kinds of storage and DRA that tie nodes to objects are not served yet; when they are, their edges
+            // belong into the graph. Until then: no.
+            ("storage.k8s.io", "volumeattachments") | ("resource.k8s.io", _) => {
+                Err("this resource is not tied to nodes".into())
+            }
+            _ if rules::allow(a, &self.rules) => Ok(()),
+            _ => Err(String::new()),
+        }
+    }
+
+    fn read_namespaced(&self, node: &str, vertex: fn(&str, &str) -> Vertex, a: &Attributes) -> Answer {
+        if !matches!(a.verb.as_str(), "get" | "list" | "watch") {
+            return no("can only read resources of this type");
+        }
+        if !a.subresource.is_empty() {
+            return no("cannot read subresource");
+        }
+        if a.namespace.is_empty() {
+            return no("can only read namespaced object of this type");
+        }
+        self.related(node, vertex(&a.namespace, &a.name), a)
+    }
+
+    fn get(&self, node: &str, vertex: impl Fn(&str, &str) -> Vertex, a: &Attributes) -> Answer {
+        if a.verb != "get" {
+            return no("can only get individual resources of this type");
+        }
+        if !a.subresource.is_empty() {
+            return no("cannot get subresource");
+        }
+        self.related(node, vertex(&a.namespace, &a.name), a)
+    }
+
+    fn update_claim_status(&self, node: &str, a: &Attributes) -> Answer {
+        if !matches!(a.verb.as_str(), "update" | "patch") {
+            return no("can only get/update/patch this type");
+        }
+        self.related(node, Vertex::claim(&a.namespace, &a.name), a)
+    }
+
+    fn service_account(&self, node: &str, a: &Attributes) -> Answer {
+        let vertex = Vertex::service_account(&a.namespace, &a.name);
+        if a.verb == "get" && a.subresource.is_empty() {
+            return self.related(node, vertex, a);
+        }
+        if a.verb != "create" || a.name.is_empty() {
+            return no("can only create tokens for individual service accounts");
+        }
+        if a.subresource != "token" {
+            return no("can only create token subresource of serviceaccount");
+        }
+        self.related(node, vertex, a)
+    }
+
+    fn pod(&self, node: &str, a: &Attributes) -> Answer {
+        match (a.subresource.as_str(), a.verb.as_str()) {
+            ("", "get") => self.related(node, Vertex::pod(&a.namespace, &a.name), a),
+            ("", "list" | "watch") if selects(a, "spec.nodeName", node) => Ok(()),
+            ("", "list" | "watch") => no("can only list/watch pods with spec.nodeName field selector"),
+            // Mirror pods, and those of its own: NodeRestriction looks closer.
+            ("", "create" | "delete") | ("status", "update" | "patch") | ("eviction", "create") => Ok(()),
+            _ => no(""),
+        }
+    }
+
+    fn related(&self, node: &str, to: Vertex, a: &Attributes) -> Answer {
+        if a.name.is_empty() {
+            return no("No Object name found");
+        }
+        if self.graph.read().unwrap_or_else(PoisonError::into_inner).reaches(node, &to) {
+            return Ok(());
+        }
+        Err(format!("no relationship found between node '{node}' and this object"))
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Source {
+    Pod,
+    Volume,
+}
+
+/// Allowed, or why there is no opinion.
+type Answer = Result<(), String>;
+
+fn no(why: &str) -> Answer {
+    Err(why.into())
+}
+
+fn node_object(node: &str, a: &Attributes) -> Answer {
+    match (a.subresource.as_str(), a.verb.as_str()) {
+        // NodeRestriction limits these to the node's own.
+        ("", "create" | "update" | "patch") | ("status", "update" | "patch") => Ok(()),
+        ("", "get" | "list" | "watch") => match a.name.as_str() {
+            name if name == node => Ok(()),
+            "" if selects(a, "metadata.name", node) => Ok(()),
+            "" => Err(format!("node '{node}' cannot read all nodes, only its own Node object")),
+            other => Err(format!("node '{node}' cannot read '{other}', only its own Node object")),
+        },
+        _ => no(""),
+    }
+}
+
+fn lease(node: &str, a: &Attributes) -> Answer {
+    if !matches!(a.verb.as_str(), "get" | "create" | "update" | "patch" | "delete") {
+        return no("can only get, create, update, patch, or delete a node lease");
+    }
+    if a.namespace != LEASE_NAMESPACE {
+        return Err(format!("can only access leases in the {LEASE_NAMESPACE:?} system namespace"));
+    }
+    // A create's name is not known yet; NodeRestriction knows it.
+    if a.verb != "create" && a.name != node {
+        return no("can only access node lease with the same name as the requesting node");
+    }
+    Ok(())
+}
+
+fn csi_node(node: &str, a: &Attributes) -> Answer {
+    if !matches!(a.verb.as_str(), "get" | "create" | "update" | "patch" | "delete") {
+        return no("can only get, create, update, patch, or delete a CSINode");
+    }
+    if !a.subresource.is_empty() {
+        return no("cannot authorize CSINode subresources");
+    }
+    if a.verb != "create" && a.name != node {
+        return no("can only access CSINode with the same name as the requesting node");
+    }
+    Ok(())
+}
+
+/// The request's field selector lets nothing through but objects whose `field` is `value`.
+fn selects(a: &Attributes, field: &str, value: &str) -> bool {
+    let Ok(selector) = FieldSelector::parse(&a.field_selector) else { return false };
+    selector.requires_exact(field) == Some(value)
+}
+
+#[async_trait]
+impl Authorizer for NodeAuthorizer {
+    async fn authorize(&self, attributes: &Attributes) -> Decision {
+        let node = match node_name(&attributes.user) {
+            None => return Decision::NoOpinion(String::new()),
+            Some("") => {
+                return Decision::NoOpinion(format!("unknown node for user {:?}", attributes.user.name));
+            }
+            Some(node) => node,
+        };
+        match self.decide(node, attributes) {
+            Ok(()) => Decision::Allow(String::new()),
+            Err(reason) => Decision::NoOpinion(reason),
+        }
+    }
+}
