@@ -299,6 +299,8 @@ pub struct ContainerStatus {
     pub user: Option<ContainerUser>,
     /// The init process on the host, 0 when it does not run.
     pub pid: u32,
+    /// What runs: entrypoint and arguments, for people who look.
+    pub command: Vec<String>,
 }
 
 #[derive(Clone, Debug, Default)]

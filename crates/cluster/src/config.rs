@@ -1,0 +1,113 @@
+//! What a server is told, and what follows from it.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use ipnet::IpNet;
+
+/// Where a default server keeps what must survive a reboot.
+pub const DEFAULT_DATA_DIR: &str = "/var/lib/knarr";
+
+/// What the user chose.
+#[derive(Clone, Debug)]
+pub struct ServerConfig {
+    pub data_dir: PathBuf,
+    /// Where what a reboot ends is kept: sockets, namespaces, leases of addresses.
+    pub run_dir: PathBuf,
+    pub bind_address: IpAddr,
+    /// 0: any free port.
+    pub https_listen_port: u16,
+    pub write_kubeconfig: PathBuf,
+    /// One or two (IPv4 and IPv6) ranges each.
+    pub cluster_cidrs: Vec<IpNet>,
+    pub service_cidrs: Vec<IpNet>,
+    pub cluster_domain: String,
+    pub node_name: String,
+    /// The address by which others reach this machine; found out when empty.
+    pub node_ip: Option<IpAddr>,
+    pub kubelet_port: u16,
+    /// Only the control plane: no kubelet, no containers.
+    pub disable_agent: bool,
+}
+
+impl ServerConfig {
+    /// Fails on what cannot work, naming the flag.
+    pub fn validate(&self) -> Result<()> {
+        for (flag, cidrs) in [("--cluster-cidr", &self.cluster_cidrs), ("--service-cidr", &self.service_cidrs)] {
+            let families = [true, false].map(|v4| cidrs.iter().filter(|c| c.addr().is_ipv4() == v4).count());
+            if cidrs.is_empty() || families.iter().any(|n| *n > 1) {
+                bail!("{flag} takes one range, or one IPv4 and one IPv6 range separated by a comma");
+            }
+        }
+        for pods in &self.cluster_cidrs {
+            if let Some(services) = self.service_cidrs.iter().find(|s| overlaps(s, pods)) {
+                bail!("--cluster-cidr {pods} and --service-cidr {services} overlap; choose ranges apart from each other");
+            }
+            if pods.addr().is_ipv4() && pods.prefix_len() > 24 {
+                bail!("--cluster-cidr {pods} is too small: each node takes a /24 of it");
+            }
+        }
+        for services in &self.service_cidrs {
+            if services.addr().is_ipv4() && !(12..=28).contains(&services.prefix_len()) {
+                bail!("--service-cidr {services}: take a prefix length between 12 and 28");
+            }
+        }
+        let label = |l: &str| !l.is_empty() && l.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+        if !self.node_name.split('.').all(label) {
+            bail!(
+                "node name {:?} is not a DNS name (lower-case letters, digits, '-' and '.'); choose another with --node-name",
+                self.node_name
+            );
+        }
+        Ok(())
+    }
+
+    /// The first service address: the API server's own.
+    pub fn api_service_ip(&self) -> IpAddr {
+        nth(&self.service_cidrs[0], 1)
+    }
+
+    /// The tenth, as everybody does it: cluster DNS.
+    pub fn dns_service_ip(&self) -> IpAddr {
+        nth(&self.service_cidrs[0], 10)
+    }
+
+    pub fn listen(&self) -> SocketAddr {
+        SocketAddr::new(self.bind_address, self.https_listen_port)
+    }
+
+    pub fn control_socket(&self) -> PathBuf {
+        control_socket(&self.run_dir)
+    }
+}
+
+/// The socket that `knarr ps` and its like speak to.
+pub fn control_socket(run_dir: &Path) -> PathBuf {
+    run_dir.join("knarr.sock")
+}
+
+/// `/run/knarr` for the default data directory, one of its own for every other: two clusters may share a machine.
+pub fn default_run_dir(data_dir: &Path) -> PathBuf {
+    if data_dir == Path::new(DEFAULT_DATA_DIR) {
+        return "/run/knarr".into();
+    }
+    // FNV-1a: stable over versions, short enough for socket paths.
+    let hash = data_dir
+        .as_os_str()
+        .as_encoded_bytes()
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x100_0000_01b3));
+    PathBuf::from(format!("/run/knarr-{:08x}", hash as u32))
+}
+
+fn overlaps(a: &IpNet, b: &IpNet) -> bool {
+    a.contains(&b.network()) || b.contains(&a.network())
+}
+
+fn nth(cidr: &IpNet, n: u32) -> IpAddr {
+    match cidr.network() {
+        IpAddr::V4(a) => IpAddr::V4((u32::from(a) + n).into()),
+        IpAddr::V6(a) => IpAddr::V6((u128::from(a) + u128::from(n)).into()),
+    }
+}

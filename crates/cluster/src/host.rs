@@ -1,0 +1,45 @@
+//! What this machine is called, and by which address it is reached.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+
+/// The host's name as a node name: lower case.
+pub fn node_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    match name.trim() {
+        "" | "(none)" => "localhost".into(),
+        name => name.to_ascii_lowercase().replace('_', "-"),
+    }
+}
+
+/// The address that packets to the world carry; without a default route the first that is not loopback; at last loopback.
+pub fn node_ip(v4: bool) -> IpAddr {
+    let (any, world): (IpAddr, IpAddr) = match v4 {
+        // Documentation ranges: a UDP socket that is "connected" sends nothing.
+        true => (Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::new(192, 0, 2, 1).into()),
+        false => (Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into()),
+    };
+    let routed = UdpSocket::bind((any, 0))
+        .and_then(|s| s.connect((world, 9)).and_then(|()| s.local_addr()))
+        .map(|a| a.ip())
+        .ok()
+        .filter(|a| !a.is_unspecified());
+    routed.or_else(|| first_address(v4)).unwrap_or(match v4 {
+        true => Ipv4Addr::LOCALHOST.into(),
+        false => Ipv6Addr::LOCALHOST.into(),
+    })
+}
+
+fn first_address(v4: bool) -> Option<IpAddr> {
+    let addresses = nix::ifaddrs::getifaddrs().ok()?;
+    addresses
+        .filter(|a| !a.interface_name.starts_with("knr"))
+        .filter_map(|a| {
+            let address = a.address?;
+            if v4 {
+                address.as_sockaddr_in().map(|s| IpAddr::V4(s.ip()))
+            } else {
+                address.as_sockaddr_in6().map(|s| IpAddr::V6(s.ip()))
+            }
+        })
+        .find(|a| !a.is_loopback() && !matches!(a, IpAddr::V6(a) if a.is_unicast_link_local()))
+}

@@ -1,0 +1,61 @@
+//! `knarr ps`: the guide's `docker ps`.
+
+use anyhow::Result;
+use cluster::control::Row;
+
+use crate::commands::node::Node;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Show what has ended too
+    #[arg(short, long)]
+    all: bool,
+    /// Do not shorten ids and commands
+    #[arg(long)]
+    no_trunc: bool,
+    /// Only ids
+    #[arg(short, long)]
+    quiet: bool,
+    #[command(flatten)]
+    node: Node,
+}
+
+pub fn run(args: &Args) -> Result<()> {
+    let rows = args.node.ask(async |client| client.ps(args.all).await)?;
+    if args.quiet {
+        rows.iter().for_each(|r| println!("{}", shortened(&r.id, 12, args.no_trunc)));
+        return Ok(());
+    }
+    let mut lines =
+        vec![["CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "NAMES"].map(str::to_owned)];
+    lines.extend(rows.iter().map(|r| line(r, args.no_trunc)));
+    print(&lines);
+    Ok(())
+}
+
+fn line(row: &Row, whole: bool) -> [String; 6] {
+    let command = format!("{:?}", shortened(&row.command, 20, whole));
+    [
+        shortened(&row.id, 12, whole),
+        row.image.clone(),
+        command,
+        row.created.clone(),
+        row.status.clone(),
+        row.name.clone(),
+    ]
+}
+
+fn shortened(text: &str, most: usize, whole: bool) -> String {
+    if whole { text.to_owned() } else { text.chars().take(most).collect() }
+}
+
+/// Columns as wide as their widest cell, three spaces apart.
+pub fn print<const N: usize>(lines: &[[String; N]]) {
+    let widths: Vec<usize> =
+        (0..N).map(|i| lines.iter().map(|l| l[i].chars().count()).max().unwrap_or(0)).collect();
+    for line in lines {
+        let cells: Vec<String> =
+            line.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        println!("{}", cells.join("   ").trim_end());
+    }
+}

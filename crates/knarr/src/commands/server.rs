@@ -1,0 +1,85 @@
+//! `knarr server`
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use cluster::config::{DEFAULT_DATA_DIR, ServerConfig, default_run_dir};
+use cluster::host;
+use ipnet::IpNet;
+use tracing_subscriber::EnvFilter;
+
+use crate::commands::node::absolute;
+
+#[derive(clap::Args)]
+#[command(after_help = "\
+When it is up it prints what to type next. Stop it with Ctrl-C or SIGTERM: containers keep running, and the next start
+finds them again. `knarr reset` removes everything.")]
+pub struct Args {
+    /// Where the cluster's data is kept: objects, certificates, images, containers
+    #[arg(long, default_value = DEFAULT_DATA_DIR, env = "KNARR_DATA_DIR")]
+    data_dir: PathBuf,
+    /// Where what ends with a reboot is kept [default: /run/knarr]
+    #[arg(long, hide = true)]
+    run_dir: Option<PathBuf>,
+    /// The address the API server listens on
+    #[arg(long, default_value = "0.0.0.0")]
+    bind_address: IpAddr,
+    /// The port the API server listens on
+    #[arg(long, default_value_t = 6443)]
+    https_listen_port: u16,
+    /// Where the administrator's kubeconfig is written (mode 0600)
+    #[arg(long, value_name = "FILE", default_value = "/etc/knarr/kubeconfig")]
+    write_kubeconfig: PathBuf,
+    /// The range of pod addresses; add an IPv6 range after a comma for dual stack
+    #[arg(long, value_delimiter = ',', default_value = "10.42.0.0/16")]
+    cluster_cidr: Vec<IpNet>,
+    /// The range of service addresses; add an IPv6 range after a comma for dual stack
+    #[arg(long, value_delimiter = ',', default_value = "10.43.0.0/16")]
+    service_cidr: Vec<IpNet>,
+    /// The domain of the cluster's names
+    #[arg(long, default_value = "cluster.local")]
+    cluster_domain: String,
+    /// This node's name [default: the host's name]
+    #[arg(long)]
+    node_name: Option<String>,
+    /// The address by which others reach this machine [default: that of the default route]
+    #[arg(long)]
+    node_ip: Option<IpAddr>,
+    /// The port the kubelet listens on
+    #[arg(long, default_value_t = 10250)]
+    kubelet_port: u16,
+    /// Run only the control plane: no kubelet, no containers
+    #[arg(long)]
+    disable_agent: bool,
+    /// What to log: error, warn, info, debug, or a filter such as kubelet=debug,info
+    #[arg(long, default_value = "warn", env = "KNARR_LOG")]
+    log: String,
+}
+
+pub fn run(args: Args) -> Result<()> {
+    let filter = EnvFilter::try_new(&args.log).with_context(|| format!("--log {:?}", args.log))?;
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    if !nix::unistd::Uid::effective().is_root() {
+        bail!(
+            "a cluster's node makes namespaces, mounts and network links, so `knarr server` must run as root; try `sudo knarr server`"
+        );
+    }
+    let data_dir = absolute(&args.data_dir);
+    let config = ServerConfig {
+        run_dir: args.run_dir.map_or_else(|| default_run_dir(&data_dir), |d| absolute(&d)),
+        data_dir,
+        bind_address: args.bind_address,
+        https_listen_port: args.https_listen_port,
+        write_kubeconfig: absolute(&args.write_kubeconfig),
+        cluster_cidrs: args.cluster_cidr,
+        service_cidrs: args.service_cidr,
+        cluster_domain: args.cluster_domain,
+        node_name: args.node_name.unwrap_or_else(host::node_name),
+        node_ip: args.node_ip,
+        kubelet_port: args.kubelet_port,
+        disable_agent: args.disable_agent,
+    };
+    config.validate()?;
+    cluster::server::run(config)
+}

@@ -1,0 +1,87 @@
+//! A machine to run a cluster on: a network namespace with a link to a second one that plays the world.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::run;
+
+/// Two network namespaces joined by a link: `192.0.2.1` (the machine) and `192.0.2.2` (the world, its default route).
+pub struct Host {
+    machine: String,
+    world: String,
+}
+
+/// The machine's address on the link.
+pub const MACHINE: &str = "192.0.2.1";
+/// The world's.
+pub const WORLD: &str = "192.0.2.2";
+
+impl Host {
+    pub fn new(name: &str) -> Self {
+        let unique = format!("{name}-{}", std::process::id());
+        let host = Host { machine: format!("knm-{unique}"), world: format!("knw-{unique}") };
+        for namespace in [&host.machine, &host.world] {
+            ip(&["netns", "add", namespace]);
+            ip(&["-n", namespace, "link", "set", "lo", "up"]);
+        }
+        let ends = [("up0", &host.machine, MACHINE), ("down0", &host.world, WORLD)];
+        ip(&[
+            "-n",
+            &host.machine,
+            "link",
+            "add",
+            "up0",
+            "type",
+            "veth",
+            "peer",
+            "name",
+            "down0",
+            "netns",
+            &host.world,
+        ]);
+        for (link, namespace, address) in ends {
+            ip(&["-n", namespace, "addr", "add", &format!("{address}/24"), "dev", link]);
+            ip(&["-n", namespace, "link", "set", link, "up"]);
+        }
+        ip(&["-n", &host.machine, "route", "add", "default", "via", WORLD]);
+        host
+    }
+
+    /// A command on the machine.
+    pub fn command(&self, program: &Path) -> Command {
+        inside(&self.machine, program)
+    }
+
+    /// A command in the world outside.
+    pub fn world_command(&self, program: &Path) -> Command {
+        inside(&self.world, program)
+    }
+
+    /// The machine's network namespace, for tests that look at links and tables.
+    pub fn namespace(&self) -> &str {
+        &self.machine
+    }
+}
+
+/// Only the network namespace changes: `ip netns exec` would also hide the cgroups.
+fn inside(namespace: &str, program: &Path) -> Command {
+    let mut command = Command::new("nsenter");
+    command.arg(format!("--net=/run/netns/{namespace}")).arg(program);
+    command
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        for namespace in [&self.machine, &self.world] {
+            let gone = run(Command::new("ip").args(["netns", "del", namespace]));
+            if gone.code != 0 {
+                eprintln!("cannot delete network namespace {namespace}: {}", gone.stderr);
+            }
+        }
+    }
+}
+
+#[track_caller]
+fn ip(args: &[&str]) {
+    run(Command::new("ip").args(args)).ok();
+}
