@@ -4,6 +4,7 @@
 
 pub mod kind;
 pub mod meta;
+pub mod schema;
 pub mod splice;
 
 pub use kind::{AnyObject, Kind};
