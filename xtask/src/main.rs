@@ -1,5 +1,6 @@
 //! The project's own tools: `cargo xtask --help`.
 
+mod codegen;
 mod images;
 mod sh;
 mod test;
@@ -29,6 +30,12 @@ enum Command {
         #[arg(long, default_value = "target/images")]
         out: PathBuf,
     },
+    /// Regenerate crates/facts from the JSON schemas and protobuf numbers of Kubernetes 1.37
+    Codegen {
+        /// Fail when what is committed differs, instead of writing
+        #[arg(long)]
+        check: bool,
+    },
     /// Check the edges between crates, file and function sizes, licences, and forbidden words
     Tidy,
 }
@@ -48,6 +55,7 @@ fn run() -> Result<()> {
     match Args::parse().command {
         Command::Test(args) => test::run(&args),
         Command::Images { out } => images::build(&out),
+        Command::Codegen { check } => codegen::run(check),
         Command::Tidy => tidy::run(),
     }
 }
