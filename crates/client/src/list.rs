@@ -1,0 +1,180 @@
+//! A list's JSON taken apart without building a tree: its metadata, and each item's own bytes.
+
+use apimachinery::Status;
+use apimachinery::status::ListMeta;
+use bytes::Bytes;
+
+/// A list as it came: metadata and the undecoded items.
+#[derive(Clone, Debug, Default)]
+pub struct RawList {
+    pub meta: ListMeta,
+    /// Slices of the one body.
+    pub items: Vec<Bytes>,
+}
+
+/// Splits the body of a list. Items are not checked here: whoever decodes one finds out.
+pub fn split(body: &Bytes) -> Result<RawList, Status> {
+    let mut list = RawList::default();
+    let mut scan = Scan { json: body, at: 0 };
+    scan.object(|scan, key| {
+        match key {
+            b"metadata" => {
+                let (start, end) = scan.value()?;
+                list.meta = serde_json::from_slice(&body[start..end]).ok()?;
+            }
+            b"items" if scan.peek()? == b'[' => {
+                scan.array(|scan| {
+                    let (start, end) = scan.value()?;
+                    list.items.push(body.slice(start..end));
+                    Some(())
+                })?;
+            }
+            _ => {
+                scan.value()?;
+            }
+        }
+        Some(())
+    })
+    .ok_or_else(|| Status::internal("the answer is not a list"))?;
+    Ok(list)
+}
+
+/// A cursor in JSON that knows only where values begin and end. `None` means the text ended or is not JSON.
+struct Scan<'a> {
+    json: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Scan<'a> {
+    fn peek(&mut self) -> Option<u8> {
+        while self.json.get(self.at)?.is_ascii_whitespace() {
+            self.at += 1;
+        }
+        Some(self.json[self.at])
+    }
+
+    fn expect(&mut self, byte: u8) -> Option<()> {
+        (self.peek()? == byte).then(|| self.at += 1)
+    }
+
+    fn object(&mut self, mut field: impl FnMut(&mut Self, &'a [u8]) -> Option<()>) -> Option<()> {
+        self.expect(b'{')?;
+        if self.peek()? == b'}' {
+            self.at += 1;
+            return Some(());
+        }
+        loop {
+            let (start, end) = self.value()?;
+            let json = self.json;
+            let key = json.get(start + 1..end - 1)?;
+            self.expect(b':')?;
+            field(self, key)?;
+            if !self.more(b'}')? {
+                return Some(());
+            }
+        }
+    }
+
+    fn array(&mut self, mut item: impl FnMut(&mut Self) -> Option<()>) -> Option<()> {
+        self.expect(b'[')?;
+        if self.peek()? == b']' {
+            self.at += 1;
+            return Some(());
+        }
+        loop {
+            item(self)?;
+            if !self.more(b']')? {
+                return Some(());
+            }
+        }
+    }
+
+    /// Steps over a comma (true) or the closing byte (false).
+    fn more(&mut self, close: u8) -> Option<bool> {
+        let byte = self.peek()?;
+        self.at += 1;
+        match byte {
+            b',' => Some(true),
+            b if b == close => Some(false),
+            _ => None,
+        }
+    }
+
+    /// Steps over one value; its bounds.
+    fn value(&mut self) -> Option<(usize, usize)> {
+        self.peek()?;
+        let start = self.at;
+        let mut depth = 0usize;
+        loop {
+            match *self.json.get(self.at)? {
+                b'"' => self.string()?,
+                b'{' | b'[' => {
+                    depth += 1;
+                    self.at += 1;
+                }
+                b'}' | b']' => {
+                    depth = depth.checked_sub(1)?;
+                    self.at += 1;
+                }
+                _ => self.at += 1,
+            }
+            let ended = match self.json.get(self.at) {
+                None => true,
+                Some(b) => matches!(b, b',' | b'}' | b']' | b':') || b.is_ascii_whitespace(),
+            };
+            if depth == 0 && (ended || matches!(self.json[self.at - 1], b'"' | b'}' | b']')) {
+                return Some((start, self.at));
+            }
+        }
+    }
+
+    fn string(&mut self) -> Option<()> {
+        self.at += 1;
+        loop {
+            match *self.json.get(self.at)? {
+                b'\\' => self.at += 2,
+                b'"' => {
+                    self.at += 1;
+                    return Some(());
+                }
+                _ => self.at += 1,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn items(json: &str) -> Option<Vec<String>> {
+        let list = split(&Bytes::copy_from_slice(json.as_bytes())).ok()?;
+        Some(list.items.iter().map(|b| String::from_utf8_lossy(b).into_owned()).collect())
+    }
+
+    #[test]
+    fn items_keep_their_bytes() {
+        let json = r#" {"kind":"PodList", "metadata":{"resourceVersion":"7","continue":"x"},
+            "items" : [ {"a":"}],\"{["}, 1 ,[2,{}],"s" ] , "more":true}"#;
+        assert_eq!(
+            items(json).as_deref(),
+            Some(&[r#"{"a":"}],\"{["}"#, "1", "[2,{}]", r#""s""#].map(String::from)[..])
+        );
+        let list = split(&Bytes::from_static(json.as_bytes())).expect("a list");
+        assert_eq!((list.meta.resource_version.as_str(), list.meta.continue_token.as_str()), ("7", "x"));
+    }
+
+    #[test]
+    fn null_and_empty_items_are_empty() {
+        assert_eq!(items(r#"{"items":null}"#), Some(vec![]));
+        assert_eq!(items(r#"{"items":[]}"#), Some(vec![]));
+        assert_eq!(items("{}"), Some(vec![]));
+    }
+
+    #[test]
+    fn broken_text_is_an_error() {
+        for json in ["", "[", "{", r#"{"items":[1"#, r#"{"items":[1 2]}"#, r#"{"items":["}"#, "}"] {
+            assert_eq!(items(json), None, "{json}");
+        }
+    }
+}
