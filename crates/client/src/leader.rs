@@ -124,9 +124,9 @@ impl Election {
             return Ok(true);
         };
         let spec = lease.spec.take().unwrap_or_default();
-        self.note(spec.clone());
+        let news = self.note(spec.clone());
         let holder = spec.holder_identity.as_deref().unwrap_or_default();
-        if !holder.is_empty() && holder != self.identity && !self.expired(&spec) {
+        if !holder.is_empty() && holder != self.identity && (news || !self.expired(&spec)) {
             return Ok(false);
         }
         lease.spec = Some(self.held(Some(&spec), now));
@@ -135,10 +135,13 @@ impl Election {
         Ok(true)
     }
 
-    fn note(&mut self, spec: LeaseSpec) {
-        if self.seen.as_ref().is_none_or(|seen| seen.spec != spec) {
+    /// True: it has changed since we last looked.
+    fn note(&mut self, spec: LeaseSpec) -> bool {
+        let news = self.seen.as_ref().is_none_or(|seen| seen.spec != spec);
+        if news {
             self.seen = Some(Seen { spec, at: self.clock.monotonic() });
         }
+        news
     }
 
     fn expired(&self, spec: &LeaseSpec) -> bool {

@@ -13,6 +13,7 @@ pub mod fake;
 pub mod informer;
 pub mod leader;
 pub mod list;
+#[cfg(any(test, feature = "fake"))]
 mod partial;
 pub mod queue;
 pub mod transport;

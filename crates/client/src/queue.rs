@@ -128,7 +128,8 @@ impl<T: Clone + Eq + Hash + Send + 'static> WorkQueue<T> {
         loop {
             let changed = self.0.changed.notified();
             let now = self.0.clock.monotonic();
-            let wait = match self.state().take(now) {
+            let taken = self.state().take(now);
+            let wait = match taken {
                 Take::Item(item) => {
                     // This worker is busy now: another must see to the rest, and to the clock.
                     if self.state().has_more() {
