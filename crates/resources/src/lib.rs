@@ -1,9 +1,38 @@
 //! One folder per API group, one room per kind: defaults, validation, strategy, columns, methods.
-//! Start at [`strategy::Strategy`] and [`table`].
+//! Start at [`strategy::Strategy`] and [`table`]; what components ask of objects is in the `…Ext` traits of the rooms,
+//! gathered in [`prelude`].
 //!
 //! Never does IO. A kind is one room here and one line in its group's table; nothing else in the tree lists kinds.
 
+pub mod apps;
+pub mod columns;
+pub mod coordination;
+pub mod core;
+pub mod desired;
+pub mod discovery;
+mod fill;
+pub mod meta;
+pub mod owner;
+pub mod quantity;
+pub mod rbac;
+pub mod scheduling;
+pub mod selector;
 pub mod strategy;
 pub mod table;
 
 pub use strategy::{AnyStrategy, Resource, Scope, Strategy};
+
+/// The methods of kinds: `use resources::prelude::*;`
+pub mod prelude {
+    pub use crate::apps::deployment::DeploymentExt;
+    pub use crate::apps::replica_set::ReplicaSetExt;
+    pub use crate::core::namespace::NamespaceExt;
+    pub use crate::core::node::NodeExt;
+    pub use crate::core::pod::{ContainerExt, PodExt, TolerationExt};
+    pub use crate::core::replication_controller::ReplicationControllerExt;
+    pub use crate::core::service::ServiceExt;
+    pub use crate::discovery::endpoint_slice::EndpointExt;
+    pub use crate::owner::ObjectMetaExt;
+    pub use crate::quantity::QuantityExt;
+    pub use crate::selector::LabelSelectorExt;
+}

@@ -121,6 +121,11 @@ pub trait Strategy: Send + Sync + 'static {
         vec![Value::from(object.name()), Value::from(age(object.meta(), now))]
     }
 
+    /// The row's `conditions` (`Completed` of pods), in the form of the wire.
+    fn row_conditions(&self, object: &Self::Kind) -> Vec<Value> {
+        Vec::new()
+    }
+
     /// What a delete with `requested` grace seconds means.
     fn grace(&self, object: &Self::Kind, requested: Option<i64>) -> Grace {
         Grace::Immediate
@@ -213,6 +218,7 @@ pub trait AnyStrategy: Send + Sync {
     fn field_names(&self) -> &'static [&'static str];
     fn columns(&self) -> &'static [Column];
     fn row(&self, object: &dyn AnyObject, now: Timestamp) -> Vec<Value>;
+    fn row_conditions(&self, object: &dyn AnyObject) -> Vec<Value>;
     fn grace(&self, object: &dyn AnyObject, requested: Option<i64>) -> Grace;
     fn scale(&self, object: &dyn AnyObject) -> Option<ScaleView>;
     fn set_scale(&self, object: &mut dyn AnyObject, replicas: i32);
@@ -269,6 +275,9 @@ impl<S: Strategy> AnyStrategy for Erased<S> {
     }
     fn row(&self, object: &dyn AnyObject, now: Timestamp) -> Vec<Value> {
         self.0.row(typed(object), now)
+    }
+    fn row_conditions(&self, object: &dyn AnyObject) -> Vec<Value> {
+        self.0.row_conditions(typed(object))
     }
     fn grace(&self, object: &dyn AnyObject, requested: Option<i64>) -> Grace {
         self.0.grace(typed(object), requested)

@@ -1,8 +1,17 @@
 //! Every resource that is served, by group, in discovery's order.
 
 use crate::strategy::Resource;
+use crate::{apps, coordination, core, discovery, rbac, scheduling};
 
 /// The rows of all groups.
 pub fn all() -> Vec<Resource> {
-    Vec::new()
+    [
+        core::resources(),
+        apps::resources(),
+        coordination::resources(),
+        discovery::resources(),
+        rbac::resources(),
+        scheduling::resources(),
+    ]
+    .concat()
 }

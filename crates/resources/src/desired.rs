@@ -1,0 +1,47 @@
+//! Has the desired state changed? Decides when `metadata.generation` rises and whether a fixed field was touched.
+
+use codec::Kind;
+use serde_json::Value;
+
+/// Whether the top-level `field` (such as `spec`) differs. Absent, null, empty and zero are the same thing, as they
+/// are upstream, where a decoded object cannot tell them apart.
+pub fn changed<K: Kind>(new: &K, old: &K, field: &str) -> bool {
+    part(new, field) != part(old, field)
+}
+
+/// Raises the generation of `new` above that of `old` when `field` changed, else keeps the old one.
+pub fn bump_generation<K: Kind>(new: &mut K, old: &K, field: &str) {
+    let before = old.meta().generation.unwrap_or(0);
+    let raise = i64::from(changed(new, old, field));
+    new.meta_mut().generation = Some(before + raise);
+}
+
+fn part<K: Kind>(object: &K, field: &str) -> Option<Value> {
+    // What codec has just encoded is JSON; were it not, both sides would count as changed by being absent.
+    let mut value: Value = serde_json::from_slice(&object.to_json()).ok()?;
+    let part = value.get_mut(field)?.take();
+    pruned(part)
+}
+
+/// Without anything empty; nothing when nothing is left.
+fn pruned(value: Value) -> Option<Value> {
+    match value {
+        Value::Null | Value::Bool(false) => None,
+        Value::String(text) if text.is_empty() => None,
+        Value::Number(number) if number.as_i64() == Some(0) => None,
+        Value::Array(items) if items.is_empty() => None,
+        // Places in a list count, so an empty item stays.
+        Value::Array(items) => {
+            Some(Value::Array(items.into_iter().map(|i| pruned(i).unwrap_or(Value::Null)).collect()))
+        }
+        Value::Object(fields) => {
+            let kept: serde_json::Map<_, _> =
+                fields.into_iter().filter_map(|(k, v)| Some((k, pruned(v)?))).collect();
+            (!kept.is_empty()).then_some(Value::Object(kept))
+        }
+        other => Some(other),
+    }
+}
+
+#[cfg(test)]
+mod tests;
