@@ -1,0 +1,75 @@
+//! Opening a registry: a collection for every stored resource, the allocators, and their repair.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use resources::Resource;
+use stdx::Random;
+use stdx::clock::SharedClock;
+use storage::{OpenError, Store};
+
+use crate::registry::Registry;
+use crate::rows::{self, Rows};
+use crate::services::{ServiceConfig, Services, pool};
+
+/// Why a registry cannot be opened.
+#[derive(Debug)]
+pub enum Unopened {
+    Store(OpenError),
+    Repair(apimachinery::Status),
+}
+
+impl std::fmt::Display for Unopened {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Unopened::Store(error) => write!(f, "open the store: {error}"),
+            Unopened::Repair(status) => write!(f, "repair the services' allocations: {status}"),
+        }
+    }
+}
+
+impl std::error::Error for Unopened {}
+
+impl From<OpenError> for Unopened {
+    fn from(error: OpenError) -> Self {
+        Unopened::Store(error)
+    }
+}
+
+impl Registry {
+    /// Opens a collection for each stored resource. Without `services` no addresses or node ports are given out.
+    pub async fn open(
+        store: &Store,
+        resources: Vec<Resource>,
+        services: Option<ServiceConfig>,
+        clock: SharedClock,
+        random: Random,
+    ) -> Result<Arc<Registry>, Unopened> {
+        let mut collections = HashMap::new();
+        for resource in resources.iter().filter(|r| is_stored(r)) {
+            let name = (resource.gvr.group.clone(), resource.gvr.resource.clone());
+            if collections.contains_key(&name) {
+                continue;
+            }
+            let collection = store.collection(rows::spec(resource)).await?;
+            collections.insert(name, collection);
+        }
+        let services = match services {
+            None => None,
+            Some(config) => Some(Services {
+                config,
+                addresses: pool::Pool::new(store.collection(pool::spec("serviceips")).await?),
+                ports: pool::Pool::new(store.collection(pool::spec("servicenodeports")).await?),
+                random: random.clone(),
+            }),
+        };
+        let registry = Registry::assemble(Rows::new(collections), resources, clock, random, services);
+        registry.repair_services().await.map_err(Unopened::Repair)?;
+        Ok(Arc::new(registry))
+    }
+}
+
+/// Reviews and the like are answered, never stored.
+fn is_stored(resource: &Resource) -> bool {
+    resource.verbs.contains(&"get")
+}

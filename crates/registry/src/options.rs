@@ -1,0 +1,67 @@
+//! What a request asks besides its object: options of writes, deletes, lists and watches, as values.
+
+use std::time::Duration;
+
+use crate::admit::Requester;
+
+/// Of a create, update or patch.
+#[derive(Clone, Debug, Default)]
+pub struct WriteOptions {
+    pub user: Requester,
+    pub dry_run: bool,
+    /// Who writes, for managedFields.
+    pub field_manager: String,
+    /// Server-side apply takes over conflicting fields.
+    pub force: bool,
+}
+
+/// What becomes of the dependents of a deleted object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Propagation {
+    Orphan,
+    Background,
+    Foreground,
+}
+
+/// `meta/v1.DeleteOptions`.
+#[derive(Clone, Debug, Default)]
+pub struct DeleteOptions {
+    pub user: Requester,
+    pub dry_run: bool,
+    pub grace_period_seconds: Option<i64>,
+    pub propagation: Option<Propagation>,
+    /// Delete only when the object still has this uid.
+    pub uid: Option<String>,
+    /// Delete only when the object still has this resourceVersion.
+    pub resource_version: Option<String>,
+}
+
+/// Which objects.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    pub label_selector: String,
+    pub field_selector: String,
+}
+
+/// Of a list.
+#[derive(Clone, Debug, Default)]
+pub struct ListOptions {
+    pub selection: Selection,
+    pub resource_version: String,
+    pub resource_version_match: String,
+    /// 0: no limit.
+    pub limit: u64,
+    pub continue_token: String,
+}
+
+/// Of a watch.
+#[derive(Clone, Debug, Default)]
+pub struct WatchOptions {
+    pub selection: Selection,
+    pub resource_version: String,
+    pub resource_version_match: String,
+    pub bookmarks: bool,
+    pub send_initial_events: Option<bool>,
+    /// The stream ends then.
+    pub timeout: Option<Duration>,
+}

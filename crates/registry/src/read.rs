@@ -1,0 +1,179 @@
+//! Reading: one object, or a list over one consistent state.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use apimachinery::field::{Error, ErrorList, Path};
+use apimachinery::status::{Cause, Details};
+use apimachinery::{Gvk, Revision, Status};
+use cache::{Object, Snapshot};
+
+use crate::continuation::{self, Token};
+use crate::options::ListOptions;
+use crate::registry::{Registry, Target};
+use crate::select;
+
+/// How long a read waits for a revision that has not been reached.
+const FRESH_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Objects of one state, in key order.
+#[derive(Clone, Debug, Default)]
+pub struct Listing {
+    pub items: Vec<Arc<Object>>,
+    pub revision: Revision,
+    /// Empty when this is the end.
+    pub continue_token: String,
+    /// Objects after these; known for limited lists without selectors.
+    pub remaining: Option<u64>,
+}
+
+impl Registry {
+    /// One object, not older than `resource_version`: empty is the newest, `0` what is at hand.
+    pub async fn get(&self, target: &Target<'_>, resource_version: &str) -> Result<Arc<Object>, Status> {
+        match resource_version {
+            "" => self.rows.settle(target.resource).await?,
+            "0" => {}
+            text => self.reached(target, parse_revision(text)?).await?,
+        }
+        self.rows.current(target.resource, &target.key()).ok_or_else(|| target.not_found())
+    }
+
+    /// The objects of a namespace (or of all) that the selection matches.
+    pub async fn list(&self, target: &Target<'_>, options: &ListOptions) -> Result<Listing, Status> {
+        validate(options)?;
+        let filter = select::filter(target, &options.selection)?;
+        let (snapshot, after) = self.state_for(target, options).await?;
+        if options.limit == 0 && after.is_none() && let Some((index, value)) = &filter.index {
+            let found = snapshot.by_index(index, value);
+            let items = found.into_iter().filter(|o| filter.matches(o)).collect();
+            return Ok(Listing { items, revision: snapshot.revision(), ..Listing::default() });
+        }
+        let limit = match options.limit {
+            0 => usize::MAX,
+            limit => usize::try_from(limit).unwrap_or(usize::MAX),
+        };
+        let mut matching = snapshot
+            .iter(filter.namespace.as_deref(), after.as_ref().map(|t| &t.after))
+            .filter(|o| filter.matches(o));
+        let items: Vec<_> = matching.by_ref().take(limit).cloned().collect();
+        let mut listing = Listing { items, revision: snapshot.revision(), ..Listing::default() };
+        let mut rest = matching.peekable();
+        if let (Some(last), true) = (listing.items.last(), options.limit > 0 && rest.peek().is_some()) {
+            let consistent = after.as_ref().is_none_or(|t| t.revision.is_some());
+            let revision = consistent.then_some(listing.revision);
+            listing.continue_token = Token { revision, after: last.key.clone() }.encode();
+            listing.remaining = (!select::selects(&options.selection)).then(|| rest.count() as u64);
+        }
+        Ok(listing)
+    }
+
+    /// The state that the options ask for, and where a continued list goes on.
+    async fn state_for(
+        &self,
+        target: &Target<'_>,
+        options: &ListOptions,
+    ) -> Result<(Snapshot, Option<Token>), Status> {
+        let cache = self.rows.cache(target.resource)?;
+        if !options.continue_token.is_empty() {
+            let token = Token::decode(&options.continue_token)?;
+            let Some(revision) = token.revision else {
+                self.rows.settle(target.resource).await?;
+                return Ok((cache.snapshot(), Some(token)));
+            };
+            self.reached(target, revision).await?;
+            let snapshot = cache.snapshot_at(revision).map_err(|_| continuation::expired(&token))?;
+            return Ok((snapshot, Some(token)));
+        }
+        let exact = match &*options.resource_version_match {
+            "Exact" => true,
+            "NotOlderThan" => false,
+            _ => options.limit > 0,
+        };
+        match &*options.resource_version {
+            "" => {
+                self.rows.settle(target.resource).await?;
+                Ok((cache.snapshot(), None))
+            }
+            "0" => Ok((cache.snapshot(), None)),
+            text => {
+                let revision = parse_revision(text)?;
+                self.reached(target, revision).await?;
+                if !exact {
+                    return Ok((cache.snapshot(), None));
+                }
+                let snapshot = cache.snapshot_at(revision).map_err(|e| Status::expired(e.to_string()))?;
+                Ok((snapshot, None))
+            }
+        }
+    }
+
+    /// Waits until the cache has seen `revision`; 504 when it does not come.
+    pub(crate) async fn reached(&self, target: &Target<'_>, revision: Revision) -> Result<(), Status> {
+        let cache = self.rows.cache(target.resource)?;
+        if cache.revision() >= revision {
+            return Ok(());
+        }
+        tokio::select! {
+            () = cache.wait_for(revision) => Ok(()),
+            () = self.clock.sleep(FRESH_TIMEOUT) => Err(too_large(revision, cache.revision())),
+        }
+    }
+}
+
+fn too_large(asked: Revision, current: Revision) -> Status {
+    let mut status =
+        Status::timeout(format!("Too large resource version: {asked}, current: {current}"));
+    let cause = Cause {
+        reason: "ResourceVersionTooLarge".into(),
+        message: "Too large resource version".into(),
+        field: String::new(),
+    };
+    status.details =
+        Some(Box::new(Details { causes: vec![cause], retry_after_seconds: 1, ..Details::default() }));
+    status
+}
+
+/// A resourceVersion as a number.
+pub(crate) fn parse_revision(text: &str) -> Result<Revision, Status> {
+    text.parse().map(Revision).map_err(|_| {
+        let path = Path::new("resourceVersion");
+        let why = format!("strconv.ParseUint: parsing {text:?}: invalid syntax");
+        let errors: ErrorList = [Error::invalid(&path, text, why)].into_iter().collect();
+        Status::bad_request(errors.aggregate())
+    })
+}
+
+fn validate(options: &ListOptions) -> Result<(), Status> {
+    let mut errors = ErrorList::new();
+    let path = Path::new("resourceVersionMatch");
+    let version = &*options.resource_version;
+    let matching = &*options.resource_version_match;
+    if !options.continue_token.is_empty() && !matches!(version, "" | "0") {
+        return Err(Status::bad_request("specifying resource version is not allowed when using continue"));
+    }
+    match matching {
+        "" => {}
+        _ if version.is_empty() => errors.push(Error::forbidden(
+            &path,
+            "resourceVersionMatch is forbidden unless resourceVersion is provided",
+        )),
+        _ if !options.continue_token.is_empty() => {
+            errors.push(Error::forbidden(&path, "resourceVersionMatch is forbidden when continue is provided"));
+        }
+        "Exact" if version == "0" => errors.push(Error::forbidden(
+            &path,
+            "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"",
+        )),
+        "Exact" | "NotOlderThan" => {}
+        other => errors.push(Error::not_supported(&path, other, &["Exact", "NotOlderThan", ""])),
+    }
+    invalid_options(&errors)
+}
+
+/// 422 about `ListOptions`, when there is something wrong.
+pub(crate) fn invalid_options(errors: &ErrorList) -> Result<(), Status> {
+    match errors.is_empty() {
+        true => Ok(()),
+        false => Err(Status::invalid(&Gvk::new("meta.k8s.io", "v1", "ListOptions"), "", errors)),
+    }
+}

@@ -1,0 +1,62 @@
+//! Label and field selectors of a request as a filter on the cache.
+
+use std::sync::Arc;
+
+use apimachinery::Status;
+use apimachinery::selector::{FieldSelector, Selector};
+use cache::{Filter, Object};
+use resources::Resource;
+
+use crate::options::Selection;
+use crate::registry::Target;
+
+/// The filter of a list or watch; 400 for selectors that cannot be.
+pub(crate) fn filter(target: &Target<'_>, selection: &Selection) -> Result<Filter, Status> {
+    let labels = Selector::parse(&selection.label_selector).map_err(Status::bad_request)?;
+    let fields = FieldSelector::parse(&selection.field_selector).map_err(Status::bad_request)?;
+    for requirement in fields.requirements() {
+        check_field(target.resource, &requirement.field)?;
+    }
+    let trivial = labels.is_empty() && fields.is_empty();
+    let namespace = match (target.namespace, fields.requires_exact("metadata.namespace")) {
+        ("", Some(namespace)) => Some(namespace),
+        ("", None) => None,
+        (namespace, _) => Some(namespace),
+    };
+    let name = match (target.name, fields.requires_exact("metadata.name")) {
+        ("", name) => name,
+        (name, _) => Some(name),
+    };
+    let indexed = target.strategy().field_names().iter().find_map(|field| {
+        let value = fields.requires_exact(field).filter(|v| !v.is_empty())?;
+        Some((*field, Arc::from(value)))
+    });
+    let (namespace, name) = (namespace.map(Arc::from), name.map(Arc::from));
+    let matches = move |object: &Object| {
+        labels.matches(&object.meta) && fields.matches(|field| Some(object.field(field).unwrap_or_default()))
+    };
+    Ok(Filter {
+        namespace,
+        name,
+        index: indexed,
+        predicate: (!trivial).then(|| Arc::new(matches) as _),
+    })
+}
+
+/// Whether anything but namespace and name selects.
+pub(crate) fn selects(selection: &Selection) -> bool {
+    !selection.label_selector.is_empty() || !selection.field_selector.is_empty()
+}
+
+fn check_field(resource: &Resource, field: &str) -> Result<(), Status> {
+    let known = resource.strategy.field_names();
+    if matches!(field, "metadata.name" | "metadata.namespace") || known.contains(&field) {
+        return Ok(());
+    }
+    Err(Status::bad_request(match known {
+        [] => format!(
+            "{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+        ),
+        _ => format!("field label not supported: {field}"),
+    }))
+}
