@@ -203,3 +203,12 @@ pub trait Engine: Send + Sync + 'static {
     /// Finishes what was begun and lets go of files. Later calls fail with `Unavailable`.
     async fn close(&self) {}
 }
+
+/// What every engine refuses.
+pub(crate) fn check_size(txn: &Txn) -> Result<(), CommitError> {
+    match txn.ops.iter().map(Op::len).find(|len| *len > MAX_VALUE) {
+        Some(len) => Err(CommitError::TooLarge { len, limit: MAX_VALUE }),
+        None if txn.ops.len() > MAX_OPS => Err(CommitError::TooLarge { len: txn.ops.len(), limit: MAX_OPS }),
+        None => Ok(()),
+    }
+}

@@ -22,7 +22,12 @@ const CHUNK: usize = 1024;
 pub(crate) trait History: Send + Sync + 'static {
     /// The first events of keys with `prefix` in `after < revision <= until`; the batch's revision says how far they
     /// go.
-    async fn read(&self, prefix: &str, after: Revision, until: Revision) -> Result<EventBatch, ReadError>;
+    async fn read(
+        self: Arc<Self>,
+        prefix: String,
+        after: Revision,
+        until: Revision,
+    ) -> Result<EventBatch, ReadError>;
 }
 
 #[derive(Debug)]
@@ -137,10 +142,12 @@ impl Cursor {
             self.woken.mark_unchanged();
             let batch = match self.feed.after(self.position, &self.prefix) {
                 Next::Batch(batch) => batch,
-                Next::Behind(until) => match self.history.read(&self.prefix, self.position, until).await {
-                    Ok(batch) => batch,
-                    Err(error) => return Some(Err(error)),
-                },
+                Next::Behind(until) => {
+                    match self.history.clone().read(self.prefix.clone(), self.position, until).await {
+                        Ok(batch) => batch,
+                        Err(error) => return Some(Err(error)),
+                    }
+                }
                 Next::Nothing => {
                     self.woken.changed().await.ok()?;
                     continue;

@@ -7,6 +7,7 @@
 //! Never heard of Pod: what a value means is its collection's `parse`.
 
 pub mod collection;
+pub mod embedded;
 pub mod engine;
 mod feed;
 pub mod memory;
@@ -15,6 +16,10 @@ mod retention;
 pub mod store;
 
 pub use collection::{Collection, CollectionSpec, Parse, ParseError, Terms, WriteError};
+pub use embedded::{EmbeddedConfig, EmbeddedEngine, EmbeddedError, OnFatal};
 pub use engine::{Durability, Engine, Guard, ReadError};
 pub use memory::MemoryEngine;
 pub use store::{OpenError, Store, StoreConfig};
+
+#[cfg(test)]
+mod testsuite;

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::engine::{
-    CommitError, Engine, EventBatch, EventStream, KeyChange, KeyEvent, KeyValue, ListPage, ListRequest,
-    MAX_VALUE, Op, ReadError, Txn,
+    CommitError, Engine, EventBatch, EventStream, KeyChange, KeyEvent, KeyValue, ListPage, ListRequest, Op,
+    ReadError, Txn, check_size,
 };
 use crate::feed::{Feed, History};
 use crate::mvcc::{Mvcc, Version};
@@ -119,8 +119,13 @@ impl Engine for MemoryEngine {
 
 #[async_trait]
 impl History for Shared {
-    async fn read(&self, prefix: &str, after: Revision, until: Revision) -> Result<EventBatch, ReadError> {
-        let changes = self.lock().changes(prefix, after, until)?;
+    async fn read(
+        self: Arc<Self>,
+        prefix: String,
+        after: Revision,
+        until: Revision,
+    ) -> Result<EventBatch, ReadError> {
+        let changes = self.lock().changes(&prefix, after, until)?;
         let event = |(key, v): (_, Version<Option<Bytes>>)| KeyEvent {
             key,
             revision: v.revision,
@@ -133,13 +138,12 @@ impl History for Shared {
     }
 }
 
-/// What every engine refuses.
-pub(crate) fn check_size(txn: &Txn) -> Result<(), CommitError> {
-    match txn.ops.iter().map(Op::len).find(|len| *len > MAX_VALUE) {
-        Some(len) => Err(CommitError::TooLarge { len, limit: MAX_VALUE }),
-        None if txn.ops.len() > crate::engine::MAX_OPS => {
-            Err(CommitError::TooLarge { len: txn.ops.len(), limit: crate::engine::MAX_OPS })
-        }
-        None => Ok(()),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn passes_the_suite() {
+        crate::testsuite::run(|| Arc::new(MemoryEngine::new())).await;
     }
 }
