@@ -17,7 +17,16 @@ pub struct Target<'a> {
     pub name: &'a str,
 }
 
-/// May the user write a role with these rules? The error is the reason for the 403, in upstream's words.
+/// Why not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The reason for the 403, in upstream's words.
+    Forbidden(String),
+    /// The binding's role is not there; `resource` is the plural. 404.
+    NoSuchRole { resource: &'static str, name: String },
+}
+
+/// May the user write a role with these rules?
 pub async fn may_write_role(
     authorizer: &dyn Authorizer,
     rbac: &Rbac,
@@ -25,15 +34,16 @@ pub async fn may_write_role(
     target: Target<'_>,
     rules: &[PolicyRule],
     aggregates: bool,
-) -> Result<(), String> {
+) -> Result<(), Refusal> {
     if user.in_group(SYSTEM_MASTERS) || asked(authorizer, user, "escalate", target).await {
         return Ok(());
     }
     // Such a role may gather anything, now or later.
     if aggregates && confirm(rbac, user, "", &everything()).is_err() {
-        return Err("must have cluster-admin privileges to use an aggregationRule".into());
+        let why = "must have cluster-admin privileges to use an aggregationRule";
+        return Err(Refusal::Forbidden(why.into()));
     }
-    confirm(rbac, user, target.namespace, rules)
+    confirm(rbac, user, target.namespace, rules).map_err(Refusal::Forbidden)
 }
 
 /// May the user write a binding to this role? `target` names the binding.
@@ -43,14 +53,15 @@ pub async fn may_bind(
     user: &UserInfo,
     target: Target<'_>,
     role: &RoleRef,
-) -> Result<(), String> {
+) -> Result<(), Refusal> {
     let resource = if role.kind == "ClusterRole" { "clusterroles" } else { "roles" };
     let role_target = Target { resource, namespace: target.namespace, name: &role.name };
     if user.in_group(SYSTEM_MASTERS) || asked(authorizer, user, "bind", role_target).await {
         return Ok(());
     }
-    let rules = rbac.role(role, target.namespace)?;
-    confirm(rbac, user, target.namespace, &rules)
+    let no_such = |_| Refusal::NoSuchRole { resource, name: role.name.clone() };
+    let rules = rbac.role(role, target.namespace).map_err(no_such)?;
+    confirm(rbac, user, target.namespace, &rules).map_err(Refusal::Forbidden)
 }
 
 async fn asked(authorizer: &dyn Authorizer, user: &UserInfo, verb: &str, target: Target<'_>) -> bool {
