@@ -1,1 +1,19 @@
-//! admission
+//! What may be written beyond what a kind's own rules say: plugins between validation of the request and the store.
+//! Start at [`Chain`] and the table [`plugins::PLUGINS`]; each plugin is a file named like it.
+//!
+//! Never writes to the store. Left out so far (not in the table): LimitRanger, ResourceQuota, PodSecurity, webhooks, policies.
+
+mod ask;
+mod chain;
+mod default_toleration_seconds;
+mod namespace_lifecycle;
+pub mod plugins;
+pub mod priority;
+mod rbac_escalation;
+mod service_account;
+mod taint_nodes_by_condition;
+
+#[cfg(test)]
+mod tests;
+
+pub use chain::{Chain, Context, Plugin};
