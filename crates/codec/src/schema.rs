@@ -26,6 +26,11 @@ pub fn of_type(root: &'static Type) -> BuiltIn {
     BuiltIn { value: &Value::Any, field: None, root: Some(root) }
 }
 
+/// The value of a field.
+pub fn of_field(field: &'static Field) -> BuiltIn {
+    BuiltIn { value: field.value(), field: Some(field), root: None }
+}
+
 impl BuiltIn {
     fn of(value: &'static Value) -> Self {
         BuiltIn { value, field: None, root: None }
@@ -66,8 +71,7 @@ impl Schema<'static> for BuiltIn {
 
     fn field(self, name: &str) -> Option<Self> {
         if let Some(t) = self.struct_type() {
-            let field = t.field(name)?;
-            return Some(BuiltIn { value: field.value(), field: Some(field), root: None });
+            return t.field(name).map(of_field);
         }
         match self.value {
             Value::Map { of, .. } => Some(Self::of(facts::value(*of))),
