@@ -1,7 +1,7 @@
 //! Creating objects.
 
 use apimachinery::Status;
-use apimachinery::field::{Error, ErrorList, Path};
+use apimachinery::field::ErrorList;
 use codec::AnyObject;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use resources::Resource;
@@ -203,18 +203,7 @@ pub(crate) fn namespace_of<'a>(target: &Target<'a>, name: &'a str) -> &'a str {
 
 /// All rules for a new object, those of its metadata first.
 fn validate_new(resource: &Resource, object: &dyn AnyObject) -> ErrorList {
-    let mut errors = ErrorList::new();
-    let meta = object.object_meta();
-    if meta.name.as_deref().unwrap_or_default().is_empty()
-        && meta.generate_name.as_deref().unwrap_or_default().is_empty()
-    {
-        errors.push(Error::required(
-            &Path::new("metadata").child("name"),
-            "name or generateName is required",
-        ));
-    } else {
-        errors.extend(crate::metadata::validate(resource, meta));
-    }
+    let mut errors = crate::metadata::validate(resource, object.object_meta());
     errors.extend(resource.strategy.validate(object));
     errors
 }

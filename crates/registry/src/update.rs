@@ -108,6 +108,7 @@ impl Registry {
         let old = target.decode(&stored)?;
         let Changed { object: mut new, warnings } = change(&*old)?;
         if kind.checked {
+            matches_request(target, &*new)?;
             check_preconditions(target, &*new, &*old)?;
         }
         carry(&mut *new, &*old);
@@ -248,23 +249,28 @@ fn check_preconditions(target: &Target<'_>, new: &dyn AnyObject, old: &dyn AnyOb
     }
 }
 
-/// What an update cannot change, however it is sent: left out it stays.
+/// What an update leaves out of its metadata stays; what it gives differently is for validation to refuse.
 fn carry(new: &mut dyn AnyObject, old: &dyn AnyObject) {
     let old = old.object_meta();
     let new = new.object_meta_mut();
-    new.name.clone_from(&old.name);
     new.namespace.clone_from(&old.namespace);
     new.uid.clone_from(&old.uid);
     new.generation = old.generation;
-    new.creation_timestamp.clone_from(&old.creation_timestamp);
-    new.deletion_timestamp.clone_from(&old.deletion_timestamp);
-    new.deletion_grace_period_seconds = old.deletion_grace_period_seconds;
     new.self_link = None;
     new.resource_version.clone_from(&old.resource_version);
+    if new.creation_timestamp.is_none() {
+        new.creation_timestamp.clone_from(&old.creation_timestamp);
+    }
+    if new.deletion_timestamp.is_none() {
+        new.deletion_timestamp.clone_from(&old.deletion_timestamp);
+    }
+    if new.deletion_grace_period_seconds.is_none() {
+        new.deletion_grace_period_seconds = old.deletion_grace_period_seconds;
+    }
 }
 
 fn validate_changed(target: &Target<'_>, new: &dyn AnyObject, old: &dyn AnyObject, part: Part) -> ErrorList {
-    let mut errors = crate::metadata::validate_update(target.resource, new.object_meta(), old.object_meta());
+    let mut errors = crate::metadata::validate_update(new.object_meta(), old.object_meta());
     errors.extend(target.strategy().validate_update(new, old, part));
     errors
 }

@@ -1,0 +1,83 @@
+//! What every request needs: the registry, who may do what, and the documents about the API itself.
+
+use std::sync::Arc;
+
+use auth::authn::Authenticator;
+use auth::{Authorizer, UserInfo};
+use client::Transport;
+use registry::Registry;
+use stdx::{Random, Tasks};
+use stdx::clock::SharedClock;
+
+use crate::http::discovery::Discovery;
+use crate::http::health::Check;
+use crate::http::metrics::Metrics;
+use crate::http::proxy::NodeProxy;
+use crate::local::Local;
+use crate::local::gates::Gates;
+use crate::pipeline::virtuals::Virtual;
+
+/// What an API server is made of.
+pub struct Config {
+    pub registry: Arc<Registry>,
+    pub authenticator: Arc<dyn Authenticator>,
+    pub authorizer: Arc<dyn Authorizer>,
+    /// Kinds that are answered, never stored: access reviews, token requests, …
+    pub virtuals: Vec<Virtual>,
+    pub node_proxy: Arc<dyn NodeProxy>,
+    /// Besides `ping`, which is always there.
+    pub checks: Vec<Check>,
+    /// What `/api` names as the server's address, `host:port`.
+    pub advertised: String,
+    pub clock: SharedClock,
+    pub random: Random,
+    pub tasks: Tasks,
+}
+
+/// The API server's shared state.
+pub struct Api {
+    pub registry: Arc<Registry>,
+    pub authenticator: Arc<dyn Authenticator>,
+    pub authorizer: Arc<dyn Authorizer>,
+    pub virtuals: Vec<Virtual>,
+    pub node_proxy: Arc<dyn NodeProxy>,
+    pub checks: Vec<Check>,
+    pub discovery: Discovery,
+    pub metrics: Metrics,
+    pub clock: SharedClock,
+    pub random: Random,
+    pub tasks: Tasks,
+    pub(crate) gates: Arc<Gates>,
+}
+
+impl Api {
+    pub fn new(config: Config) -> Arc<Api> {
+        let mut checks = vec![Check::new("ping", false, || Ok(()))];
+        checks.extend(config.checks);
+        let gates = Arc::new(Gates::default());
+        config.tasks.spawn_until_shutdown(gates.clone().follow(
+            config.registry.clone(),
+            config.authorizer.clone(),
+            config.clock.clone(),
+        ));
+        Arc::new(Api {
+            discovery: Discovery::new(config.registry.resources(), &config.advertised),
+            registry: config.registry,
+            authenticator: config.authenticator,
+            authorizer: config.authorizer,
+            virtuals: config.virtuals,
+            node_proxy: config.node_proxy,
+            checks,
+            metrics: Metrics::default(),
+            clock: config.clock,
+            random: config.random,
+            tasks: config.tasks,
+            gates,
+        })
+    }
+
+    /// The API for a component in this process that acts as `user`: same authorizer, same admission, no wire.
+    pub fn local(self: &Arc<Self>, user: UserInfo) -> Arc<dyn Transport> {
+        Arc::new(Local::new(self.clone(), user))
+    }
+}

@@ -1,0 +1,16 @@
+//! The HTTP front. Start at [`service::serve`]; [`endpoints`] lists the paths that are no resources.
+
+pub mod body;
+pub mod decode;
+pub mod discovery;
+pub mod endpoints;
+pub mod health;
+pub mod indent;
+pub mod listen;
+pub mod metrics;
+pub mod negotiate;
+pub mod openapi;
+pub mod present;
+pub mod proxy;
+pub mod service;
+pub mod table;

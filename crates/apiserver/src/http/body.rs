@@ -1,0 +1,74 @@
+//! Bodies: reading requests within the limit, building responses.
+
+use std::convert::Infallible;
+
+use apimachinery::Status;
+use bytes::{Bytes, BytesMut};
+use futures::{Stream, StreamExt};
+use http::{HeaderValue, Response, StatusCode, header};
+use http_body::{Body as _, Frame};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+
+use super::negotiate::Format;
+
+/// What every response carries.
+pub type Body = UnsyncBoxBody<Bytes, Infallible>;
+
+/// Upstream's limit on a request body, 3 MiB.
+pub const BODY_MAX: usize = 3 << 20;
+
+/// A whole body.
+pub fn full(bytes: impl Into<Bytes>) -> Body {
+    Full::new(bytes.into()).boxed_unsync()
+}
+
+/// A body that is sent as the chunks come.
+pub fn stream(chunks: impl Stream<Item = Bytes> + Send + 'static) -> Body {
+    StreamBody::new(chunks.map(|chunk| Ok::<_, Infallible>(Frame::data(chunk)))).boxed_unsync()
+}
+
+/// Reads a request body, at most [`BODY_MAX`] bytes.
+pub async fn read(mut body: hyper::body::Incoming) -> Result<Bytes, Status> {
+    let too_large =
+        || Status::request_entity_too_large(format!("Request entity too large: limit is {BODY_MAX}"));
+    if body.size_hint().lower() > BODY_MAX as u64 {
+        return Err(too_large());
+    }
+    let mut all = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|e| Status::bad_request(format!("error reading the request body: {e}")))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if all.len() + data.len() > BODY_MAX {
+            return Err(too_large());
+        }
+        all.extend_from_slice(&data);
+    }
+    Ok(all.freeze())
+}
+
+/// A JSON response.
+pub fn json(code: u16, bytes: impl Into<Bytes>) -> Response<Body> {
+    with_type(code, Format::Json.content_type(), bytes)
+}
+
+/// A text response, as upstream's `http.Error` writes it.
+pub fn text(code: u16, text: impl Into<String>) -> Response<Body> {
+    let mut response = with_type(code, "text/plain; charset=utf-8", text.into());
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// A response of a given type.
+pub fn with_type(code: u16, content_type: &str, bytes: impl Into<Bytes>) -> Response<Body> {
+    let bytes = bytes.into();
+    let mut response = Response::new(full(bytes));
+    *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(content_type) {
+        headers.insert(header::CONTENT_TYPE, value);
+    }
+    // Objects are live: upstream forbids every cache.
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+    response
+}

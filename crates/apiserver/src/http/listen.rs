@@ -1,0 +1,96 @@
+//! The port: TLS, HTTP/1.1 and HTTP/2, one task for each connection.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use stdx::Tasks;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+
+use super::service::{self, Connection};
+use crate::api::Api;
+
+/// A handshake that takes longer is given up.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections that are served at once; more wait in the kernel's backlog.
+const CONNECTIONS_MAX: usize = 10_000;
+const STREAMS_MAX: u32 = 250;
+
+/// Binds `address` and serves until `tasks` is stopped. Returns the address that was bound.
+pub async fn listen(
+    api: Arc<Api>,
+    address: SocketAddr,
+    tls: Arc<rustls::ServerConfig>,
+    tasks: &Tasks,
+) -> anyhow::Result<SocketAddr> {
+    let acceptor = TlsAcceptor::from(tls);
+    let listener = TcpListener::bind(address).await.with_context(|| format!("listen on {address}"))?;
+    let bound = listener.local_addr().context("read the bound address")?;
+    let group = tasks.clone();
+    tasks.spawn(async move { accept(api, listener, acceptor, group).await });
+    Ok(bound)
+}
+
+async fn accept(api: Arc<Api>, listener: TcpListener, acceptor: TlsAcceptor, tasks: Tasks) {
+    let slots = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS_MAX));
+    let shutdown = tasks.shutdown();
+    loop {
+        let Ok(slot) = slots.clone().acquire_owned().await else { return };
+        let accepted = tokio::select! {
+            () = shutdown.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let (api, acceptor, group) = (api.clone(), acceptor.clone(), tasks.clone());
+                tasks.spawn(async move {
+                    if let Err(error) = connection(api, stream, acceptor, &group).await {
+                        tracing::debug!(%peer, %error, "connection ends");
+                    }
+                    drop(slot);
+                });
+            }
+            Err(error) => {
+                // Out of descriptors or the like: let others finish first.
+                tracing::warn!(%error, "accept fails");
+                api.clock.sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn connection(
+    api: Arc<Api>,
+    stream: TcpStream,
+    acceptor: TlsAcceptor,
+    tasks: &Tasks,
+) -> anyhow::Result<()> {
+    stream.set_nodelay(true).context("set TCP_NODELAY")?;
+    let stream = tokio::select! {
+        done = acceptor.accept(stream) => done.context("TLS handshake")?,
+        () = api.clock.sleep(HANDSHAKE_TIMEOUT) => anyhow::bail!("TLS handshake takes too long"),
+    };
+    let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    let peer = Arc::new(Connection { certificates: certificates.iter().map(|c| c.to_vec()).collect() });
+    let answer = service_fn(move |request| {
+        let (api, peer) = (api.clone(), peer.clone());
+        async move { Ok::<_, std::convert::Infallible>(service::serve(api, peer, request).await) }
+    });
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(None);
+    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(STREAMS_MAX);
+    let serving = builder.serve_connection_with_upgrades(TokioIo::new(stream), answer);
+    tokio::pin!(serving);
+    let shutdown = tasks.shutdown();
+    tokio::select! {
+        done = serving.as_mut() => return done.map_err(|e| anyhow::anyhow!("{e}")),
+        () = shutdown.cancelled() => serving.as_mut().graceful_shutdown(),
+    }
+    // Requests that run get their answers; watches end with the server.
+    serving.await.map_err(|e| anyhow::anyhow!("{e}"))
+}

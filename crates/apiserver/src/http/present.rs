@@ -1,0 +1,246 @@
+//! Answers as HTTP responses: the accepted format and shape, warnings, watch frames.
+
+use apimachinery::{Revision, Status};
+use bytes::{BufMut, Bytes, BytesMut};
+use futures::StreamExt;
+use http::{HeaderValue, Response, header};
+use jiff::Timestamp;
+use registry::{Listing, WatchItem, WatchStream};
+use resources::Resource;
+use serde_json::{Value, json};
+use stdx::clock::SharedClock;
+
+use super::body::{self, Body};
+use super::indent::indent;
+use super::negotiate::{Accepted, Format, Shape};
+use super::table::{self, IncludeObject};
+use crate::pipeline::call::{Answer, Outcome, Shown};
+
+/// How to show an answer.
+#[derive(Clone, Debug)]
+pub struct Presenter {
+    pub accepted: Accepted,
+    pub pretty: bool,
+    pub include: IncludeObject,
+    pub clock: SharedClock,
+}
+
+impl Presenter {
+    /// The response to an outcome.
+    pub fn respond(&self, outcome: Outcome) -> Response<Body> {
+        let shown = match outcome.answer {
+            Answer::Object { code, object } => self.object(code, &object),
+            Answer::List { resource, listing } => self.list(&resource, &listing),
+            Answer::Watch { resource, stream } => Ok(self.watch(resource, stream)),
+            Answer::Status(status) => Ok(self.status(&status)),
+        };
+        let mut response = shown.unwrap_or_else(|status| self.status(&status));
+        for text in outcome.warnings {
+            add_warning(&mut response, &text);
+        }
+        response
+    }
+
+    /// A `Status`, as itself whatever shape was asked for.
+    pub fn status(&self, status: &Status) -> Response<Body> {
+        let json = serde_json::to_vec(status).unwrap_or_default();
+        let mut response = self.whole(status.code, json.into());
+        if let Some(seconds) = status.details.as_ref().map(|d| d.retry_after_seconds).filter(|s| *s > 0) {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+
+    /// A whole JSON document in the accepted format.
+    pub fn whole(&self, code: u16, json: Bytes) -> Response<Body> {
+        match self.accepted.format {
+            Format::Json if self.pretty => body::json(code, indent(&json)),
+            Format::Json => body::json(code, json),
+            Format::Yaml => match codec::yaml::from_json(&json) {
+                Ok(yaml) => body::with_type(code, Format::Yaml.content_type(), yaml),
+                Err(e) => {
+                    body::json(500, serde_json::to_vec(&Status::internal(e)).unwrap_or_default())
+                }
+            },
+        }
+    }
+
+    fn object(&self, code: u16, object: &Shown) -> Result<Response<Body>, Status> {
+        let json = match (self.accepted.shape, &object.resource) {
+            (Shape::Table, Some(resource)) => {
+                let metadata = json!({"resourceVersion": resource_version(&object.json)});
+                let one = std::iter::once(&*object.json);
+                table::table(resource, metadata, one, self.table_options(true))?.into()
+            }
+            (Shape::PartialMetadata, Some(_)) => table::partial(&object.json)?.into(),
+            (Shape::AsIs, _) | (_, None) => object.json.clone(),
+            (shape, _) => return Err(unfit(shape)),
+        };
+        Ok(self.whole(code, json))
+    }
+
+    fn list(&self, resource: &Resource, listing: &Listing) -> Result<Response<Body>, Status> {
+        let objects = listing.items.iter().map(|o| &**o.json());
+        let json = match self.accepted.shape {
+            Shape::AsIs => list_json(resource, listing),
+            Shape::Table => {
+                table::table(resource, list_metadata(listing), objects, self.table_options(true))?.into()
+            }
+            Shape::PartialMetadataList => {
+                let items = objects.map(table::partial).collect::<Result<Vec<_>, _>>()?;
+                let head = head("PartialObjectMetadataList", "meta.k8s.io/v1", &list_metadata(listing));
+                joined(&head, items.iter().map(|i| &**i))
+            }
+            shape => return Err(unfit(shape)),
+        };
+        Ok(self.whole(200, json))
+    }
+
+    fn table_options(&self, headers: bool) -> table::Options {
+        let now: Timestamp = self.clock.now();
+        table::Options { include: self.include, headers, now }
+    }
+
+    fn watch(&self, resource: Resource, events: WatchStream) -> Response<Body> {
+        let presenter = self.clone();
+        let mut headers = true;
+        let frames = events.map(move |item| {
+            let frame = presenter.frame(&resource, &item, headers);
+            headers = headers && matches!(item, WatchItem::Bookmark { .. });
+            frame
+        });
+        let mut response = body::json(200, Bytes::new());
+        *response.body_mut() = body::stream(frames);
+        response
+    }
+
+    /// One event: `{"type":…,"object":…}` and a line end.
+    fn frame(&self, resource: &Resource, item: &WatchItem, headers: bool) -> Bytes {
+        if let (WatchItem::Event(event), Accepted { format: Format::Json, shape: Shape::AsIs }) = (item, self.accepted) {
+            // Serialised once for all watchers.
+            return event.frame();
+        }
+        let (kind, object) = match item {
+            WatchItem::Event(event) => {
+                (event.kind.as_str(), self.event_object(resource, event.object.json(), headers))
+            }
+            WatchItem::Bookmark { revision, initial_events_end } => {
+                let json = bookmark(resource, *revision, *initial_events_end);
+                ("BOOKMARK", self.event_object(resource, &json, headers))
+            }
+            WatchItem::Error(status) => ("ERROR", Err(status.clone())),
+        };
+        let (kind, object) = match object {
+            Ok(json) => (kind, json),
+            Err(status) => ("ERROR", Bytes::from(serde_json::to_vec(&status).unwrap_or_default())),
+        };
+        let mut frame = BytesMut::with_capacity(object.len() + 32);
+        frame.extend_from_slice(b"{\"type\":\"");
+        frame.extend_from_slice(kind.as_bytes());
+        frame.extend_from_slice(b"\",\"object\":");
+        frame.extend_from_slice(&object);
+        frame.extend_from_slice(b"}\n");
+        match self.accepted.format {
+            Format::Json => frame.freeze(),
+            // YAML documents of one stream are told apart by their separator.
+            Format::Yaml => match codec::yaml::from_json(&frame) {
+                Ok(yaml) => Bytes::from([yaml.as_bytes(), b"---\n"].concat()),
+                Err(_) => Bytes::new(),
+            },
+        }
+    }
+
+    fn event_object(&self, resource: &Resource, json: &Bytes, headers: bool) -> Result<Bytes, Status> {
+        match self.accepted.shape {
+            Shape::Table => {
+                let metadata = json!({"resourceVersion": resource_version(json)});
+                let one = std::iter::once(&**json);
+                Ok(table::table(resource, metadata, one, self.table_options(headers))?.into())
+            }
+            Shape::PartialMetadata | Shape::PartialMetadataList => Ok(table::partial(json)?.into()),
+            Shape::AsIs | Shape::AggregatedDiscovery => Ok(json.clone()),
+        }
+    }
+}
+
+/// A list as JSON: a small head and the items' own bytes.
+pub fn list_json(resource: &Resource, listing: &Listing) -> Bytes {
+    let kind = format!("{}List", resource.gvk.kind);
+    let head = head(&kind, &resource.gvk.api_version(), &list_metadata(listing));
+    let size: usize = listing.items.iter().map(|o| o.list_item_len() + 1).sum();
+    let mut out = BytesMut::with_capacity(head.len() + size + 2);
+    out.put_slice(head.as_bytes());
+    for (at, item) in listing.items.iter().enumerate() {
+        if at > 0 {
+            out.put_u8(b',');
+        }
+        item.write_list_item(&mut out);
+    }
+    out.put_slice(b"]}");
+    out.freeze()
+}
+
+/// The object of a BOOKMARK event.
+pub fn bookmark(resource: &Resource, revision: Revision, initial_events_end: bool) -> Bytes {
+    let mut metadata = json!({"resourceVersion": revision.to_string(), "creationTimestamp": null});
+    if initial_events_end {
+        metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
+    }
+    let object = json!({"kind": &*resource.gvk.kind, "apiVersion": resource.gvk.api_version(), "metadata": metadata});
+    Bytes::from(object.to_string())
+}
+
+fn head(kind: &str, api_version: &str, metadata: &Value) -> String {
+    format!(r#"{{"kind":"{kind}","apiVersion":"{api_version}","metadata":{metadata},"items":["#)
+}
+
+fn joined<'a>(head: &str, items: impl Iterator<Item = &'a [u8]> + Clone) -> Bytes {
+    let size: usize = items.clone().map(|i| i.len() + 1).sum();
+    let mut out = BytesMut::with_capacity(head.len() + size + 2);
+    out.put_slice(head.as_bytes());
+    for (at, item) in items.enumerate() {
+        if at > 0 {
+            out.put_u8(b',');
+        }
+        out.put_slice(item);
+    }
+    out.put_slice(b"]}");
+    out.freeze()
+}
+
+fn list_metadata(listing: &Listing) -> Value {
+    let mut metadata = json!({"resourceVersion": listing.revision.to_string()});
+    if !listing.continue_token.is_empty() {
+        metadata["continue"] = json!(listing.continue_token);
+    }
+    if let Some(remaining) = listing.remaining {
+        metadata["remainingItemCount"] = json!(remaining);
+    }
+    metadata
+}
+
+fn resource_version(json: &[u8]) -> String {
+    #[derive(serde::Deserialize)]
+    struct Head {
+        metadata: Metadata,
+    }
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Metadata {
+        #[serde(default)]
+        resource_version: String,
+    }
+    serde_json::from_slice::<Head>(json).map(|h| h.metadata.resource_version).unwrap_or_default()
+}
+
+fn unfit(shape: Shape) -> Status {
+    Status::not_acceptable(format!("this object cannot be shown as {shape:?}"))
+}
+
+/// Adds a `Warning: 299 - "…"` header.
+pub fn add_warning(response: &mut Response<Body>, text: &str) {
+    let quoted = text.replace('\\', "\\\\").replace('"', "\\\"").replace(|c: char| c.is_control(), " ");
+    if let Ok(value) = HeaderValue::from_bytes(format!("299 - \"{quoted}\"").as_bytes()) {
+        response.headers_mut().append(header::WARNING, value);
+    }
+}

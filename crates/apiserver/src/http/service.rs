@@ -1,0 +1,203 @@
+//! One HTTP request from its head to its response. [`chain`] is the list of what every request passes.
+
+use std::sync::Arc;
+
+use apimachinery::Status;
+use auth::authn::Credentials;
+use auth::{Attributes, UserInfo};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
+use hyper::body::Incoming;
+
+use super::body::{self, Body};
+use super::negotiate::{self, Accepted, Format, Offer, Shape};
+use super::present::Presenter;
+use super::table::IncludeObject;
+use super::{decode, endpoints, proxy};
+use crate::api::Api;
+use crate::pipeline::authorize::{authorize, resource_attributes};
+use crate::pipeline::call::{Call, Verb};
+use crate::pipeline::params::Params;
+use crate::pipeline::path::{Path, ResourcePath};
+use crate::pipeline::{self, authenticate, impersonate};
+
+/// What a connection knows before its first request.
+#[derive(Debug, Default)]
+pub struct Connection {
+    /// As presented in the handshake; judged in authentication.
+    pub certificates: Vec<Vec<u8>>,
+}
+
+/// A request on its way through the chain.
+pub struct Exchange {
+    pub request: Request<Incoming>,
+    pub path: Path,
+    pub params: Params,
+    pub user: UserInfo,
+}
+
+/// Answers one request, whatever it is.
+pub async fn serve(api: Arc<Api>, connection: Arc<Connection>, request: Request<Incoming>) -> Response<Body> {
+    let started = api.clock.monotonic();
+    let audit_id = audit_id(&api, request.headers());
+    let method = request.method().clone();
+    let path = Path::parse(request.uri().path());
+    let presenter = Presenter {
+        accepted: Accepted { format: Format::Json, shape: Shape::AsIs },
+        pretty: pretty(&request),
+        include: IncludeObject::Metadata,
+        clock: api.clock.clone(),
+    };
+    let label = api.metrics.label(&method, &path, request.uri().query().unwrap_or_default());
+    let _in_flight = api.metrics.begin(&label);
+    let mut response = match chain(&api, &connection, path, request).await {
+        Ok(response) => response,
+        Err(status) => presenter.status(&status),
+    };
+    if let Ok(id) = HeaderValue::from_str(&audit_id) {
+        response.headers_mut().insert("audit-id", id);
+    }
+    api.metrics.observe(&label, response.status().as_u16(), api.clock.monotonic().saturating_sub(started));
+    response
+}
+
+/// Every request passes these, in this order; the first refusal is the answer.
+async fn chain(
+    api: &Arc<Api>,
+    connection: &Connection,
+    path: Path,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Status> {
+    let credentials = credentials(connection, request.headers())?;
+    let user = authenticate::authenticate(&*api.authenticator, &credentials).await?;
+    let user = impersonate::impersonate(&*api.authorizer, user, request.headers()).await?;
+    let params = Params::parse(request.uri().query().unwrap_or_default())?;
+    let exchange = Exchange { request, path, params, user };
+    match exchange.path.clone() {
+        Path::Other(path) => other(api, exchange, &path).await,
+        Path::Resource(path) => resource(api, exchange, path).await,
+    }
+}
+
+async fn other(api: &Arc<Api>, exchange: Exchange, path: &str) -> Result<Response<Body>, Status> {
+    let attributes = Attributes {
+        user: exchange.user.clone(),
+        verb: exchange.request.method().as_str().to_ascii_lowercase(),
+        path: path.to_owned(),
+        ..Attributes::default()
+    };
+    authorize(&*api.authorizer, &attributes).await?;
+    endpoints::answer(api, &exchange, path).await
+}
+
+async fn resource(api: &Arc<Api>, exchange: Exchange, path: ResourcePath) -> Result<Response<Body>, Status> {
+    if proxy::is_connect(&path) {
+        return proxy::connect(api, exchange, path).await;
+    }
+    let verb = verb(exchange.request.method(), &path, &exchange.params)?;
+    let attributes = resource_attributes(&exchange.user, verb.name(), &path, &exchange.params.field_selector);
+    authorize(&*api.authorizer, &attributes).await?;
+    if !api.registry.serves_version(&path.group, &path.version) {
+        return Ok(body::text(404, "404 page not found\n"));
+    }
+    let presenter = presenter(api, &exchange)?;
+    let (head, incoming) = exchange.request.into_parts();
+    let bytes = match verb {
+        Verb::Get | Verb::List | Verb::Watch => Default::default(),
+        _ => body::read(incoming).await?,
+    };
+    let payload = decode::payload(verb, &head.headers, bytes)?;
+    let default_manager = default_manager(&head.headers);
+    let call =
+        Call { user: exchange.user, verb, path, params: exchange.params, payload, default_manager };
+    let outcome = match pipeline::answer(api, &call).await {
+        Ok(outcome) => outcome,
+        Err(status) => return Ok(presenter.status(&status)),
+    };
+    Ok(presenter.respond(outcome))
+}
+
+fn presenter(api: &Api, exchange: &Exchange) -> Result<Presenter, Status> {
+    Ok(Presenter {
+        accepted: negotiate::accept(accept_header(&exchange.request), Offer::Objects)?,
+        pretty: pretty(&exchange.request),
+        include: IncludeObject::parse(&exchange.params.include_object)?,
+        clock: api.clock.clone(),
+    })
+}
+
+/// What the method means for this path.
+fn verb(method: &Method, path: &ResourcePath, params: &Params) -> Result<Verb, Status> {
+    let named = !path.name.is_empty();
+    Ok(match *method {
+        Method::GET | Method::HEAD if path.watch || (params.watch && !named) => Verb::Watch,
+        Method::GET | Method::HEAD if named => Verb::Get,
+        Method::GET | Method::HEAD => Verb::List,
+        Method::POST => Verb::Create,
+        Method::PUT => Verb::Update,
+        Method::PATCH => Verb::Patch,
+        Method::DELETE if named => Verb::Delete,
+        Method::DELETE => Verb::DeleteCollection,
+        _ => return Err(method_not_allowed()),
+    })
+}
+
+/// 405 in upstream's words.
+pub fn method_not_allowed() -> Status {
+    let mut status = Status::failure(
+        405,
+        "MethodNotAllowed",
+        "the server does not allow this method on the requested resource",
+    );
+    status.details = Some(Box::default());
+    status
+}
+
+/// The header's value when it is there and is text.
+pub fn header_text<'a>(headers: &'a HeaderMap, name: impl header::AsHeaderName) -> Option<&'a str> {
+    headers.get(name).and_then(|v| v.to_str().ok())
+}
+
+/// The `Accept` header.
+pub fn accept_header(request: &Request<Incoming>) -> Option<&str> {
+    header_text(request.headers(), header::ACCEPT)
+}
+
+fn credentials(connection: &Connection, headers: &HeaderMap) -> Result<Credentials, Status> {
+    let token = match headers.get(header::AUTHORIZATION) {
+        None => None,
+        Some(value) => bearer(value.to_str().map_err(|_| Status::unauthorized())?),
+    };
+    Ok(Credentials { certificates: connection.certificates.clone(), token })
+}
+
+/// The token of `Bearer TOKEN`; other schemes are nobody's.
+fn bearer(value: &str) -> Option<String> {
+    let (scheme, token) = value.trim().split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then(|| token.to_owned())
+}
+
+/// People's tools get indented JSON, as upstream does it.
+fn pretty(request: &Request<Incoming>) -> bool {
+    let query = request.uri().query().unwrap_or_default();
+    match Params::parse(query) {
+        Ok(params) if params.get("pretty").is_some() => params.pretty,
+        _ => {
+            let agent = header_text(request.headers(), header::USER_AGENT).unwrap_or_default();
+            ["curl", "Wget", "Mozilla/5.0"].iter().any(|tool| agent.starts_with(tool))
+        }
+    }
+}
+
+/// The request's own audit id, or a new one.
+fn audit_id(api: &Api, headers: &HeaderMap) -> String {
+    header_text(headers, "audit-id").map_or_else(|| api.random.uuid(), str::to_owned)
+}
+
+/// What stands before the first `/` of the User-Agent, as upstream names managers.
+fn default_manager(headers: &HeaderMap) -> String {
+    let agent = header_text(headers, header::USER_AGENT).unwrap_or_default();
+    let name = agent.split('/').next().unwrap_or_default();
+    let name: String = name.chars().filter(|c| !c.is_control()).take(128).collect();
+    if name.is_empty() { "unknown".into() } else { name }
+}

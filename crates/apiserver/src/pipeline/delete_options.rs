@@ -1,0 +1,123 @@
+//! `DeleteOptions` from query and body, and the option rules that all writes share.
+
+use apimachinery::field::{Error, ErrorList, Path};
+use apimachinery::{Gvk, Status};
+use registry::Requester;
+use registry::options::{DeleteOptions, Propagation};
+use serde::Deserialize;
+
+use super::call::Call;
+
+/// The body, as far as it is read.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Body {
+    api_version: Option<String>,
+    kind: Option<String>,
+    grace_period_seconds: Option<i64>,
+    preconditions: Option<Preconditions>,
+    orphan_dependents: Option<bool>,
+    propagation_policy: Option<String>,
+    dry_run: Option<Vec<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Preconditions {
+    uid: Option<String>,
+    resource_version: Option<String>,
+}
+
+/// A body's options win over the query's, as upstream reads only one of them.
+pub fn parse(call: &Call, user: Requester) -> Result<DeleteOptions, Status> {
+    let params = &call.params;
+    let body = match &call.payload.bytes[..] {
+        [] => Body {
+            grace_period_seconds: params.grace_period_seconds,
+            orphan_dependents: params.orphan_dependents,
+            propagation_policy: params.propagation_policy.clone(),
+            dry_run: Some(params.dry_run.clone()),
+            ..Body::default()
+        },
+        json => from_body(json)?,
+    };
+    let propagation = propagation(&body)?;
+    let preconditions = body.preconditions.unwrap_or_default();
+    Ok(DeleteOptions {
+        user,
+        dry_run: dry_run(&body.dry_run.unwrap_or_default())?,
+        grace_period_seconds: body.grace_period_seconds,
+        propagation,
+        uid: preconditions.uid.filter(|u| !u.is_empty()),
+        resource_version: preconditions.resource_version.filter(|v| !v.is_empty()),
+    })
+}
+
+fn from_body(json: &[u8]) -> Result<Body, Status> {
+    let body: Body = serde_json::from_slice(json)
+        .map_err(|e| Status::bad_request(format!("unable to decode DeleteOptions: {e}")))?;
+    match body.kind.as_deref() {
+        None | Some("" | "DeleteOptions") => Ok(body),
+        Some(kind) => Err(Status::bad_request(format!(
+            "{kind} in version {:?} cannot be handled as a DeleteOptions",
+            body.api_version.unwrap_or_default()
+        ))),
+    }
+}
+
+fn propagation(body: &Body) -> Result<Option<Propagation>, Status> {
+    let path = Path::new("propagationPolicy");
+    let mut errors = ErrorList::new();
+    let policy = body.propagation_policy.as_deref().filter(|p| !p.is_empty());
+    if policy.is_some() && body.orphan_dependents.is_some() {
+        let why = "orphanDependents and deletionPropagation cannot be both set";
+        errors.push(Error::invalid(&path, policy.unwrap_or_default(), why));
+    }
+    let wanted = match (policy, body.orphan_dependents) {
+        (None, None) => None,
+        (None, Some(true)) => Some(Propagation::Orphan),
+        (None, Some(false)) => Some(Propagation::Background),
+        (Some("Orphan"), _) => Some(Propagation::Orphan),
+        (Some("Background"), _) => Some(Propagation::Background),
+        (Some("Foreground"), _) => Some(Propagation::Foreground),
+        (Some(other), _) => {
+            errors.push(Error::not_supported(&path, other, &["Foreground", "Background", "Orphan", "nil"]));
+            None
+        }
+    };
+    match errors.is_empty() {
+        true => Ok(wanted),
+        false => Err(invalid("DeleteOptions", &errors)),
+    }
+}
+
+/// Whether this is a dry run; `All` is the only kind there is.
+pub fn dry_run(values: &[String]) -> Result<bool, Status> {
+    match values.iter().find(|v| *v != "All") {
+        None => Ok(!values.is_empty()),
+        Some(other) => {
+            let error = Error::not_supported(&Path::new("dryRun"), other, &["All"]);
+            Err(invalid("CreateOptions", &[error].into_iter().collect()))
+        }
+    }
+}
+
+const MANAGER_MAX: usize = 128;
+
+/// Printable, and not too long.
+pub fn check_field_manager(manager: &str) -> Result<(), Status> {
+    let path = Path::new("fieldManager");
+    let mut errors = ErrorList::new();
+    if manager.len() > MANAGER_MAX {
+        errors.push(Error::too_long(&path, MANAGER_MAX));
+    }
+    if let Some((at, bad)) = manager.char_indices().find(|(_, c)| c.is_control()) {
+        let why = format!("invalid character {bad:?} (at position {at})");
+        errors.push(Error::invalid(&path, manager, why));
+    }
+    if errors.is_empty() { Ok(()) } else { Err(invalid("CreateOptions", &errors)) }
+}
+
+fn invalid(kind: &str, errors: &ErrorList) -> Status {
+    Status::invalid(&Gvk::new("meta.k8s.io", "v1", kind), "", errors)
+}
