@@ -50,11 +50,11 @@ pub fn documents(stream: &str) -> Vec<&str> {
     let mut start = 0;
     let mut at = 0;
     for line in stream.split_inclusive('\n') {
-        if line.starts_with("---") {
+        if let Some(rest) = line.strip_prefix("---") {
             found.push(&stream[start..at]);
             start = at + line.len();
             // `--- {a: b}` or `--- # comment`: what follows the dashes belongs to the document.
-            if !line[3..].trim().is_empty() {
+            if !rest.trim().is_empty() {
                 start = at + 3;
             }
         }

@@ -1,3 +1,5 @@
+mod patches;
+
 use super::*;
 
 fn at(path: &str) -> BuiltIn {
