@@ -71,7 +71,8 @@ fn grant<'a>(a: &'a Attributes<'_>) -> Option<Grant<'a>> {
     }
     let rules = |rules: &'a Option<Vec<PolicyRule>>| rules.as_deref().unwrap_or_default();
     if let Some(role) = ask::object::<ClusterRole>(a) {
-        let aggregates = role.aggregation_rule.is_some();
+        let gathered = |role: &ClusterRole| role.aggregation_rule.is_some();
+        let aggregates = gathered(role) || ask::old::<ClusterRole>(a).is_some_and(gathered);
         return Some(Grant::Rules { rules: rules(&role.rules), aggregates });
     }
     if let Some(role) = ask::object::<Role>(a) {

@@ -43,7 +43,7 @@ pub fn bootstrap() -> Policy {
 }
 
 /// Words: `rule("get list", "core apps", "pods deployments")`. The core group is written `core`.
-fn rule(verbs: &str, groups: &str, resources: &str) -> PolicyRule {
+pub(crate) fn rule(verbs: &str, groups: &str, resources: &str) -> PolicyRule {
     let groups = groups.split_whitespace().map(|g| if g == "core" { "" } else { g }.to_owned());
     PolicyRule {
         verbs: words(verbs),
@@ -54,12 +54,12 @@ fn rule(verbs: &str, groups: &str, resources: &str) -> PolicyRule {
 }
 
 /// The same for single objects.
-fn named(verbs: &str, groups: &str, resources: &str, names: &str) -> PolicyRule {
+pub(crate) fn named(verbs: &str, groups: &str, resources: &str, names: &str) -> PolicyRule {
     PolicyRule { resource_names: Some(words(names)), ..rule(verbs, groups, resources) }
 }
 
 /// Paths that are no resources.
-fn urls(verbs: &str, urls: &str) -> PolicyRule {
+pub(crate) fn urls(verbs: &str, urls: &str) -> PolicyRule {
     PolicyRule { verbs: words(verbs), non_resource_urls: Some(words(urls)), ..PolicyRule::default() }
 }
 
@@ -76,7 +76,7 @@ fn words(text: &str) -> Vec<String> {
     text.split_whitespace().map(str::to_owned).collect()
 }
 
-fn meta(namespace: &str, name: &str) -> ObjectMeta {
+pub(crate) fn meta(namespace: &str, name: &str) -> ObjectMeta {
     let map = |key: &str, value: &str| Some([(key.to_owned(), value.to_owned())].into());
     ObjectMeta {
         name: Some(name.into()),
@@ -87,19 +87,19 @@ fn meta(namespace: &str, name: &str) -> ObjectMeta {
     }
 }
 
-fn role_ref(kind: &str, name: &str) -> RoleRef {
+pub(crate) fn role_ref(kind: &str, name: &str) -> RoleRef {
     RoleRef { api_group: Some(RBAC.into()), kind: kind.into(), name: name.into() }
 }
 
-fn user(name: &str) -> Subject {
+pub(crate) fn user(name: &str) -> Subject {
     Subject { api_group: Some(RBAC.into()), kind: "User".into(), name: name.into(), namespace: None }
 }
 
-fn group(name: &str) -> Subject {
+pub(crate) fn group(name: &str) -> Subject {
     Subject { api_group: Some(RBAC.into()), kind: "Group".into(), name: name.into(), namespace: None }
 }
 
-fn account(namespace: &str, name: &str) -> Subject {
+pub(crate) fn account(namespace: &str, name: &str) -> Subject {
     Subject {
         api_group: None,
         kind: "ServiceAccount".into(),

@@ -145,6 +145,10 @@ impl NodeAuthorizer {
         match (a.subresource.as_str(), a.verb.as_str()) {
             ("", "get") => self.related(node, Vertex::pod(&a.namespace, &a.name), a),
             ("", "list" | "watch") if selects(a, "spec.nodeName", node) => Ok(()),
+            // One pod, by its name.
+            ("", "list" | "watch") if !a.name.is_empty() => {
+                self.related(node, Vertex::pod(&a.namespace, &a.name), a)
+            }
             ("", "list" | "watch") => no("can only list/watch pods with spec.nodeName field selector"),
             // Mirror pods, and those of its own: NodeRestriction looks closer.
             ("", "create" | "delete") | ("status", "update" | "patch") | ("eviction", "create") => Ok(()),
@@ -182,7 +186,6 @@ fn node_object(node: &str, a: &Attributes) -> Answer {
         ("", "create" | "update" | "patch") | ("status", "update" | "patch") => Ok(()),
         ("", "get" | "list" | "watch") => match a.name.as_str() {
             name if name == node => Ok(()),
-            "" if selects(a, "metadata.name", node) => Ok(()),
             "" => Err(format!("node '{node}' cannot read all nodes, only its own Node object")),
             other => Err(format!("node '{node}' cannot read '{other}', only its own Node object")),
         },

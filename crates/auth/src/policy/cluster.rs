@@ -41,10 +41,7 @@ pub(super) fn add(p: &mut Policy) {
 
     p.cluster_role(
         "system:service-account-issuer-discovery",
-        vec![urls(
-            "get",
-            "/.well-known/openid-configuration /.well-known/openid-configuration/ /openid/v1/jwks /openid/v1/jwks/",
-        )],
+        vec![urls("get", "/.well-known/openid-configuration /openid/v1/jwks")],
     );
     p.bind_cluster("system:service-account-issuer-discovery", vec![group("system:serviceaccounts")]);
 }

@@ -119,7 +119,7 @@ pub fn node_rules() -> Vec<PolicyRule> {
         rule("create get list watch", "core", "nodes"),
         rule("patch update", "core", "nodes/status"),
         rule("patch update", "core", "nodes"),
-        rule("create patch update", "core events.k8s.io", "events"),
+        rule("create patch update", "core", "events"),
         rule(READ, "core", "pods"),
         rule("create delete", "core", "pods"),
         rule("patch update", "core", "pods/status"),

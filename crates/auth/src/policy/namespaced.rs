@@ -25,8 +25,8 @@ pub(super) fn add(p: &mut Policy) {
     for component in ["kube-controller-manager", "kube-scheduler"] {
         let role = format!("system::leader-locking-{component}");
         let rules = vec![
-            rule("watch", "core", "configmaps"),
-            named("get update", "core", "configmaps", component),
+            rule("create get list update watch", "coordination.k8s.io", "leases"),
+            rule("create get list update watch", "coordination.k8s.io", "leasecandidates"),
         ];
         p.role(SYSTEM, &role, rules);
         let subjects = vec![user(&format!("system:{component}")), account(SYSTEM, component)];

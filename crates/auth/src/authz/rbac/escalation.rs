@@ -40,7 +40,7 @@ pub async fn may_write_role(
     }
     // Such a role may gather anything, now or later.
     if aggregates && confirm(rbac, user, "", &everything()).is_err() {
-        let why = "must have cluster-admin privileges to use an aggregationRule";
+        let why = "must have cluster-admin privileges to use the aggregationRule";
         return Err(Refusal::Forbidden(why.into()));
     }
     confirm(rbac, user, target.namespace, rules).map_err(Refusal::Forbidden)

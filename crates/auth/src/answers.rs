@@ -1,0 +1,166 @@
+//! The kinds that are answered and never stored, in one table: reviews and token requests, bytes in and bytes out.
+
+use std::sync::Arc;
+
+use apimachinery::{Gvk, ObjectKey, Status};
+use bytes::Bytes;
+use client::api::decode;
+use client::transport::Transport;
+use client::{Api, Informer};
+use codec::Kind;
+use k8s_openapi::api::authentication::v1::{SelfSubjectReview, TokenRequest, TokenReview};
+use k8s_openapi::api::authorization::v1::{
+    LocalSubjectAccessReview, SelfSubjectAccessReview, SelfSubjectRulesReview, SubjectAccessReview,
+};
+use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
+
+use crate::authn::{Authentication, ServiceAccountTokens, UserInfo, review as authn_review};
+use crate::authz::{Authorization, node, review as authz_review};
+
+/// A row: the create that is answered.
+#[derive(Clone, Debug)]
+pub struct Answered {
+    pub group: &'static str,
+    pub resource: &'static str,
+    /// Empty for kinds of their own.
+    pub subresource: &'static str,
+    /// Of the body.
+    pub kind: Gvk,
+    which: Which,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Which {
+    TokenReview,
+    SelfSubjectReview,
+    SubjectAccessReview,
+    LocalSubjectAccessReview,
+    SelfSubjectAccessReview,
+    SelfSubjectRulesReview,
+    TokenRequest,
+}
+
+/// Every kind that [`Answers`] answers.
+pub fn answered() -> Vec<Answered> {
+    fn row<K: Kind>(which: Which) -> Answered {
+        Answered { group: K::GROUP, resource: K::RESOURCE, subresource: "", kind: K::gvk(), which }
+    }
+    vec![
+        row::<TokenReview>(Which::TokenReview),
+        row::<SelfSubjectReview>(Which::SelfSubjectReview),
+        row::<SubjectAccessReview>(Which::SubjectAccessReview),
+        row::<LocalSubjectAccessReview>(Which::LocalSubjectAccessReview),
+        row::<SelfSubjectAccessReview>(Which::SelfSubjectAccessReview),
+        row::<SelfSubjectRulesReview>(Which::SelfSubjectRulesReview),
+        Answered {
+            group: ServiceAccount::GROUP,
+            resource: ServiceAccount::RESOURCE,
+            subresource: "token",
+            kind: TokenRequest::gvk(),
+            which: Which::TokenRequest,
+        },
+    ]
+}
+
+/// What the answers are taken from.
+pub struct Answers {
+    pub authentication: Arc<Authentication>,
+    pub authorization: Arc<Authorization>,
+    pub tokens: Arc<ServiceAccountTokens>,
+    transport: Arc<dyn Transport>,
+    pods: Informer<Pod>,
+}
+
+impl Answers {
+    /// `transport` acts as a member of system:masters.
+    pub fn new(
+        authentication: Arc<Authentication>,
+        authorization: Arc<Authorization>,
+        tokens: Arc<ServiceAccountTokens>,
+        transport: Arc<dyn Transport>,
+    ) -> Self {
+        let pods = Informer::all(&*transport);
+        Answers { authentication, authorization, tokens, transport, pods }
+    }
+
+    /// Answers `user`'s create. `namespace` and `name` are of the request's path; `body` is JSON of the row's kind.
+    pub async fn answer(
+        &self,
+        row: &Answered,
+        user: &UserInfo,
+        namespace: &str,
+        name: &str,
+        body: &[u8],
+    ) -> Result<Bytes, Status> {
+        let authorizer = &*self.authorization;
+        Ok(match row.which {
+            Which::TokenReview => {
+                json(authn_review::token_review(&self.authentication, decode(body)?).await?)
+            }
+            Which::SelfSubjectReview => json(authn_review::self_subject_review(user, decode(body)?)),
+            Which::SubjectAccessReview => {
+                json(authz_review::subject_access_review(authorizer, decode(body)?).await?)
+            }
+            Which::LocalSubjectAccessReview => {
+                let review = decode(body)?;
+                json(authz_review::local_subject_access_review(authorizer, namespace, review).await?)
+            }
+            Which::SelfSubjectAccessReview => {
+                json(authz_review::self_subject_access_review(authorizer, user, decode(body)?).await?)
+            }
+            Which::SelfSubjectRulesReview => {
+                json(authz_review::self_subject_rules_review(authorizer, user, decode(body)?)?)
+            }
+            Which::TokenRequest => {
+                let request = decode(body)?;
+                self.restrict_node(user, namespace, name, &request).await?;
+                json(self.tokens.issue(namespace, name, request).await?)
+            }
+        })
+    }
+
+    /// A node gets tokens for its own pods only: the part of NodeRestriction that is about token requests, which no admission
+    /// chain sees.
+    async fn restrict_node(
+        &self,
+        user: &UserInfo,
+        namespace: &str,
+        account: &str,
+        request: &TokenRequest,
+    ) -> Result<(), Status> {
+        let Some(node) = node::node_name(user) else { return Ok(()) };
+        let forbidden =
+            |why: &str| Status::forbidden(&ServiceAccount::gvr().group_resource(), account, why);
+        let bound = request.spec.as_ref().and_then(|s| s.bound_object_ref.as_ref());
+        let text = |field: &Option<String>| field.clone().unwrap_or_default();
+        let Some(bound) = bound.filter(|b| text(&b.kind) == "Pod" && text(&b.api_version) == "v1") else {
+            return Err(forbidden("node requested token not bound to a pod"));
+        };
+        let (name, uid) = (text(&bound.name), text(&bound.uid));
+        if name.is_empty() {
+            return Err(forbidden("node requested token not bound to a pod"));
+        }
+        if uid.is_empty() {
+            return Err(forbidden("node requested token with a pod binding without a uid"));
+        }
+        let key = ObjectKey::new(namespace, &name);
+        let pod = match self.pods.get(&key).filter(|pod| pod.uid() == uid) {
+            Some(pod) => pod,
+            None => Api::<Pod>::new(self.transport.clone()).get(namespace, &name).await?,
+        };
+        if pod.uid() != uid {
+            return Err(forbidden(&format!(
+                "the UID in the bound object reference ({uid}) does not match the UID in record. The object might have been deleted and then recreated"
+            )));
+        }
+        let runs_on = pod.spec.as_ref().and_then(|s| s.node_name.as_deref()).unwrap_or_default();
+        if runs_on != node {
+            return Err(forbidden("node requested token bound to a pod scheduled on a different node"));
+        }
+        Ok(())
+    }
+}
+
+fn json<K: Kind>(object: K) -> Bytes {
+    object.to_json().into()
+}
