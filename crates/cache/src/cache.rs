@@ -271,14 +271,13 @@ impl Cache {
     }
 
     fn publish(&self, writer: &mut Writer, state: State, events: Vec<Event>, now: Duration) {
-        // State first: who has seen an event finds it in the state.
-        self.state.store(Arc::new(state));
         self.trim_window(writer, now);
-        if events.is_empty() {
-            return;
-        }
         let mut touched: Vec<Arc<Lane>> = Vec::new();
+        let mut news = false;
         let mut main = self.main.write();
+        // State first: who has seen an event finds it in the state. Under the lock, so that who has seen the state finds
+        // its events in the log.
+        self.state.store(Arc::new(state));
         for event in events.into_iter().map(Arc::new) {
             writer.window_bytes += event.weight();
             for lane in writer.lanes.of(&event, &self.config.indexes) {
@@ -288,9 +287,12 @@ impl Cache {
                 }
             }
             main.events.push_back(event);
+            news = true;
         }
         drop(main);
-        self.main.wake();
+        if news {
+            self.main.wake();
+        }
         touched.iter().for_each(|lane| lane.wake());
     }
 

@@ -42,6 +42,8 @@ pub struct EmbeddedConfig {
     /// Made if absent, with access for the owner only.
     pub dir: PathBuf,
     pub on_fatal: OnFatal,
+    /// Pages of 4 KiB in the write-ahead log from which on it is moved into the file.
+    pub checkpoint_pages: u32,
     /// Name of a registered SQLite VFS, for tests that break the disk.
     pub vfs: Option<String>,
 }
@@ -49,7 +51,7 @@ pub struct EmbeddedConfig {
 impl EmbeddedConfig {
     /// For a server: stops the process when the disk fails.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
-        EmbeddedConfig { dir: dir.into(), on_fatal: OnFatal::Abort, vfs: None }
+        EmbeddedConfig { dir: dir.into(), on_fatal: OnFatal::Abort, checkpoint_pages: 2000, vfs: None }
     }
 }
 
@@ -116,6 +118,7 @@ impl EmbeddedEngine {
         let checkpointer = checkpoint::Checkpointer::start(
             database::connect(&path, config.vfs.as_deref()).map_err(sql)?,
             requests.downgrade(),
+            config.checkpoint_pages,
         )
         .map_err(|source| EmbeddedError::Io { path: path.clone(), source })?;
         let writer =

@@ -1,6 +1,6 @@
 //! What every engine must do, and what collections over it must do. Each case gets an engine of its own.
 
-mod collections;
+pub(crate) mod collections;
 mod reconnect;
 
 use std::sync::Arc;

@@ -10,19 +10,18 @@ use tokio::sync::mpsc::WeakSender;
 
 use super::writer::Request;
 
-/// Pages in the write-ahead log from which on it is worth it: 8 MiB.
-const PAGES: i32 = 2000;
-
 /// The thread that checkpoints. The writer asks it, and does the short rest itself when told, so that the log can begin
 /// anew: while commits go on nobody else can come to its end.
 pub(super) struct Checkpointer {
     ask: Option<SyncSender<()>>,
     busy: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
+    /// Pages in the log from which on it is worth it.
+    from_pages: u32,
 }
 
 impl Checkpointer {
-    pub fn start(conn: Connection, writer: WeakSender<Request>) -> std::io::Result<Self> {
+    pub fn start(conn: Connection, writer: WeakSender<Request>, from_pages: u32) -> std::io::Result<Self> {
         let (ask, asked) = sync_channel::<()>(1);
         let busy = Arc::new(AtomicBool::new(false));
         let thread = std::thread::Builder::new().name("store-checkpoint".into()).spawn(move || {
@@ -36,12 +35,12 @@ impl Checkpointer {
                 }
             }
         })?;
-        Ok(Checkpointer { ask: Some(ask), busy, thread: Some(thread) })
+        Ok(Checkpointer { ask: Some(ask), busy, thread: Some(thread), from_pages })
     }
 
     /// After a commit with so many pages in the log.
-    pub fn committed(&self, pages: i32) {
-        if pages >= PAGES
+    pub fn committed(&self, pages: u32) {
+        if pages >= self.from_pages
             && !self.busy.swap(true, Ordering::Relaxed)
             && let Some(ask) = &self.ask
         {

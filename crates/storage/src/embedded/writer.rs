@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use apimachinery::Revision;
 use rusqlite::{Connection, ErrorCode, params};
@@ -47,7 +47,7 @@ pub(super) struct Writer {
     /// Rows that compaction has forgotten.
     garbage: VecDeque<i64>,
     /// Pages in the write-ahead log after the last commit.
-    log_pages: Arc<AtomicI32>,
+    log_pages: Arc<AtomicU32>,
     checkpointer: Checkpointer,
     on_fatal: OnFatal,
     /// Why nothing is written any more.
@@ -73,10 +73,16 @@ impl Writer {
         checkpointer: Checkpointer,
         on_fatal: OnFatal,
     ) -> rusqlite::Result<Self> {
-        let log_pages = Arc::new(AtomicI32::new(0));
+        let log_pages = Arc::new(AtomicU32::new(0));
+        // A crash may have come between a compaction and the end of its work.
+        let garbage = {
+            let mut versions = shared.versions.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let compacted = versions.compacted;
+            versions.compact(compacted).into()
+        };
         let pages = log_pages.clone();
-        conn.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, now| {
-            pages.store(now, Ordering::Relaxed);
+        conn.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, now: i32| {
+            pages.store(now.unsigned_abs(), Ordering::Relaxed);
             Ok(())
         }))?;
         Ok(Writer {
@@ -84,7 +90,7 @@ impl Writer {
             shared,
             reserved,
             synchronous: Durability::Durable,
-            garbage: VecDeque::new(),
+            garbage,
             log_pages,
             checkpointer,
             on_fatal,
@@ -276,6 +282,9 @@ impl Writer {
     fn close(mut self) {
         self.checkpointer.stop();
         self.shared.feed.close();
+        while self.broken.is_none() && !self.garbage.is_empty() {
+            self.collect_garbage();
+        }
         if self.broken.is_some() {
             return;
         }
