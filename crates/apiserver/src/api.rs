@@ -12,6 +12,7 @@ use stdx::clock::SharedClock;
 use crate::http::discovery::Discovery;
 use crate::http::health::Check;
 use crate::http::metrics::Metrics;
+use crate::http::openapi::OpenApi;
 use crate::http::proxy::NodeProxy;
 use crate::local::Local;
 use crate::local::gates::Gates;
@@ -43,6 +44,7 @@ pub struct Api {
     pub node_proxy: Arc<dyn NodeProxy>,
     pub checks: Vec<Check>,
     pub discovery: Discovery,
+    pub openapi: OpenApi,
     pub metrics: Metrics,
     pub clock: SharedClock,
     pub random: Random,
@@ -68,6 +70,7 @@ impl Api {
             virtuals: config.virtuals,
             node_proxy: config.node_proxy,
             checks,
+            openapi: OpenApi::default(),
             metrics: Metrics::default(),
             clock: config.clock,
             random: config.random,

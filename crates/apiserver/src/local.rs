@@ -33,8 +33,7 @@ pub struct Local {
 
 impl Local {
     pub fn new(api: Arc<Api>, user: UserInfo) -> Self {
-        let user = pipeline::authenticate::with_authenticated(user);
-        Local { api, user }
+        Local { api, user: user.authenticated() }
     }
 }
 

@@ -1,6 +1,6 @@
-//! The authorization stage: who may do what, and how a no is worded.
+//! The authorization stage: may this user do this?
 
-use apimachinery::{GroupResource, Status};
+use apimachinery::Status;
 use auth::{Attributes, Authorizer, Decision, UserInfo};
 
 use super::path::ResourcePath;
@@ -9,7 +9,7 @@ use super::path::ResourcePath;
 pub async fn authorize(authorizer: &dyn Authorizer, attributes: &Attributes) -> Result<(), Status> {
     match authorizer.authorize(attributes).await {
         Decision::Allow(_) => Ok(()),
-        Decision::Deny(reason) | Decision::NoOpinion(reason) => Err(forbidden(attributes, &reason)),
+        Decision::Deny(reason) | Decision::NoOpinion(reason) => Err(auth::authz::forbidden(attributes, &reason)),
     }
 }
 
@@ -46,70 +46,9 @@ fn single_name(field_selector: &str) -> Option<String> {
     })
 }
 
-fn forbidden(a: &Attributes, reason: &str) -> Status {
-    let why = match reason {
-        "" => refusal(a),
-        reason => format!("{}: {reason}", refusal(a)),
-    };
-    if !a.is_resource() {
-        return Status::failure(403, "Forbidden", format!("forbidden: {why}"));
-    }
-    let resource = GroupResource { group: a.group.as_str().into(), resource: a.resource.as_str().into() };
-    Status::forbidden(&resource, &a.name, &why)
-}
-
-/// `User "jane" cannot list resource "pods" in API group "" in the namespace "default"`
-fn refusal(a: &Attributes) -> String {
-    let user = format!("User {:?} cannot {}", a.user.name, a.verb);
-    if !a.is_resource() {
-        return format!("{user} path {:?}", a.path);
-    }
-    let resource = match &*a.subresource {
-        "" => a.resource.clone(),
-        sub => format!("{}/{sub}", a.resource),
-    };
-    let place = match &*a.namespace {
-        "" => "at the cluster scope".to_owned(),
-        namespace => format!("in the namespace {namespace:?}"),
-    };
-    format!("{user} resource {resource:?} in API group {:?} {place}", a.group)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn check(verb: &str, path: &str, expected: &str) {
-        let user = UserInfo::new("jane", &[]);
-        let attributes = match super::super::path::Path::parse(path) {
-            super::super::path::Path::Resource(r) => resource_attributes(&user, verb, &r, ""),
-            super::super::path::Path::Other(p) => {
-                Attributes { user, verb: verb.into(), path: p, ..Attributes::default() }
-            }
-        };
-        let status = forbidden(&attributes, "");
-        assert_eq!((status.code, &*status.message), (403, expected));
-    }
-
-    #[test]
-    fn refusals() {
-        check(
-            "list",
-            "/api/v1/namespaces/default/pods",
-            r#"pods is forbidden: User "jane" cannot list resource "pods" in API group "" in the namespace "default""#,
-        );
-        check(
-            "get",
-            "/apis/rbac.authorization.k8s.io/v1/clusterroles/admin",
-            r#"clusterroles.rbac.authorization.k8s.io "admin" is forbidden: User "jane" cannot get resource "clusterroles" in API group "rbac.authorization.k8s.io" at the cluster scope"#,
-        );
-        check("get", "/metrics", r#"forbidden: User "jane" cannot get path "/metrics""#);
-        check(
-            "get",
-            "/api/v1/namespaces/d/pods/p/log",
-            r#"pods "p" is forbidden: User "jane" cannot get resource "pods/log" in API group "" in the namespace "d""#,
-        );
-    }
 
     #[test]
     fn a_name_selector_is_a_name() {

@@ -104,7 +104,7 @@ async fn write(registry: &Registry, target: &Target<'_>, part: Part, call: &Call
             written
         }
         (Verb::Patch, Some(patch)) => {
-            let patch = Patch::parse(patch, &call.payload.bytes, &resource.gvk)?;
+            let patch = Patch::new(patch, &call.payload.bytes, &resource.gvk);
             let strictness = strictness(call)?;
             let change = |old: &dyn AnyObject| {
                 let patched = patch.apply(&old.encode())?;
@@ -153,7 +153,7 @@ async fn scale(registry: &Registry, target: &Target<'_>, call: &Call) -> Result<
         Verb::Patch => {
             let options = write_options(call)?;
             let Some(patch) = call.payload.patch else { return Err(method_not_allowed()) };
-            let patch = Patch::parse(patch, &call.payload.bytes, &Scale::gvk())?;
+            let patch = Patch::new(patch, &call.payload.bytes, &Scale::gvk());
             let strictness = strictness(call)?;
             let change = |old: &Scale| {
                 let patched = Payload::json(patch.apply(&old.to_json())?.into());

@@ -4,7 +4,6 @@ use apimachinery::Status;
 use auth::{Attributes, Authorizer, UserInfo};
 use http::HeaderMap;
 
-use super::authenticate::with_authenticated;
 use super::authorize::authorize;
 use super::path;
 
@@ -90,7 +89,7 @@ fn with_groups(mut user: UserInfo) -> UserInfo {
     {
         user.groups = vec!["system:serviceaccounts".into(), format!("system:serviceaccounts:{namespace}")];
     }
-    with_authenticated(user)
+    user.authenticated()
 }
 
 #[cfg(test)]
