@@ -16,6 +16,34 @@ pub fn bump_generation<K: Kind>(new: &mut K, old: &K, field: &str) {
     new.meta_mut().generation = Some(before + raise);
 }
 
+/// The places within `field` that differ, with what was and what would be, in order: `  spec.nodeName: "a" -> "b"`.
+pub fn differences<K: Kind>(new: &K, old: &K, field: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    compare(field, part(old, field).as_ref(), part(new, field).as_ref(), &mut found);
+    found
+}
+
+fn compare(path: &str, old: Option<&Value>, new: Option<&Value>, found: &mut Vec<String>) {
+    match (old, new) {
+        (Some(Value::Object(a)), Some(Value::Object(b))) => {
+            let keys: std::collections::BTreeSet<_> = a.keys().chain(b.keys()).collect();
+            for key in keys {
+                compare(&format!("{path}.{key}"), a.get(key), b.get(key), found);
+            }
+        }
+        (Some(Value::Array(a)), Some(Value::Array(b))) => {
+            for i in 0..a.len().max(b.len()) {
+                compare(&format!("{path}[{i}]"), a.get(i), b.get(i), found);
+            }
+        }
+        (a, b) if a == b => {}
+        (a, b) => {
+            let shown = |v: Option<&Value>| v.map_or_else(|| "(unset)".into(), Value::to_string);
+            found.push(format!("  {path}: {} -> {}", shown(a), shown(b)));
+        }
+    }
+}
+
 fn part<K: Kind>(object: &K, field: &str) -> Option<Value> {
     // What codec has just encoded is JSON; were it not, both sides would count as changed by being absent.
     let mut value: Value = serde_json::from_slice(&object.to_json()).ok()?;

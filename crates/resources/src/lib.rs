@@ -5,6 +5,7 @@
 //! Never does IO. A kind is one room here and one line in its group's table; nothing else in the tree lists kinds.
 
 pub mod apps;
+mod check;
 pub mod columns;
 pub mod coordination;
 pub mod core;
