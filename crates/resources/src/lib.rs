@@ -20,6 +20,8 @@ pub mod scheduling;
 pub mod selector;
 pub mod strategy;
 pub mod table;
+#[cfg(test)]
+mod testing;
 
 pub use strategy::{AnyStrategy, Resource, Scope, Strategy};
 

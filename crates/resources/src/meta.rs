@@ -42,16 +42,6 @@ pub fn validate(meta: &ObjectMeta, scope: Scope, rule: NameRule, path: &Path) ->
 pub fn validate_update(new: &ObjectMeta, old: &ObjectMeta) -> ErrorList {
     let path = Path::new("metadata");
     let mut errs = ErrorList::new();
-    // A deletion, once begun, cannot be taken back by an update, nor lengthened or shortened.
-    let time = |t: &ObjectMeta| t.deletion_timestamp.as_ref().map(|t| t.0.to_string()).unwrap_or_default();
-    if new.deletion_timestamp != old.deletion_timestamp && new.deletion_timestamp.is_some() {
-        errs.push(Error::invalid(&path.child("deletionTimestamp"), &time(new), IMMUTABLE));
-    }
-    if new.deletion_grace_period_seconds != old.deletion_grace_period_seconds
-        && let Some(seconds) = new.deletion_grace_period_seconds
-    {
-        errs.push(Error::invalid(&path.child("deletionGracePeriodSeconds"), seconds, IMMUTABLE));
-    }
     if old.deletion_timestamp.is_some() {
         errs.extend(no_new_finalizers(new, old, &path.child("finalizers")));
     }
@@ -77,7 +67,22 @@ pub fn validate_update(new: &ObjectMeta, old: &ObjectMeta) -> ErrorList {
     fixed("uid", text(&new.uid), text(&old.uid));
     let created = |m: &ObjectMeta| m.creation_timestamp.as_ref().map(|t| t.0.to_string()).unwrap_or_default();
     fixed("creationTimestamp", created(new), created(old));
+    errs.extend(deletion_fixed(new, old, &path));
     errs.extend(accessors(new, &path));
+    errs
+}
+
+/// A deletion, once begun, cannot be taken back by an update, nor lengthened or shortened.
+fn deletion_fixed(new: &ObjectMeta, old: &ObjectMeta, path: &Path) -> ErrorList {
+    let mut errs = ErrorList::new();
+    if new.deletion_timestamp != old.deletion_timestamp {
+        let shown = new.deletion_timestamp.as_ref().map_or_else(|| "null".into(), |t| t.0.to_string());
+        errs.push(Error::invalid(&path.child("deletionTimestamp"), &shown, IMMUTABLE));
+    }
+    if new.deletion_grace_period_seconds != old.deletion_grace_period_seconds {
+        let shown = new.deletion_grace_period_seconds.map_or_else(|| "\"null\"".into(), |s| s.to_string());
+        errs.push(Error::invalid(&path.child("deletionGracePeriodSeconds"), Raw(shown), IMMUTABLE));
+    }
     errs
 }
 
@@ -129,8 +134,8 @@ fn owner_errors(owners: &[OwnerReference], path: &Path) -> ErrorList {
     let mut controllers = owners.iter().filter(|o| o.controller == Some(true));
     if let (Some(first), Some(second)) = (controllers.next(), controllers.next()) {
         let detail = format!(
-            "Only one reference can have Controller set to true. Found \"true\" in references for {} and {}",
-            first.name, second.name
+            "Only one reference can have Controller set to true. Found \"true\" in references for {}/{} and {}/{}",
+            first.kind, first.name, second.kind, second.name
         );
         errs.push(Error::invalid(path, Raw(shown_owners(owners)), detail));
     }
@@ -145,11 +150,11 @@ fn one_owner(owner: &OwnerReference, path: &Path) -> ErrorList {
     }
     for (field, value) in [("kind", &owner.kind), ("name", &owner.name), ("uid", &owner.uid)] {
         if value.is_empty() {
-            errs.push(Error::invalid(&path.child(field), value, format!("{field} must not be empty")));
+            errs.push(Error::invalid(&path.child(field), value, "must not be empty"));
         }
     }
     // Events come and go by themselves; nothing may hang on one.
-    if version == "v1" && matches!(group, "" | "events.k8s.io") && owner.kind == "Event" {
+    if group.is_empty() && version == "v1" && owner.kind == "Event" {
         let detail = format!("{} is disallowed from being an owner", shown_kind(group, version, &owner.kind));
         errs.push(Error::invalid(path, Raw(shown_owners(std::slice::from_ref(owner))), detail));
     }
@@ -189,6 +194,9 @@ fn all_finalizer_errors(finalizers: &[String], path: &Path) -> ErrorList {
             errs.push(Error::invalid(path, finalizer, message));
         }
     }
+    for (i, finalizer) in finalizers.iter().enumerate() {
+        errs.extend(standard_or_qualified(finalizer, &path.index(i)));
+    }
     let has = |name: &str| finalizers.iter().any(|f| f == name);
     if has(ORPHAN) && has(FOREGROUND) {
         let shown = serde_json::Value::from(finalizers.to_vec()).to_string();
@@ -202,15 +210,15 @@ fn all_finalizer_errors(finalizers: &[String], path: &Path) -> ErrorList {
 pub(crate) fn finalizer_errors(finalizer: &str, path: &Path) -> ErrorList {
     let mut errs: ErrorList =
         names::qualified_name(finalizer).into_iter().map(|m| Error::invalid(path, finalizer, m)).collect();
-    let known = matches!(finalizer, "kubernetes" | ORPHAN | FOREGROUND);
-    if !finalizer.contains('/') && !known {
-        errs.push(Error::invalid(
-            path,
-            finalizer,
-            "name is neither a standard finalizer name nor is it fully qualified",
-        ));
-    }
+    errs.extend(standard_or_qualified(finalizer, path));
     errs
+}
+
+fn standard_or_qualified(finalizer: &str, path: &Path) -> ErrorList {
+    let known = matches!(finalizer, "kubernetes" | ORPHAN | FOREGROUND);
+    crate::check::one(!finalizer.contains('/') && !known, || {
+        Error::invalid(path, finalizer, "name is neither a standard finalizer name nor is it fully qualified")
+    })
 }
 
 /// A deletion under way waits for those who asked before it began, for nobody else.

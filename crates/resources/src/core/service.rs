@@ -85,7 +85,8 @@ impl crate::Strategy for Strategy {
     type Kind = Service;
 
     fn name_rule(&self) -> NameRule {
-        NameRule::Dns1035Label
+        // Since 1.36 a service's name may start with a digit.
+        NameRule::DnsLabel
     }
 
     fn default(&self, service: &mut Service) {

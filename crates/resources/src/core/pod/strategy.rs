@@ -38,6 +38,8 @@ impl crate::Strategy for Strategy {
                 new.metadata.owner_references.clone_from(&old.metadata.owner_references);
                 keep_qos(new, old);
             }
+            // The registry itself changes nothing but node and conditions.
+            Part::Binding => {}
             Part::EphemeralContainers => {
                 let added = new.spec.as_mut().and_then(|s| s.ephemeral_containers.take());
                 new.spec.clone_from(&old.spec);
@@ -67,6 +69,7 @@ impl crate::Strategy for Strategy {
     fn validate_update(&self, new: &Pod, old: &Pod, part: Part) -> ErrorList {
         match part {
             Part::Status => validation::status_update(new, old),
+            Part::Binding => ErrorList::new(),
             Part::EphemeralContainers => validation::ephemeral_update(new, old),
             Part::Resize => validation::resize_update(new, old),
             _ => validation::update(new, old),

@@ -76,7 +76,7 @@ fn keep_node_ports(spec: &mut ServiceSpec, before: &ServiceSpec) {
     }
 }
 
-fn needs_health_port(service: &Service) -> bool {
+pub(super) fn needs_health_port(service: &Service) -> bool {
     let policy = service.spec.as_ref().and_then(|s| s.external_traffic_policy.as_deref());
     service.service_type() == "LoadBalancer" && policy == Some("Local")
 }

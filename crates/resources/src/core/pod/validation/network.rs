@@ -55,16 +55,33 @@ fn searches(searches: &[String], path: &Path) -> ErrorList {
     }
     for (i, search) in searches.iter().enumerate().filter(|(_, s)| *s != ".") {
         let name = search.strip_suffix('.').unwrap_or(search);
-        // Underscores are no part of host names, but search paths of real networks have them.
-        let checked = name.replace('_', "-");
-        let edge = |c: char| c == '_';
-        let bad_edge =
-            name.split('.').any(|part| part.starts_with(edge) && part.len() == 1 || part.ends_with(edge));
-        let checked =
-            if bad_edge { name.to_owned() } else { checked.trim_start_matches('-').replace(".-", ".") };
-        errs.extend(each(&path.index(i), name, names::dns1123_subdomain(&checked)));
+        errs.extend(each(&path.index(i), name, search_domain(name)));
     }
     errs
+}
+
+/// As a DNS subdomain, but with underscores, which search paths of real networks have.
+fn search_domain(name: &str) -> Vec<String> {
+    let edge = |b: Option<&u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    let inner = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_');
+    let label = |part: &str| {
+        let bytes = part.as_bytes();
+        let starts = edge(bytes.first()) || bytes.first() == Some(&b'_');
+        starts && edge(bytes.last()) && bytes.iter().all(inner)
+    };
+    let mut messages = Vec::new();
+    if name.len() > names::DNS1123_SUBDOMAIN_MAX {
+        messages.push(names::max_len_error(names::DNS1123_SUBDOMAIN_MAX));
+    }
+    if !name.split('.').all(label) {
+        messages.push(names::regex_error(
+            "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must \
+             start and end with an alphanumeric character",
+            r"[a-z0-9_]([-_a-z0-9]*[a-z0-9])?(\.[a-z0-9_]([-_a-z0-9]*[a-z0-9])?)*",
+            &["example.com"],
+        ));
+    }
+    messages
 }
 
 /// `hostAliases`
