@@ -11,6 +11,7 @@ pub mod coordination;
 pub mod core;
 pub mod desired;
 pub mod discovery;
+pub mod events;
 mod fill;
 pub mod meta;
 pub mod owner;

@@ -86,8 +86,8 @@ fn report(cases: &str, run: impl Fn(&str) -> String) -> String {
 }
 
 fn paragraphs(cases: &str) -> Vec<String> {
-    let lines = cases.trim_matches('\n').lines().map(str::trim).collect::<Vec<_>>().join("\n");
-    lines.split("\n\n").map(str::to_owned).collect()
+    let lines = cases.lines().map(str::trim).collect::<Vec<_>>().join("\n");
+    lines.trim().split("\n\n").map(str::to_owned).collect()
 }
 
 /// `base` with each line of `edits` done: `a.b[0]."c.d" = JSON` sets (an index one past the end appends), `- a.b` removes.

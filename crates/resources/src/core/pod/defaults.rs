@@ -10,6 +10,7 @@ use super::{ContainerExt, PodExt};
 use crate::fill;
 use crate::quantity::{Amounts, ResourceList, canonicalize, canonicalize_requirements, text};
 
+mod disabled;
 mod volumes;
 
 pub const GRACE_SECONDS: i64 = 30;
@@ -41,6 +42,7 @@ pub fn template(template: &mut PodTemplateSpec) {
 
 /// Defaults that pods and templates share.
 pub fn spec(spec: &mut PodSpec) {
+    disabled::drop_from(spec);
     fill::text(&mut spec.dns_policy, "ClusterFirst");
     fill::text(&mut spec.restart_policy, "Always");
     fill::text(&mut spec.scheduler_name, "default-scheduler");

@@ -71,7 +71,6 @@ fn containers() {
                 spec.containers[0].resizePolicy[1]: Duplicate value: "cpu"
                 spec.containers[0].resizePolicy: Unsupported value: "Never": supported values: "NotRequired", "RestartContainer"
             spec.containers[0].restartPolicyRules = [{"action": "Restart"}]
-
                 spec.containers[0].restartPolicyRules: Forbidden: restart rules are not supported
         "#]],
     );
@@ -117,7 +116,6 @@ fn ports() {
                 spec.containers[0].ports[0].hostPort: Invalid value: 8080: must match `containerPort` when `hostNetwork` is true
             spec.hostNetwork = true
             spec.containers[0].ports = [{"containerPort": 80}]
-
                 fine
         "#]],
     );
@@ -196,7 +194,6 @@ fn env() {
             spec.containers[0].envFrom = [{}]
                 spec.containers[0].envFrom: Invalid value: "": must specify one of: `configMapRef` or `secretRef`
             spec.containers[0].envFrom = [{"configMapRef": {"name": ""}, "secretRef": {"name": "x"}}]
-
                 spec.containers[0].envFrom[0].configMapRef.name: Required value
                 spec.containers[0].envFrom: Invalid value: "": may not have more than one field specified at a time
         "#]],
@@ -252,7 +249,6 @@ fn probes() {
             spec.containers[0].lifecycle = {"preStop": {"sleep": {"seconds": 31}}}
                 spec.containers[0].lifecycle.preStop.sleep: Invalid value: 31: must be non-negative and less than terminationGracePeriodSeconds (30)
             spec.containers[0].lifecycle = {"preStop": {"sleep": {"seconds": 5}}, "postStart": {}}
-
                 spec.containers[0].lifecycle.postStart: Required value: must specify a handler type
         "#]],
     );
@@ -283,7 +279,6 @@ fn init_and_sidecars() {
                 spec.initContainers[0].lifecycle: Forbidden: may not be set for init containers without restartPolicy=Always
                 spec.initContainers[0].livenessProbe: Forbidden: may not be set for init containers without restartPolicy=Always
             spec.ephemeralContainers = [{"name": "debug", "image": "a"}]
-
                 spec.ephemeralContainers: Forbidden: cannot be set on create
         "#]],
     );
@@ -347,7 +342,6 @@ fn resources() {
                 spec.overhead.limits[cpu]: Invalid value: "-1m": must be greater than or equal to 0
             spec.resources = {"limits": {"cpu": "1"}}
             spec.containers[0].resources.limits = {"cpu": "2"}
-
                 spec.resources.requests: Invalid value: "2": must be less than or equal to cpu limit of 1
                 spec.resources.containers[0][cpu].limits: Invalid value: "2": must be less than or equal to pod limits of 1
         "#]],
@@ -434,7 +428,6 @@ fn volumes() {
                 spec.volumes[1].nfs.path: Required value
             - spec.serviceAccountName
             spec.volumes[1] = {"name": "p", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}
-
                 spec.volumes[1].projected.sources[0].serviceAccountToken: Forbidden: must not be specified when serviceAccountName is not set
         "#]],
     );
@@ -479,7 +472,6 @@ fn mounts() {
             spec.containers[0].volumeMounts = [{"name": "data", "mountPath": "/a", "recursiveReadOnly": "Enabled"}]
                 spec.containers[0].volumeMounts.recursiveReadOnly: Forbidden: may only be specified when readOnly is true
             spec.containers[0].volumeDevices = [{"name": "data", "devicePath": "/dev/../x"}, {"name": "gone", "devicePath": ""}]
-
                 spec.containers[0].volumeDevices[0].name: Invalid value: "data": can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode
                 spec.containers[0].volumeDevices[0].devicePath: Invalid value: "/dev/../x": can not contain backsteps ('..')
                 spec.containers[0].volumeDevices[1].name: Not found: "gone"
@@ -577,7 +569,6 @@ fn security() {
             spec.containers[0].securityContext.windowsOptions = {}
                 spec.containers[0].securityContext.windowsOptions: Forbidden: windows options cannot be set for a linux pod
             spec.os = {"name": "plan9"}
-
                 spec.os: Unsupported value: "plan9": supported values: "linux", "windows"
         "#]],
     );
@@ -668,7 +659,6 @@ fn scheduling() {
             spec.priorityClassName = "High!"
             spec.preemptionPolicy = "Sometimes"
             spec.activeDeadlineSeconds = 0
-
                 spec.nodeName: Invalid value: "Node": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')
                 spec.priorityClassName: Invalid value: "High!": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')
                 spec.activeDeadlineSeconds: Invalid value: 0: must be between 1 and 2147483647, inclusive
@@ -722,7 +712,6 @@ fn names() {
             metadata.annotations."controller.kubernetes.io/pod-deletion-cost" = "01"
                 metadata.annotations[controller.kubernetes.io/pod-deletion-cost]: Invalid value: "01": must be a 32bit integer
             metadata.annotations."kubernetes.io/config.mirror" = "x"
-
                 metadata.annotations[kubernetes.io/config.mirror]: Invalid value: "x": must set spec.nodeName if mirror pod annotation is set
         "#]],
     );
@@ -773,7 +762,6 @@ fn updates() {
                 spec.schedulingGates[0].name: Forbidden: only deletion is allowed, but found new scheduling gate 'late'
             metadata.annotations."kubernetes.io/config.mirror" = "x"
             spec.nodeName = ""
-
                 metadata.annotations[kubernetes.io/config.mirror]: Invalid value: "x": must set spec.nodeName if mirror pod annotation is set
                 metadata.annotations[kubernetes.io/config.mirror]: Forbidden: may not add mirror pod annotation
         "#]],
@@ -815,7 +803,6 @@ fn status_updates() {
             status.conditions = [{"type": "a b", "status": "True"}]
                 metadata.conditions[0].Type: Invalid value: "a b": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')
             status.qosClass = "Guaranteed"
-
                 status.qosClass: Invalid value: "Guaranteed": field is immutable
         "#]],
     );
@@ -838,7 +825,6 @@ fn ephemeral() {
             spec.containers[0].image = "ignored"
                 fine
             spec.ephemeralContainers = [{"name": "app", "image": "b", "targetContainerName": "gone", "ports": [{"containerPort": 1}], "livenessProbe": {}, "resources": {"limits": {"cpu": "1"}}, "volumeMounts": [{"name": "data", "mountPath": "/d", "subPath": "x"}]}]
-
                 spec.ephemeralContainers[0].name: Duplicate value: "app"
                 spec.ephemeralContainers[0].targetContainerName: Not found: "gone"
                 spec.ephemeralContainers[0].ports: Forbidden: cannot be set for an Ephemeral Container
@@ -882,7 +868,6 @@ fn resizes() {
             spec.containers[0].resources.limits."example.com/gpu" = "1"
                 spec: Forbidden: only cpu and memory resources are mutable
             spec.containers[0].resources = {"limits": {"cpu": "1", "memory": "2Gi"}, "requests": {"cpu": "1", "memory": "2Gi"}}
-
                 spec: Invalid value: "Burstable": Pod QOS Class may not change as a result of resizing
         "#]],
     );
@@ -920,7 +905,6 @@ fn templates() {
                 spec.template.labels: Invalid value: "a b": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')
             spec.template.spec.hostNetwork = true
             spec.template.spec.containers[0].ports = [{"containerPort": 80}]
-
                 fine
         "#]],
     );

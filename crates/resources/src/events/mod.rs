@@ -1,0 +1,127 @@
+//! The events.k8s.io group: the core group's events under other field names. They are stored as core events;
+//! [`from_core`] and [`to_core`] are the conversion at the edge, and [`validate_create`] and [`validate_update`] the
+//! rules that only clients of this group are held to.
+//!
+//! Not in the table yet: the registry serves one version of a kind.
+
+use apimachinery::field::{Error, ErrorList, Path};
+use k8s_openapi::api::core::v1::{Event as CoreEvent, EventSeries as CoreSeries};
+use k8s_openapi::api::events::v1::{Event, EventSeries};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+
+#[cfg(test)]
+mod tests;
+
+/// The same event as this group shows it.
+pub fn from_core(event: CoreEvent) -> Event {
+    Event {
+        action: event.action,
+        deprecated_count: event.count,
+        deprecated_first_timestamp: event.first_timestamp,
+        deprecated_last_timestamp: event.last_timestamp,
+        deprecated_source: event.source,
+        event_time: event.event_time,
+        metadata: event.metadata,
+        note: event.message,
+        reason: event.reason,
+        regarding: Some(event.involved_object),
+        related: event.related,
+        reporting_controller: event.reporting_component,
+        reporting_instance: event.reporting_instance,
+        series: event.series.map(|s| EventSeries {
+            count: s.count.unwrap_or(0),
+            // A series without a last time is not valid here; the epoch is what its absence means.
+            last_observed_time: s.last_observed_time.unwrap_or(MicroTime(jiff::Timestamp::UNIX_EPOCH)),
+        }),
+        type_: event.type_,
+    }
+}
+
+/// The same event as it is stored.
+pub fn to_core(event: Event) -> CoreEvent {
+    CoreEvent {
+        action: event.action,
+        count: event.deprecated_count,
+        event_time: event.event_time,
+        first_timestamp: event.deprecated_first_timestamp,
+        involved_object: event.regarding.unwrap_or_default(),
+        last_timestamp: event.deprecated_last_timestamp,
+        message: event.note,
+        metadata: event.metadata,
+        reason: event.reason,
+        related: event.related,
+        reporting_component: event.reporting_controller,
+        reporting_instance: event.reporting_instance,
+        series: event
+            .series
+            .map(|s| CoreSeries { count: Some(s.count), last_observed_time: Some(s.last_observed_time) }),
+        source: event.deprecated_source,
+        type_: event.type_,
+    }
+}
+
+/// Beyond the rules of core events: nothing of the old form may be set.
+pub fn validate_create(event: &CoreEvent) -> ErrorList {
+    const UNSET: &str = "needs to be unset";
+    let mut errs = series_errors(event);
+    if event.event_time.is_none() {
+        errs.push(Error::required(&Path::new("eventTime"), ""));
+    }
+    match event.type_.as_deref().unwrap_or_default() {
+        "Normal" | "Warning" => {}
+        other => {
+            let detail = format!("has invalid value: {other}");
+            errs.push(Error::invalid(&Path::new("type"), "", detail));
+        }
+    }
+    let source = event.source.clone().unwrap_or_default();
+    let given = |text: &Option<String>| text.as_deref().is_some_and(|t| !t.is_empty());
+    for (field, set) in [
+        ("firstTimestamp", event.first_timestamp.is_some()),
+        ("lastTimestamp", event.last_timestamp.is_some()),
+        ("count", event.count.unwrap_or(0) != 0),
+        ("source", given(&source.component) || given(&source.host)),
+    ] {
+        if set {
+            errs.push(Error::invalid(&Path::new(field), "", UNSET));
+        }
+    }
+    errs
+}
+
+/// Nothing but the series changes.
+pub fn validate_update(new: &CoreEvent, old: &CoreEvent) -> ErrorList {
+    let mut errs = if new.series == old.series { ErrorList::new() } else { series_errors(new) };
+    for (field, same) in [
+        ("involvedObject", new.involved_object == old.involved_object),
+        ("reason", new.reason == old.reason),
+        ("message", new.message == old.message),
+        ("source", new.source == old.source),
+        ("firstTimestamp", new.first_timestamp == old.first_timestamp),
+        ("lastTimestamp", new.last_timestamp == old.last_timestamp),
+        ("count", new.count == old.count),
+        ("type", new.type_ == old.type_),
+        ("eventTime", new.event_time == old.event_time),
+        ("action", new.action == old.action),
+        ("related", new.related == old.related),
+        ("reportingController", new.reporting_component == old.reporting_component),
+        ("reportingInstance", new.reporting_instance == old.reporting_instance),
+    ] {
+        if !same {
+            errs.push(Error::invalid(&Path::new(field), "", "field is immutable"));
+        }
+    }
+    errs
+}
+
+fn series_errors(event: &CoreEvent) -> ErrorList {
+    let mut errs = ErrorList::new();
+    let Some(series) = &event.series else { return errs };
+    if series.count.unwrap_or(0) < 2 {
+        errs.push(Error::invalid(&Path::new("series.count"), "", "should be at least 2"));
+    }
+    if series.last_observed_time.is_none() {
+        errs.push(Error::required(&Path::new("series.lastObservedTime"), ""));
+    }
+    errs
+}
