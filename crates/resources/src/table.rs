@@ -15,3 +15,6 @@ pub fn all() -> Vec<Resource> {
     ]
     .concat()
 }
+
+#[cfg(test)]
+mod tests;

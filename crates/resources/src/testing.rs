@@ -53,7 +53,7 @@ pub fn check_rows<S: Strategy>(strategy: &S, base: &str, cases: &str, expect: Ex
     let mut out =
         strategy.columns().iter().map(|c| c.name.to_uppercase()).collect::<Vec<_>>().join("  ") + "\n";
     for edits in paragraphs(cases) {
-        let object = S::Kind::from_json(edited(base, &edits).to_string().as_bytes()).unwrap();
+        let object = object::<S>(strategy, base, &edits);
         let row = strategy.row(&object, now);
         assert_eq!(row.len(), strategy.columns().len());
         let cells = row.iter().map(|cell| cell.as_str().map_or_else(|| cell.to_string(), str::to_owned));

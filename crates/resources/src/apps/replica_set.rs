@@ -160,7 +160,8 @@ fn spec_errors(rs: &ReplicaSet) -> ErrorList {
     let (selector, bad) = selector_errors(&rs.spec.selector, &path.child("selector"));
     errs.extend(bad);
     if let Some(selector) = selector {
-        errs.extend(template_errors(rs.spec.template.as_ref(), &selector, &path.child("template")));
+        let template = rs.spec.template.as_ref();
+        errs.extend(template_errors(template, &selector, "ReplicaSet", &path.child("template")));
     }
     errs
 }

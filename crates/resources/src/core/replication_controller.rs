@@ -149,14 +149,16 @@ fn spec_errors(rc: &ReplicationController) -> ErrorList {
     }
     errs.extend(non_negative(spec.replicas.unwrap_or(0), &path.child("replicas")));
     let selector = Selector::from_set(&labels);
-    errs.extend(template_errors(spec.template.as_ref(), &selector, &path.child("template")));
+    let template = spec.template.as_ref();
+    errs.extend(template_errors(template, &selector, "ReplicationController", &path.child("template")));
     errs
 }
 
-/// A template whose pods its own controller would count, and that can run forever.
+/// A template whose pods its own controller, of this `kind`, would count, and that can run forever.
 pub(crate) fn template_errors(
     template: Option<&PodTemplateSpec>,
     selector: &Selector,
+    kind: &str,
     path: &Path,
 ) -> ErrorList {
     let mut errs = ErrorList::new();
@@ -175,11 +177,11 @@ pub(crate) fn template_errors(
         ));
     }
     errs.extend(pod_template::validate(template, path));
-    errs.extend(run_forever(template, path));
+    errs.extend(run_forever(template, kind, path));
     errs
 }
 
-fn run_forever(template: &PodTemplateSpec, path: &Path) -> ErrorList {
+fn run_forever(template: &PodTemplateSpec, kind: &str, path: &Path) -> ErrorList {
     let mut errs = ErrorList::new();
     let spec = template.spec.as_ref();
     match spec.and_then(|s| s.restart_policy.as_deref()).unwrap_or_default() {
@@ -191,7 +193,7 @@ fn run_forever(template: &PodTemplateSpec, path: &Path) -> ErrorList {
     if spec.is_some_and(|s| s.active_deadline_seconds.is_some()) {
         errs.push(Error::forbidden(
             &path.child("spec").child("activeDeadlineSeconds"),
-            "activeDeadlineSeconds in ReplicaSet is not Supported",
+            format!("activeDeadlineSeconds in {kind} is not Supported"),
         ));
     }
     errs

@@ -37,9 +37,11 @@ fn strict_rules() {
             lastTimestamp: Invalid value: "": needs to be unset
             count: Invalid value: "": needs to be unset
             source: Invalid value: "": needs to be unset
-    "#]].assert_eq(&causes(&validate_create(&bad)));
+    "#]]
+    .assert_eq(&causes(&validate_create(&bad)));
     let changed = event("reason = \"Other\"\nseries.count = 3");
     expect![[r#"
             reason: Invalid value: "": field is immutable
-    "#]].assert_eq(&causes(&validate_update(&changed, &event(""))));
+    "#]]
+    .assert_eq(&causes(&validate_update(&changed, &event(""))));
 }

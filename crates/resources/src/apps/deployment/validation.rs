@@ -19,7 +19,7 @@ pub fn create(deployment: &Deployment) -> ErrorList {
     let (selector, bad) = selector_errors(&spec.selector, &path.child("selector"));
     errs.extend(bad);
     if let Some(selector) = selector {
-        errs.extend(template_errors(Some(&spec.template), &selector, &path.child("template")));
+        errs.extend(template_errors(Some(&spec.template), &selector, "ReplicaSet", &path.child("template")));
     }
     errs.extend(strategy_errors(spec.strategy.as_ref(), &path.child("strategy")));
     let min_ready = spec.min_ready_seconds.unwrap_or(0);

@@ -39,7 +39,8 @@ fn too_large() {
     let errs = crate::Strategy::validate(&Strategy, &map);
     expect![[r#"
             []: Too long: may not be more than 1048576 bytes
-    "#]].assert_eq(&crate::testing::causes(&errs));
+    "#]]
+    .assert_eq(&crate::testing::causes(&errs));
 }
 
 #[test]
@@ -72,8 +73,13 @@ fn sealed() {
 
 #[test]
 fn columns() {
-    check_rows(&Strategy, MAP, r#"binaryData.b = "AA==""#, expect![[r#"
+    check_rows(
+        &Strategy,
+        MAP,
+        r#"binaryData.b = "AA==""#,
+        expect![[r#"
         NAME  DATA  AGE
         m  2  10m
-    "#]]);
+    "#]],
+    );
 }

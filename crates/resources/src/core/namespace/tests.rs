@@ -7,7 +7,10 @@ const NAMESPACE: &str = r#"{"metadata": {"name": "a", "creationTimestamp": "2026
 
 #[test]
 fn defaults() {
-    check_default(&Strategy, NAMESPACE, expect![[r#"
+    check_default(
+        &Strategy,
+        NAMESPACE,
+        expect![[r#"
         {
           "apiVersion": "v1",
           "kind": "Namespace",
@@ -22,7 +25,8 @@ fn defaults() {
             "phase": "Active"
           }
         }
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -59,10 +63,16 @@ fn rules() {
                 fine
         "#]],
     );
-    check_update(&Strategy, NAMESPACE, r#"spec.finalizers = ["mine"]"#, Part::Finalize, expect![[r#"
+    check_update(
+        &Strategy,
+        NAMESPACE,
+        r#"spec.finalizers = ["mine"]"#,
+        Part::Finalize,
+        expect![[r#"
         spec.finalizers = ["mine"]
             spec.finalizers[0]: Invalid value: "mine": name is neither a standard finalizer name nor is it fully qualified
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -78,8 +88,13 @@ fn an_update_of_the_main_part_keeps_spec_and_status() {
 
 #[test]
 fn columns() {
-    check_rows(&Strategy, NAMESPACE, "", expect![[r#"
+    check_rows(
+        &Strategy,
+        NAMESPACE,
+        "",
+        expect![[r#"
         NAME  STATUS  AGE
         a  Active  10m
-    "#]]);
+    "#]],
+    );
 }

@@ -60,7 +60,7 @@ fn rules() {
         "#,
         expect![[r#"
             spec.taints = [{"key": "a", "effect": "NoSchedule"}, {"key": "a", "value": "b", "effect": "NoSchedule"}]
-                metadata.taints[1]: Duplicate value: {"effect":"NoSchedule","key":"a","value":"b"}: taints must be unique by key and effect pair
+                metadata.taints[1]: Duplicate value: {"Key":"a","Value":"b","Effect":"NoSchedule","TimeAdded":null}: taints must be unique by key and effect pair
             spec.taints = [{"key": "a b", "value": "-", "effect": "Never"}, {"key": "c", "effect": ""}]
                 metadata.taints[0].key: Invalid value: "a b": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')
                 metadata.taints[0].value: Invalid value: "-": a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')
@@ -71,8 +71,8 @@ fn rules() {
             spec.podCIDRs = ["x"]
                 spec.podCIDRs[0]: Invalid value: "x": must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)
             status.capacity.cpu = "-1"
-                status.capacity[cpu]: Invalid value: "-1": must be greater than or equal to 0
-                status.allocatable[cpu]: Invalid value: "-1": must be greater than or equal to 0
+                status.capacity.cpu: Invalid value: "-1": must be greater than or equal to 0
+                status.allocatable.cpu: Invalid value: "-1": must be greater than or equal to 0
         "#]],
     );
 }
@@ -100,13 +100,19 @@ fn updates() {
             spec.providerID = "y"
                 spec.providerID: Forbidden: node updates may not change providerID except from "" to valid
             spec.taints = [{"key": "a", "effect": "x"}]
-                spec.taints[0].effect: Unsupported value: "x": supported values: "NoSchedule", "PreferNoSchedule", "NoExecute"
+                metadata.taints[0].effect: Unsupported value: "x": supported values: "NoSchedule", "PreferNoSchedule", "NoExecute"
         "#]],
     );
-    check_update(&Strategy, NODE, r#"status.allocatable.pods = "1500m""#, Part::Status, expect![[r#"
-        status.allocatable.pods = "1500m"
-            status.allocatable[pods]: Invalid value: "1500m": must be an integer
-    "#]]);
+    check_update(
+        &Strategy,
+        NODE,
+        r#"status.allocatable.pods = "1500m""#,
+        Part::Status,
+        expect![[r#"
+            status.allocatable.pods = "1500m"
+                status.allocatable.pods: Invalid value: "1500m": must be an integer
+        "#]],
+    );
 }
 
 #[test]

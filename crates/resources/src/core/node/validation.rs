@@ -11,8 +11,7 @@ use crate::strategy::Part;
 /// A new node.
 pub fn create(node: &Node) -> ErrorList {
     let mut errs = ErrorList::new();
-    // Upstream looks for taints below metadata.
-    errs.extend(taint_errors(node.taints(), &Path::new("metadata").child("taints")));
+    errs.extend(taint_errors(node.taints()));
     errs.extend(status_errors(node));
     errs.extend(cidr_errors(node));
     errs
@@ -26,7 +25,7 @@ pub fn update(new: &Node, old: &Node, part: Part) -> ErrorList {
         return errs;
     }
     let spec = Path::new("spec");
-    errs.extend(taint_errors(new.taints(), &spec.child("taints")));
+    errs.extend(taint_errors(new.taints()));
     let provider = |n: &Node| n.spec.as_ref().and_then(|s| s.provider_id.clone()).unwrap_or_default();
     if !provider(old).is_empty() && provider(new) != provider(old) {
         errs.push(Error::forbidden(
@@ -49,7 +48,7 @@ fn status_errors(node: &Node) -> ErrorList {
     let Some(status) = &node.status else { return errs };
     for (list, name) in [(&status.capacity, "capacity"), (&status.allocatable, "allocatable")] {
         for (resource, amount) in list.iter().flatten() {
-            errs.extend(quantity_errors(resource, amount, &Path::new("status").child(name).key(resource)));
+            errs.extend(quantity_errors(resource, amount, &Path::new("status").child(name).child(resource)));
         }
     }
     errs
@@ -81,7 +80,9 @@ fn cidr_errors(node: &Node) -> ErrorList {
     errs
 }
 
-fn taint_errors(taints: &[Taint], path: &Path) -> ErrorList {
+/// Upstream says that taints are below metadata, so clients are used to find them there.
+fn taint_errors(taints: &[Taint]) -> ErrorList {
+    let path = Path::new("metadata").child("taints");
     const EFFECTS: &[&str] = &["NoSchedule", "PreferNoSchedule", "NoExecute"];
     let mut errs = ErrorList::new();
     for (i, taint) in taints.iter().enumerate() {
@@ -107,12 +108,10 @@ fn taint_errors(taints: &[Taint], path: &Path) -> ErrorList {
     errs
 }
 
+/// As upstream's own type shows itself.
 fn shown(taint: &Taint) -> String {
-    let mut fields = serde_json::Map::new();
-    fields.insert("key".into(), taint.key.as_str().into());
-    if let Some(value) = taint.value.as_deref().filter(|v| !v.is_empty()) {
-        fields.insert("value".into(), value.into());
-    }
-    fields.insert("effect".into(), taint.effect.as_str().into());
-    serde_json::Value::Object(fields).to_string()
+    let text = |t: &str| serde_json::Value::from(t).to_string();
+    let value = text(taint.value.as_deref().unwrap_or_default());
+    let (key, effect) = (text(&taint.key), text(&taint.effect));
+    format!(r#"{{"Key":{key},"Value":{value},"Effect":{effect},"TimeAdded":null}}"#)
 }

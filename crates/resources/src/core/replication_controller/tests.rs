@@ -93,7 +93,7 @@ fn rules() {
             spec.template.spec.restartPolicy = "Never"
             spec.template.spec.activeDeadlineSeconds = 3
                 spec.template.spec.restartPolicy: Unsupported value: "Never": supported values: "Always"
-                spec.template.spec.activeDeadlineSeconds: Forbidden: activeDeadlineSeconds in ReplicaSet is not Supported
+                spec.template.spec.activeDeadlineSeconds: Forbidden: activeDeadlineSeconds in ReplicationController is not Supported
             spec.template.spec.containers[0].name = ""
                 spec.template.spec.containers[0].name: Required value
         "#]],
@@ -130,8 +130,13 @@ fn scale_and_columns() {
     Strategy.set_scale(&mut rc, 7);
     let scale = Strategy.scale(&rc).unwrap();
     assert_eq!((scale.spec_replicas, scale.status_replicas, &*scale.selector), (7, 0, "app=a"));
-    check_rows(&Strategy, RC, r#"status = {"replicas": 2, "readyReplicas": 1}"#, expect![[r#"
+    check_rows(
+        &Strategy,
+        RC,
+        r#"status = {"replicas": 2, "readyReplicas": 1}"#,
+        expect![[r#"
         NAME  DESIRED  CURRENT  READY  AGE  CONTAINERS  IMAGES  SELECTOR
         rc  2  2  1  10m  app,b  nginx,b:1  app=a
-    "#]]);
+    "#]],
+    );
 }

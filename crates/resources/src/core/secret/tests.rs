@@ -104,8 +104,13 @@ fn updates() {
 
 #[test]
 fn columns() {
-    check_rows(&Strategy, SECRET, r#"type = "Opaque""#, expect![[r#"
+    check_rows(
+        &Strategy,
+        SECRET,
+        r#"type = "Opaque""#,
+        expect![[r#"
         NAME  TYPE  DATA  AGE
         s  Opaque  1  10m
-    "#]]);
+    "#]],
+    );
 }

@@ -113,7 +113,7 @@ fn rules() {
                 spec.ports: Required value
             spec.ports = [{"port": 80}, {"port": 80, "name": "b"}]
                 spec.ports[0].name: Required value
-                spec.ports[1]: Duplicate value: {"AppProtocol":null,"Name":"","NodePort":0,"Port":80,"Protocol":"TCP","TargetPort":0}
+                spec.ports[1]: Duplicate value: {"Name":"","Protocol":"TCP","AppProtocol":null,"Port":80,"TargetPort":0,"NodePort":0}
             spec.ports = [{"port": 0, "protocol": "X", "targetPort": "UPPER", "appProtocol": "a b"}]
                 spec.ports[0].port: Invalid value: 0: must be between 1 and 65535, inclusive
                 spec.ports[0].protocol: Unsupported value: "X": supported values: "SCTP", "TCP", "UDP"
@@ -267,8 +267,8 @@ fn columns() {
             NAME  TYPE  CLUSTER-IP  EXTERNAL-IP  PORT(S)  AGE  SELECTOR
             s  ClusterIP  10.96.0.9  <none>  80/TCP  10m  app=a
             s  NodePort  10.96.0.9  1.1.1.1,2.2.2.2  80:30080/TCP,53/UDP  10m  app=a
-            s  LoadBalancer  10.96.0.9  <pending>  80/  10m  <none>
-            s  LoadBalancer  10.96.0.9  9.9.9.9,lb.example.com  80/  10m  app=a
+            s  LoadBalancer  10.96.0.9  <pending>  80/TCP  10m  <none>
+            s  LoadBalancer  10.96.0.9  9.9.9.9,lb.example.com  80/TCP  10m  app=a
             s  ExternalName  <none>  example.com  <none>  10m  app=a
         "#]],
     );

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use apimachinery::field::{Error, ErrorList, Path, Raw};
 use apimachinery::names;
 use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
-use serde_json::json;
 
 use super::{ServiceExt, allocated};
 use crate::check::{each, ip, known, one, one_of, port, required};
@@ -190,11 +189,12 @@ fn duplicates(ports: &[ServicePort], kind: &str, path: &Path) -> ErrorList {
     for (i, one) in ports.iter().enumerate() {
         if ports[..i].iter().any(|p| p.port == one.port && protocol(p) == protocol(one)) {
             // The key of upstream's set, in its own shape.
-            let key = json!({
-                "Name": "", "Protocol": protocol(one), "AppProtocol": null, "Port": one.port,
-                "TargetPort": 0, "NodePort": 0,
-            });
-            errs.push(Error::duplicate(&path.index(i), Raw(key.to_string())));
+            let key = format!(
+                r#"{{"Name":"","Protocol":{:?},"AppProtocol":null,"Port":{},"TargetPort":0,"NodePort":0}}"#,
+                protocol(one),
+                one.port
+            );
+            errs.push(Error::duplicate(&path.index(i), Raw(key)));
         }
     }
     errs

@@ -170,7 +170,7 @@ fn seccomp(profile: Option<&SeccompProfile>, path: &Path) -> ErrorList {
         }
         ("Localhost", Some(name)) => errs.extend(names::local_descending_path(name, &file)),
         (kind, Some(name)) => {
-            let shown = json!({"type": kind, "localhostProfile": name}).to_string();
+            let shown = format!(r#"{{"Type":{},"LocalhostProfile":{}}}"#, json!(kind), json!(name));
             errs.push(Error::invalid(&file, Raw(shown), "can only be set when seccomp type is Localhost"));
         }
         (_, None) => {}

@@ -538,7 +538,7 @@ fn security() {
             spec.securityContext.seccompProfile = {"type": "Localhost"}
                 spec.securityContext.seccompProfile.localhostProfile: Required value: must be set when seccomp type is Localhost
             spec.securityContext.seccompProfile = {"type": "RuntimeDefault", "localhostProfile": "a"}
-                spec.securityContext.seccompProfile.localhostProfile: Invalid value: {"localhostProfile":"a","type":"RuntimeDefault"}: can only be set when seccomp type is Localhost
+                spec.securityContext.seccompProfile.localhostProfile: Invalid value: {"Type":"RuntimeDefault","LocalhostProfile":"a"}: can only be set when seccomp type is Localhost
             spec.securityContext.seccompProfile = {"type": "Odd"}
                 spec.securityContext.seccompProfile.type: Unsupported value: "Odd": supported values: "Localhost", "RuntimeDefault", "Unconfined"
             spec.securityContext = {"fsGroupChangePolicy": "Never", "supplementalGroupsPolicy": "Odd"}

@@ -1,0 +1,79 @@
+use std::collections::BTreeSet;
+
+use expect_test::expect;
+
+use super::*;
+
+#[test]
+fn the_table() {
+    let mut out = String::new();
+    for r in all() {
+        let scope = if r.namespaced() { "" } else { " cluster" };
+        let list = |name: &str, list: &[&str]| match list {
+            [] => String::new(),
+            list => format!(" {name}={}", list.join(",")),
+        };
+        out += &format!(
+            "{} {} {}{scope}{}{}{}{}\n",
+            r.gvk.api_version(),
+            r.gvr.resource,
+            r.singular,
+            list("short", r.short_names),
+            list("in", r.categories),
+            list("with", r.subresources),
+            list("fields", r.strategy.field_names()),
+        );
+    }
+    expect![[r#"
+        v1 configmaps configmap short=cm
+        v1 endpoints endpoints short=ep
+        v1 events event short=ev fields=involvedObject.kind,involvedObject.namespace,involvedObject.name,involvedObject.uid,involvedObject.apiVersion,involvedObject.resourceVersion,involvedObject.fieldPath,reason,reportingComponent,source,type
+        v1 namespaces namespace cluster short=ns with=finalize,status fields=status.phase
+        v1 nodes node cluster short=no with=status fields=spec.unschedulable
+        v1 pods pod short=po in=all with=binding,eviction,log,status fields=spec.nodeName,spec.restartPolicy,spec.schedulerName,spec.serviceAccountName,spec.hostNetwork,status.phase,status.podIP,status.nominatedNodeName
+        v1 replicationcontrollers replicationcontroller short=rc in=all with=scale,status fields=status.replicas
+        v1 secrets secret fields=type
+        v1 serviceaccounts serviceaccount short=sa with=token
+        v1 services service short=svc in=all with=status fields=spec.clusterIP,spec.type
+        apps/v1 deployments deployment short=deploy in=all with=scale,status
+        apps/v1 replicasets replicaset short=rs in=all with=scale,status fields=status.replicas
+        coordination.k8s.io/v1 leases lease
+        discovery.k8s.io/v1 endpointslices endpointslice
+        rbac.authorization.k8s.io/v1 clusterrolebindings clusterrolebinding cluster
+        rbac.authorization.k8s.io/v1 clusterroles clusterrole cluster
+        rbac.authorization.k8s.io/v1 rolebindings rolebinding
+        rbac.authorization.k8s.io/v1 roles role
+        scheduling.k8s.io/v1 priorityclasses priorityclass cluster short=pc
+    "#]].assert_eq(&out);
+}
+
+#[test]
+fn names_are_unambiguous() {
+    let mut seen = BTreeSet::new();
+    for r in all() {
+        let names: BTreeSet<&str> =
+            [&*r.gvr.resource, r.singular].into_iter().chain(r.short_names.iter().copied()).collect();
+        for name in names {
+            assert!(seen.insert(name.to_owned()), "{name} twice");
+        }
+    }
+}
+
+#[test]
+fn every_empty_object_can_be_shown_and_judged() {
+    let now = "2026-01-01T00:00:00Z".parse().unwrap();
+    for r in all() {
+        // The least that decodes: kinds whose spec is required have at least an empty one.
+        let json = br#"{"metadata": {"name": "x"}, "spec": {"selector": {}, "template": {}}, "involvedObject": {}, "roleRef": {"kind": "", "name": ""}, "addressType": "", "endpoints": []}"#;
+        let Ok(mut object) = r.strategy.decode(json) else { panic!("{}", r.gvk.kind) };
+        r.strategy.default(&mut *object);
+        let old = object.clone_box();
+        r.strategy.prepare_create(&mut *object);
+        r.strategy.prepare_update(&mut *object, &*old, crate::strategy::Part::Main);
+        r.strategy.validate(&*object);
+        r.strategy.validate_update(&*object, &*old, crate::strategy::Part::Main);
+        assert_eq!(r.strategy.row(&*object, now).len(), r.strategy.columns().len(), "{}", r.gvk.kind);
+        let fields: Vec<_> = r.strategy.fields(&*object).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(fields, r.strategy.field_names(), "{}", r.gvk.kind);
+    }
+}
