@@ -76,13 +76,14 @@ fn text<K: Kind>(object: &K) -> String {
 /// One line for each cause.
 pub fn causes(errors: &apimachinery::field::ErrorList) -> String {
     match errors.is_empty() {
-        true => "    fine\n".into(),
-        false => errors.iter().map(|e| format!("    {e}\n")).collect(),
+        true => "fine\n".into(),
+        false => errors.iter().map(|e| format!("{e}\n")).collect(),
     }
 }
 
 fn report(cases: &str, run: impl Fn(&str) -> String) -> String {
-    paragraphs(cases).iter().map(|edits| format!("{edits}\n{}", run(edits))).collect()
+    let indented = |text: String| text.lines().map(|line| format!("    {line}\n")).collect::<String>();
+    paragraphs(cases).iter().map(|edits| format!("{edits}\n{}", indented(run(edits)))).collect()
 }
 
 fn paragraphs(cases: &str) -> Vec<String> {

@@ -20,7 +20,8 @@ fn check(scope: Scope, rule: NameRule, cases: &str, expect: Expect) {
         .map(|edits| {
             let errs = validate_create(&meta(OBJECT, edits), scope, rule);
             let edits: Vec<_> = edits.lines().map(str::trim).collect();
-            format!("{}\n{}", edits.join("\n"), causes(&errs))
+            let causes = causes(&errs).lines().map(|line| format!("    {line}\n")).collect::<String>();
+            format!("{}\n{causes}", edits.join("\n"))
         })
         .collect();
     expect.assert_eq(&out);

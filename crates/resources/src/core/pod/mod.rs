@@ -2,11 +2,13 @@
 
 mod columns;
 pub mod defaults;
+mod label_keys;
 pub mod methods;
 pub mod ordering;
 pub mod requests;
 mod strategy;
 pub mod validation;
+mod warnings;
 
 pub use columns::status_text;
 pub use methods::{ContainerExt, PodExt, TolerationExt};

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use serde_json::Value;
 
-use super::{PodExt, columns, defaults, validation};
+use super::{PodExt, columns, defaults, label_keys, validation, warnings};
 use crate::desired;
 use crate::strategy::{Column, Grace, Part};
 
@@ -21,6 +21,7 @@ impl crate::Strategy for Strategy {
 
     fn prepare_create(&self, pod: &mut Pod) {
         pod.metadata.generation = Some(1);
+        label_keys::resolve(pod);
         pod.status = Some(PodStatus {
             phase: Some("Pending".into()),
             qos_class: Some(pod.qos_class().into()),
@@ -74,6 +75,10 @@ impl crate::Strategy for Strategy {
             Part::Resize => validation::resize_update(new, old),
             _ => validation::update(new, old),
         }
+    }
+
+    fn warnings(&self, pod: &Pod) -> Vec<String> {
+        warnings::of(pod)
     }
 
     fn fields(&self, pod: &Pod) -> Vec<(&'static str, String)> {

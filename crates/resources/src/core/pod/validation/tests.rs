@@ -750,8 +750,8 @@ fn updates() {
             spec.containers[0].command = ["sh"]
             spec.nodeName = "n1"
                 spec: Forbidden: pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)
-              spec.containers[0].command: (unset) -> ["sh"]
-              spec.nodeName: (unset) -> "n1"
+                  spec.containers[0].command: (unset) -> ["sh"]
+                  spec.nodeName: (unset) -> "n1"
             spec.containers[1] = {"name": "b", "image": "b"}
                 spec.containers: Forbidden: pod updates may not add or remove containers
             spec.activeDeadlineSeconds = 5
