@@ -58,3 +58,6 @@ pub fn owner_ref<K: Kind>(owner: &K) -> OwnerReference {
         block_owner_deletion: None,
     }
 }
+
+#[cfg(test)]
+mod tests;

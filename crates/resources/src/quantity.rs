@@ -94,3 +94,6 @@ pub fn canonicalize_requirements(
         canonicalize(requirements.requests.as_mut());
     }
 }
+
+#[cfg(test)]
+mod tests;

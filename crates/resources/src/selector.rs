@@ -107,3 +107,6 @@ pub fn show(selector: &LabelSelector) -> String {
         Err(_) => "<error>".into(),
     }
 }
+
+#[cfg(test)]
+mod tests;

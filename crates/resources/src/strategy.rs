@@ -161,16 +161,7 @@ pub enum NameRule {
 }
 
 /// NAME and AGE.
-pub const DEFAULT_COLUMNS: &[Column] = &[
-    Column {
-        name: "Name",
-        kind: "string",
-        format: "name",
-        priority: 0,
-        description: "Name must be unique within a namespace.",
-    },
-    Column { name: "Age", kind: "string", format: "", priority: 0, description: "Time since creation." },
-];
+pub const DEFAULT_COLUMNS: &[Column] = &[crate::columns::NAME, crate::columns::AGE];
 
 /// The age cell: `<unknown>` without a creation time, else as [`human_duration`].
 pub fn age(meta: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta, now: Timestamp) -> String {

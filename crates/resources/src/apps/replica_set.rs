@@ -1,11 +1,11 @@
 //! Replica sets.
 
 use apimachinery::Selector;
-use apimachinery::field::{Error, ErrorList, Path};
+use apimachinery::field::{Error, ErrorList, Path, Raw};
 use codec::Kind;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetCondition, ReplicaSetStatus};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, Time};
 use serde_json::{Value, json};
 
 use crate::columns::{AGE, CONTAINERS, IMAGES, NAME, containers, number, wide};
@@ -166,26 +166,21 @@ fn spec_errors(rs: &ReplicaSet) -> ErrorList {
     errs
 }
 
-/// The compiled selector of a workload, and what is wrong with it: it may not be empty.
-pub(super) fn selector_errors(
-    selector: &k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector,
-    path: &Path,
-) -> (Option<Selector>, ErrorList) {
-    let shown = || apimachinery::field::Raw(selector_json(selector));
-    let mut errs = selector::validate(selector, path);
+/// The compiled selector of a workload, and what is wrong with it. An empty one cannot be told from an absent one,
+/// which is what it is in all likelihood: that selects nothing.
+pub(super) fn selector_errors(selector: &LabelSelector, path: &Path) -> (Option<Selector>, ErrorList) {
     if selector.selects_everything() {
-        errs.push(Error::invalid(path, shown(), "empty selector is invalid for deployment"));
+        return (Some(Selector::nothing()), [Error::required(path, "")].into_iter().collect());
     }
+    let mut errs = selector::validate(selector, path);
     let compiled = selector.compile();
     if compiled.is_err() {
-        errs.push(Error::invalid(path, shown(), "invalid label selector"));
+        errs.push(Error::invalid(path, Raw(selector_json(selector)), "invalid label selector"));
     }
     (compiled.ok(), errs)
 }
 
-pub(super) fn selector_json(
-    selector: &k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector,
-) -> String {
+pub(super) fn selector_json(selector: &LabelSelector) -> String {
     let mut fields = serde_json::Map::new();
     if let Some(labels) = selector.match_labels.as_ref().filter(|l| !l.is_empty()) {
         fields.insert("matchLabels".into(), json!(labels));
@@ -208,13 +203,10 @@ pub(super) fn selector_json(
 }
 
 /// A workload's selector is for life.
-pub(super) fn selector_fixed(
-    new: &k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector,
-    old: &k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector,
-) -> ErrorList {
+pub(super) fn selector_fixed(new: &LabelSelector, old: &LabelSelector) -> ErrorList {
     let (new, old) = (selector_json(new), selector_json(old));
     let path = Path::new("spec").child("selector");
-    let error = Error::invalid(&path, apimachinery::field::Raw(new.clone()), "field is immutable");
+    let error = Error::invalid(&path, Raw(new.clone()), "field is immutable");
     (new != old).then_some(error).into_iter().collect()
 }
 

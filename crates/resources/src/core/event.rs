@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Event;
 use serde_json::{Value, json};
 
 use crate::columns::{NAME, since, since_micro, text, wide};
-use crate::strategy::Column;
+use crate::strategy::{Column, NameRule};
 
 #[cfg(test)]
 mod tests;
@@ -18,6 +18,10 @@ pub struct Strategy;
 
 impl crate::Strategy for Strategy {
     type Kind = Event;
+
+    fn name_rule(&self) -> NameRule {
+        NameRule::PathSegment
+    }
 
     fn validate(&self, event: &Event) -> ErrorList {
         validate(event)

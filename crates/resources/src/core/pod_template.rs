@@ -37,3 +37,6 @@ pub fn name_suffix(mut random: impl FnMut(usize) -> usize) -> String {
 pub fn validate(template: &PodTemplateSpec, path: &Path) -> ErrorList {
     super::pod::validation::template(template, path)
 }
+
+#[cfg(test)]
+mod tests;

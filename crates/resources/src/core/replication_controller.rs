@@ -166,9 +166,8 @@ pub(crate) fn template_errors(
         errs.push(Error::required(path, ""));
         return errs;
     };
-    let none = Default::default();
-    let labels = template.metadata.as_ref().and_then(|m| m.labels.as_ref()).unwrap_or(&none);
-    if !selector.is_empty() && !selector.matches(labels) {
+    let labels = template.metadata.as_ref().and_then(|m| m.labels.clone());
+    if !selector.is_empty() && !selector.matches(&labels) {
         let shown = Raw(serde_json::json!(labels).to_string());
         errs.push(Error::invalid(
             &path.child("metadata").child("labels"),

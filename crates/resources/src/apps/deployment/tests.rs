@@ -102,7 +102,8 @@ fn rules() {
             spec.minReadySeconds = 600
                 spec.progressDeadlineSeconds: Invalid value: 600: must be greater than minReadySeconds
             spec.selector = {}
-                spec.selector: Invalid value: {}: empty selector is invalid for deployment
+                spec.selector: Required value
+                spec.template.metadata.labels: Invalid value: {"app":"a"}: `selector` does not match template `labels`
             spec.selector = {"matchLabels": {"app": "b"}}
                 spec.template.metadata.labels: Invalid value: {"app":"a"}: `selector` does not match template `labels`
             spec.selector = {"matchExpressions": [{"key": "app", "operator": "In"}]}

@@ -34,7 +34,8 @@ fn rules() {
             spec.replicas = -1
                 spec.replicas: Invalid value: -1: must be greater than or equal to 0
             spec.selector = {}
-                spec.selector: Invalid value: {}: empty selector is invalid for deployment
+                spec.selector: Required value
+                spec.template.metadata.labels: Invalid value: {"app":"a"}: `selector` does not match template `labels`
             spec.selector = {"matchLabels": {"app": "b"}}
                 spec.template.metadata.labels: Invalid value: {"app":"a"}: `selector` does not match template `labels`
             - spec.template

@@ -233,3 +233,6 @@ pub fn set_condition(status: &mut PodStatus, mut condition: PodCondition, now: T
 pub fn describe(pod: &Pod) -> String {
     format!("{}_{}({})", pod.name(), pod.namespace(), pod.uid())
 }
+
+#[cfg(test)]
+mod tests;

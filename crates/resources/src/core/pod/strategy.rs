@@ -173,3 +173,6 @@ fn resize_only(new: &mut Pod, old: &Pod) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
