@@ -4,11 +4,13 @@
 //! Never does IO, never heard of a particular kind.
 
 pub mod field;
+pub mod fieldset;
 pub mod gvk;
 pub mod meta;
 pub mod names;
 pub mod patch;
 pub mod quantity;
+pub mod raw;
 pub mod schema;
 pub mod selector;
 pub mod status;
