@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::{Container, Pod, ResourceRequirements};
 
 use super::whole;
 use crate::core::pod::{ContainerExt, PodExt};
-use crate::quantity::{QuantityExt, ResourceList};
+use crate::quantity::ResourceList;
 
 /// The pods differ in resources and resize policies only: the strategy sees to that.
 pub fn update(new: &Pod, old: &Pod) -> ErrorList {
@@ -70,21 +70,6 @@ fn container(new: &Container, old: &Container, path: &Path) -> ErrorList {
     if removed(&after.limits, &before.limits) {
         errs.push(Error::forbidden(&path.child("limits"), "resource limits cannot be removed"));
     }
-    let policies = new.resize_policy.iter().flatten();
-    let restarts = policies
-        .into_iter()
-        .find(|p| p.resource_name == "memory")
-        .is_some_and(|p| p.restart_policy == "RestartContainer");
-    let memory = |r: &ResourceRequirements| Some(r.limits.as_ref()?.get("memory")?.amount());
-    let what = match (memory(after), memory(before)) {
-        (Some(after), Some(before)) if after < before => "decreased",
-        (Some(_), None) => "added",
-        _ => return errs,
-    };
-    if !restarts {
-        let detail = format!("memory limits cannot be {what} unless resizePolicy is RestartContainer");
-        errs.push(Error::forbidden(&path.child("limits").key("memory"), detail));
-    }
     errs
 }
 
@@ -99,6 +84,9 @@ fn others(container: &Container) -> Container {
     if let Some(resources) = &mut container.resources {
         for list in [&mut resources.limits, &mut resources.requests].into_iter().flatten() {
             list.retain(|name, _| !matches!(&**name, "cpu" | "memory"));
+        }
+        for list in [&mut resources.limits, &mut resources.requests] {
+            *list = list.take().filter(|l| !l.is_empty());
         }
     }
     container

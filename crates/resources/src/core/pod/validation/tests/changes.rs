@@ -141,6 +141,7 @@ fn resizes() {
         - spec.containers[0].resources.requests.cpu
 
         spec.containers[0].resources.limits.memory = "1Gi"
+        spec.containers[0].resources.limits.cpu = "2"
 
         spec.containers[0].resources.limits."example.com/gpu" = "1"
 
@@ -154,7 +155,8 @@ fn resizes() {
             - spec.containers[0].resources.requests.cpu
                 spec.containers[0].resources.requests: Forbidden: resource requests cannot be removed
             spec.containers[0].resources.limits.memory = "1Gi"
-                spec.containers[0].resources.limits[memory]: Forbidden: memory limits cannot be decreased unless resizePolicy is RestartContainer
+            spec.containers[0].resources.limits.cpu = "2"
+                fine
             spec.containers[0].resources.limits."example.com/gpu" = "1"
                 spec: Forbidden: only cpu and memory resources are mutable
             spec.containers[0].resources = {"limits": {"cpu": "1", "memory": "2Gi"}, "requests": {"cpu": "1", "memory": "2Gi"}}
