@@ -7,6 +7,7 @@ mod ask;
 mod chain;
 mod default_toleration_seconds;
 mod namespace_lifecycle;
+mod node_restriction;
 pub mod plugins;
 pub mod priority;
 mod rbac_escalation;

@@ -3,6 +3,7 @@
 use crate::chain::{Context, Plugin};
 use crate::default_toleration_seconds::DefaultTolerationSeconds;
 use crate::namespace_lifecycle::NamespaceLifecycle;
+use crate::node_restriction::NodeRestriction;
 use crate::priority::Priority;
 use crate::rbac_escalation::RbacEscalation;
 use crate::service_account::ServiceAccountPlugin;
@@ -19,6 +20,7 @@ pub struct Spec {
 pub const PLUGINS: &[Spec] = &[
     Spec { name: "NamespaceLifecycle", default_on: true, make: |c| Box::new(NamespaceLifecycle::new(c)) },
     Spec { name: "ServiceAccount", default_on: true, make: |c| Box::new(ServiceAccountPlugin::new(c)) },
+    Spec { name: "NodeRestriction", default_on: true, make: |c| Box::new(NodeRestriction::new(c)) },
     Spec { name: "TaintNodesByCondition", default_on: true, make: |_| Box::new(TaintNodesByCondition) },
     Spec { name: "Priority", default_on: true, make: |c| Box::new(Priority::new(c)) },
     Spec { name: "DefaultTolerationSeconds", default_on: true, make: |_| Box::new(DefaultTolerationSeconds) },
@@ -48,7 +50,6 @@ pub const MISSING: &[&str] = &[
     "MutatingAdmissionWebhook",
     "NamespaceAutoProvision",
     "NamespaceExists",
-    "NodeRestriction",
     "OwnerReferencesPermissionEnforcement",
     "PersistentVolumeClaimResize",
     "PodNodeSelector",

@@ -19,7 +19,7 @@ use stdx::clock::SharedClock;
 use crate::ask;
 use crate::chain::{Context, Plugin};
 
-mod secrets;
+pub(crate) mod secrets;
 
 const DEFAULT: &str = "default";
 const VOLUME_PREFIX: &str = "kube-api-access-";
@@ -149,7 +149,7 @@ impl Plugin for ServiceAccountPlugin {
     }
 }
 
-fn is_mirror(pod: &Pod) -> bool {
+pub(crate) fn is_mirror(pod: &Pod) -> bool {
     pod.metadata.annotations.as_ref().is_some_and(|a| a.contains_key(MIRROR))
 }
 

@@ -12,7 +12,7 @@ pub(super) fn enforced(account: &ServiceAccount) -> bool {
 }
 
 /// Every secret that the pod names, with the place as upstream's messages name it.
-pub(super) fn references(spec: &PodSpec) -> Vec<(String, &str)> {
+pub(crate) fn references(spec: &PodSpec) -> Vec<(String, &str)> {
     let mut found = Vec::new();
     for volume in spec.volumes.iter().flatten() {
         if let Some(name) = volume.secret.as_ref().and_then(|s| s.secret_name.as_deref()) {

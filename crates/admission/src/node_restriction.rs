@@ -1,0 +1,355 @@
+//! A node changes itself, its lease and its own pods, and of those only what is its business.
+//!
+//! Contract: <https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/#noderestriction>. Token requests,
+//! which no admission sees, have their part in `auth::answers`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use apimachinery::{ObjectKey, Status};
+use async_trait::async_trait;
+use auth::UserInfo;
+use auth::authz::node::{LEASE_NAMESPACE, node_name};
+use client::{Api, Informer};
+use codec::Kind;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim, Pod, PodSpec, ServiceAccount};
+use registry::admit::{Attributes, Operation, Requester};
+
+use crate::ask;
+use crate::chain::{Context, Plugin};
+use crate::service_account::{is_mirror, secrets};
+
+mod labels;
+
+pub(crate) struct NodeRestriction {
+    nodes: Informer<Node>,
+    node_api: Api<Node>,
+    pods: Informer<Pod>,
+    pod_api: Api<Pod>,
+}
+
+/// Why not.
+enum No {
+    Forbidden(String),
+    Status(Status),
+}
+
+impl From<String> for No {
+    fn from(why: String) -> Self {
+        No::Forbidden(why)
+    }
+}
+
+impl From<Status> for No {
+    fn from(status: Status) -> Self {
+        No::Status(status)
+    }
+}
+
+impl NodeRestriction {
+    pub(crate) fn new(context: &Context) -> Self {
+        NodeRestriction {
+            nodes: Informer::all(&*context.transport),
+            node_api: Api::new(context.transport.clone()),
+            pods: Informer::all(&*context.transport),
+            pod_api: Api::new(context.transport.clone()),
+        }
+    }
+
+    async fn check(&self, a: &Attributes<'_>) -> Result<(), Status> {
+        let user = identity(a.user);
+        let answer = match node_name(&user) {
+            None => return Ok(()),
+            Some("") => Err(No::Forbidden(format!("could not determine node from user {:?}", user.name))),
+            Some(node) => self.judge(node, a).await,
+        };
+        answer.map_err(|no| match no {
+            No::Forbidden(why) => ask::forbidden(a, why),
+            No::Status(status) => status,
+        })
+    }
+
+    async fn judge(&self, node: &str, a: &Attributes<'_>) -> Result<(), No> {
+        if ask::is::<Pod>(a) {
+            return match a.subresource {
+                "" => self.pod(node, a).await,
+                "status" => pod_status(node, a),
+                "eviction" => self.eviction(node, a).await,
+                other => Err(No::Forbidden(format!(
+                    "unexpected pod subresource {other:?}, only 'status' and 'eviction' are allowed"
+                ))),
+            };
+        }
+        if ask::is::<Node>(a) {
+            return node_object(node, a);
+        }
+        if ask::is::<PersistentVolumeClaim>(a) {
+            return claim_status(node, a);
+        }
+        if ask::is::<Lease>(a) {
+            return lease(node, a);
+        }
+        if ask::is::<ServiceAccount>(a) && a.subresource == "token" {
+            // See the head of this file: nothing may come this way unjudged.
+            return Err(No::Forbidden("node requested token not bound to a pod".into()));
+        }
+        if *a.gvr.group == *"storage.k8s.io" && *a.gvr.resource == *"csinodes" && named(a) != node {
+            let why = "can only access CSINode with the same name as the requesting node";
+            return Err(No::Forbidden(why.into()));
+        }
+        Ok(())
+    }
+
+    async fn pod(&self, node: &str, a: &Attributes<'_>) -> Result<(), No> {
+        match a.operation {
+            Operation::Create => match ask::object::<Pod>(a) {
+                Some(pod) => self.mirror_pod(node, pod).await,
+                None => Err(No::Forbidden("unexpected type".into())),
+            },
+            Operation::Delete => match ask::old::<Pod>(a) {
+                Some(pod) if runs_on(pod) == node => Ok(()),
+                _ => Err(No::Forbidden(format!(
+                    "node {node:?} can only delete pods with spec.nodeName set to itself"
+                ))),
+            },
+            Operation::Update | Operation::Connect => Err(No::Forbidden(format!(
+                "unexpected operation {:?}, node {node:?} can only create and delete mirror pods",
+                shown(a.operation)
+            ))),
+        }
+    }
+
+    async fn mirror_pod(&self, node: &str, pod: &Pod) -> Result<(), No> {
+        if !is_mirror(pod) {
+            return Err(No::Forbidden(format!(
+                "pod does not have \"kubernetes.io/config.mirror\" annotation, node {node:?} can only create mirror pods"
+            )));
+        }
+        let may_not = |what: &str| Err(No::Forbidden(format!("node {node:?} {what}")));
+        if runs_on(pod) != node {
+            return may_not("can only create pods with spec.nodeName set to itself");
+        }
+        let owner = match pod.metadata.owner_references.as_deref().unwrap_or_default() {
+            [owner] => owner,
+            [] => return may_not("can only create pods with an owner reference set to itself"),
+            _ => return may_not("can only create pods with a single owner reference set to itself"),
+        };
+        if owner.api_version != "v1" || owner.kind != "Node" || owner.name != node {
+            return may_not("can only create pods with an owner reference set to itself");
+        }
+        if owner.controller != Some(true) {
+            return may_not("can only create pods with a controller owner reference set to itself");
+        }
+        if owner.block_owner_deletion == Some(true) {
+            return may_not("must not set blockOwnerDeletion on an owner reference");
+        }
+        let uid = self.node_uid(node, &owner.uid).await?;
+        if uid != owner.uid {
+            let why = format!("node {node} UID mismatch: expected {} got {uid}", owner.uid);
+            return Err(No::Forbidden(why));
+        }
+        let Some(spec) = &pod.spec else { return Ok(()) };
+        match api_object(spec) {
+            Some(what) => may_not(&format!("can not create pods that reference {what}")),
+            None => Ok(()),
+        }
+    }
+
+    /// As seen, unless that is not `expected`: then as it is.
+    async fn node_uid(&self, name: &str, expected: &str) -> Result<String, Status> {
+        match self.nodes.object(&ObjectKey::cluster(name)) {
+            Some(seen) if *seen.meta.uid == *expected => Ok(expected.to_owned()),
+            _ => Ok(self.node_api.get("", name).await?.uid().to_owned()),
+        }
+    }
+
+    async fn eviction(&self, node: &str, a: &Attributes<'_>) -> Result<(), No> {
+        if a.operation != Operation::Create {
+            return Err(No::Forbidden(format!("unexpected operation {}", shown(a.operation))));
+        }
+        let name = named(a);
+        if name.is_empty() {
+            return Err(No::Forbidden("could not determine pod from request data".into()));
+        }
+        let pod = match self.pods.get(&ObjectKey::new(a.namespace, name)) {
+            Some(pod) => pod,
+            None => self.pod_api.get(a.namespace, name).await?,
+        };
+        if runs_on(&pod) != node {
+            let why = format!("node {node} can only evict pods with spec.nodeName set to itself");
+            return Err(No::Forbidden(why));
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Plugin for NodeRestriction {
+    async fn mutate(&self, a: &mut Attributes<'_>) -> Result<(), Status> {
+        self.check(a).await
+    }
+
+    /// What is not mutated is looked at here.
+    async fn validate(&self, a: &Attributes<'_>) -> Result<(), Status> {
+        if a.operation == Operation::Delete { self.check(a).await } else { Ok(()) }
+    }
+}
+
+fn identity(user: &Requester) -> UserInfo {
+    UserInfo { name: user.name.clone(), groups: user.groups.clone(), ..UserInfo::default() }
+}
+
+/// The object's name, also of a create that has it in the object alone.
+fn named<'a>(a: &'a Attributes<'_>) -> &'a str {
+    match a.name {
+        "" => a.object.as_deref().and_then(|o| o.object_meta().name.as_deref()).unwrap_or_default(),
+        name => name,
+    }
+}
+
+fn runs_on(pod: &Pod) -> &str {
+    pod.spec.as_ref().and_then(|s| s.node_name.as_deref()).unwrap_or_default()
+}
+
+fn shown(operation: Operation) -> &'static str {
+    match operation {
+        Operation::Create => "CREATE",
+        Operation::Update => "UPDATE",
+        Operation::Delete => "DELETE",
+        Operation::Connect => "CONNECT",
+    }
+}
+
+/// The first sort of API object that the pod names.
+fn api_object(spec: &PodSpec) -> Option<&'static str> {
+    if spec.service_account_name.as_deref().is_some_and(|name| !name.is_empty()) {
+        return Some("a service account");
+    }
+    if !secrets::references(spec).is_empty() {
+        return Some("secrets");
+    }
+    if names_config_maps(spec) {
+        return Some("configmaps");
+    }
+    let volumes = || spec.volumes.iter().flatten();
+    let projected = |v: &k8s_openapi::api::core::v1::Volume| {
+        v.projected.iter().flat_map(|p| p.sources.iter().flatten()).any(|s| s.cluster_trust_bundle.is_some())
+    };
+    if volumes().any(projected) {
+        return Some("clustertrustbundles");
+    }
+    volumes().any(|v| v.persistent_volume_claim.is_some()).then_some("persistentvolumeclaims")
+}
+
+fn names_config_maps(spec: &PodSpec) -> bool {
+    let volumes = spec.volumes.iter().flatten().any(|v| {
+        let mut sources = v.projected.iter().flat_map(|p| p.sources.iter().flatten());
+        v.config_map.is_some() || sources.any(|s| s.config_map.is_some())
+    });
+    let containers = spec.init_containers.iter().flatten().chain(&spec.containers);
+    let env = containers.map(|c| (&c.env, &c.env_from));
+    let debug = spec.ephemeral_containers.iter().flatten().map(|c| (&c.env, &c.env_from));
+    volumes
+        || env.chain(debug).any(|(env, from)| {
+            let keys = env.iter().flatten().filter_map(|e| e.value_from.as_ref());
+            keys.into_iter().any(|v| v.config_map_key_ref.is_some())
+                || from.iter().flatten().any(|f| f.config_map_ref.is_some())
+        })
+}
+
+fn pod_status(node: &str, a: &Attributes<'_>) -> Result<(), No> {
+    if a.operation != Operation::Update {
+        return Err(No::Forbidden(format!("unexpected operation {:?}", shown(a.operation))));
+    }
+    let (Some(old), Some(new)) = (ask::old::<Pod>(a), ask::object::<Pod>(a)) else {
+        return Err(No::Forbidden("unexpected type".into()));
+    };
+    if runs_on(old) != node {
+        return Err(No::Forbidden(format!(
+            "node {node:?} can only update pod status for pods with spec.nodeName set to itself"
+        )));
+    }
+    let labels = |pod: &Pod| pod.metadata.labels.clone().unwrap_or_default();
+    if labels(old) != labels(new) {
+        return Err(No::Forbidden(format!("node {node:?} cannot update labels through pod status")));
+    }
+    let claims = |pod: &Pod| {
+        pod.status.as_ref().and_then(|s| s.resource_claim_statuses.clone()).unwrap_or_default()
+    };
+    if claims(old) != claims(new) {
+        return Err(No::Forbidden(format!("node {node:?} cannot update resource claim statues")));
+    }
+    Ok(())
+}
+
+fn node_object(node: &str, a: &Attributes<'_>) -> Result<(), No> {
+    let requested = named(a);
+    if requested != node {
+        return Err(No::Forbidden(format!("node {node:?} is not allowed to modify node {requested:?}")));
+    }
+    let labels = |object: Option<&Node>| object.and_then(|n| n.metadata.labels.clone()).unwrap_or_default();
+    let (new, old) = (ask::object::<Node>(a), ask::old::<Node>(a));
+    let forbidden: Vec<String> = labels::forbidden(&changed(&labels(new), &labels(old)));
+    match a.operation {
+        Operation::Create if !forbidden.is_empty() => Err(No::Forbidden(format!(
+            "node {node:?} is not allowed to set the following labels: {}",
+            forbidden.join(", ")
+        ))),
+        Operation::Update => {
+            let taints =
+                |n: Option<&Node>| n.and_then(|n| n.spec.as_ref()?.taints.clone()).unwrap_or_default();
+            if taints(new) != taints(old) {
+                let why = format!("node {node:?} is not allowed to modify taints");
+                return Err(No::Forbidden(why));
+            }
+            if forbidden.is_empty() {
+                return Ok(());
+            }
+            Err(No::Forbidden(format!("is not allowed to modify labels: {}", forbidden.join(", "))))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The keys that one of the maps has not, or with another value.
+fn changed(a: &BTreeMap<String, String>, b: &BTreeMap<String, String>) -> BTreeSet<String> {
+    a.keys().chain(b.keys()).filter(|k| a.get(*k) != b.get(*k)).cloned().collect()
+}
+
+fn claim_status(node: &str, a: &Attributes<'_>) -> Result<(), No> {
+    if a.subresource != "status" {
+        return Err(No::Forbidden("may only update PVC status".into()));
+    }
+    let (Some(old), Some(new)) = (ask::old(a), ask::object(a)) else {
+        return Err(No::Forbidden(format!("unexpected operation {:?}", shown(a.operation))));
+    };
+    let rest = |claim: &PersistentVolumeClaim| {
+        let mut claim = claim.clone();
+        claim.metadata.resource_version = None;
+        claim.metadata.managed_fields = None;
+        let status = claim.status.get_or_insert_default();
+        status.capacity = None;
+        status.conditions = None;
+        status.allocated_resource_statuses = None;
+        status.allocated_resources = None;
+        claim
+    };
+    if rest(old) != rest(new) {
+        return Err(No::Forbidden(format!(
+            "node {node:?} is not allowed to update fields other than status.capacity and status.conditions"
+        )));
+    }
+    Ok(())
+}
+
+fn lease(node: &str, a: &Attributes<'_>) -> Result<(), No> {
+    if a.namespace != LEASE_NAMESPACE {
+        let why = format!("can only access leases in the {LEASE_NAMESPACE:?} system namespace");
+        return Err(No::Forbidden(why));
+    }
+    if named(a) != node {
+        let why = "can only access node lease with the same name as the requesting node";
+        return Err(No::Forbidden(why.into()));
+    }
+    Ok(())
+}
