@@ -1,0 +1,76 @@
+//! Everything away: containers, mounts, namespaces, cgroups, files.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use super::link::Link;
+use super::records::{ContainerRecord, SandboxRecord};
+use super::recover::{directories, name};
+use super::sandbox::{SHIM_CGROUP, unmount};
+use super::{Config, Runtime};
+use crate::cgroup::{self, Hierarchy};
+use crate::files;
+use crate::shim::proto::Op;
+
+impl Runtime {
+    /// Removes every container, sandbox, mount, namespace, cgroup and file that a runtime with this configuration made,
+    /// images included. Works without a running runtime, on whatever is left. Pods' own cgroups are the kubelet's.
+    pub async fn reset(config: &Config) -> Result<()> {
+        let hierarchy = Hierarchy::detect()?;
+        let root = config.cgroup_root.trim_matches('/');
+        let path = |parent: &str, name: &str| -> String {
+            let parts = [root, parent.trim_matches('/'), name];
+            parts.into_iter().filter(|p| !p.is_empty()).collect::<Vec<_>>().join("/")
+        };
+        let mut groups = Vec::new();
+        let sandboxes = directories(&config.state_dir.join("sandboxes")).unwrap_or_default();
+        for dir in &sandboxes {
+            let record = files::read_json::<SandboxRecord>(&dir.join("sandbox.json")).ok().flatten();
+            let parent = record.map(|r| r.config.cgroup_parent).unwrap_or_default();
+            groups.push(hierarchy.group(&path(&parent, &name(dir))));
+            end_shim(dir).await;
+        }
+        for dir in directories(&config.state_dir.join("containers")).unwrap_or_default() {
+            if let Ok(Some(record)) = files::read_json::<ContainerRecord>(&dir.join("container.json")) {
+                groups.push(hierarchy.group(&record.cgroup));
+            }
+        }
+        groups.push(hierarchy.group(&path("", SHIM_CGROUP)));
+        for group in groups {
+            cgroup::kill_all(&group);
+            let mut tries = 0;
+            // Killed processes need a moment to leave.
+            while let Err(e) = cgroup::remove(&group) {
+                tries += 1;
+                if tries > 50 {
+                    return Err(e).context("remove cgroup");
+                }
+                config.clock.sleep(std::time::Duration::from_millis(20)).await;
+            }
+        }
+        for dir in &sandboxes {
+            config.network.teardown(&name(dir), &dir.join("netns")).await.context("tear down network")?;
+            unmount(&dir.join("netns"))?;
+            unmount(&dir.join("shm"))?;
+        }
+        for dir in [
+            config.state_dir.join("sandboxes"),
+            config.state_dir.join("containers"),
+            config.data_dir.join("containers"),
+            config.data_dir.join("images"),
+        ] {
+            files::remove(&dir)?;
+        }
+        Ok(())
+    }
+}
+
+/// A shim that does not answer is killed with its cgroup.
+async fn end_shim(dir: &Path) {
+    let Ok(link) = Link::connect(dir) else { return };
+    tokio::select! {
+        _ = link.call(Op::Shutdown, &[]) => {}
+        () = async { while link.next().await.is_some() {} } => {}
+    }
+}

@@ -1,0 +1,91 @@
+//! Tiny images for tests, made on the spot: busybox and nothing else.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde_json::json;
+
+use crate::image::store::digest;
+
+/// Where Debian's busybox-static puts it.
+pub const BUSYBOX: &str = "/bin/busybox";
+
+/// Commands that are links to busybox in the image.
+const APPLETS: &[&str] = &[
+    "cat", "chmod", "chown", "cp", "date", "dd", "echo", "env", "false", "grep", "head", "hostname", "httpd", "id", "kill",
+    "ln", "ls", "mkdir", "mknod", "mount", "mv", "nc", "nproc", "nslookup", "pidof", "ping", "printf", "ps", "pwd",
+    "readlink", "rm", "sed", "seq", "sh", "sleep", "stat", "stty", "su", "sync", "tail", "tee", "test", "timeout", "top",
+    "touch", "tr", "true", "tty", "umount", "uname", "unshare", "wc", "wget", "whoami", "yes",
+];
+
+/// An image of one layer, as its parts.
+#[derive(Clone, Debug)]
+pub struct TestImage {
+    pub config: Vec<u8>,
+    /// An uncompressed tar.
+    pub layer: Vec<u8>,
+}
+
+/// An image with busybox, its applets, a few users, and what `config` (OCI's `config` object) says.
+pub fn busybox(config: serde_json::Value) -> Result<TestImage> {
+    let mut tar = tar::Builder::new(Vec::new());
+    for dir in ["bin/", "etc/", "tmp/", "root/", "proc/", "sys/", "dev/", "var/", "home/", "usr/", "usr/bin/"] {
+        let mode = if dir == "tmp/" { 0o1777 } else { 0o755 };
+        add(&mut tar, dir, tar::EntryType::Directory, mode, &[])?;
+    }
+    let binary = std::fs::read(BUSYBOX).with_context(|| format!("read {BUSYBOX} (package busybox-static)"))?;
+    add(&mut tar, "bin/busybox", tar::EntryType::Regular, 0o755, &binary)?;
+    for applet in APPLETS {
+        let mut header = header(tar::EntryType::Symlink, 0o777, 0);
+        tar.append_link(&mut header, format!("bin/{applet}"), "busybox")?;
+    }
+    // A copy of `id` that changes its user: setuid must work in a container.
+    add(&mut tar, "bin/suid-busybox", tar::EntryType::Regular, 0o4755, &binary)?;
+    let passwd = "root:x:0:0:root:/root:/bin/sh\nweb:x:33:34:web:/home:/bin/sh\n";
+    add(&mut tar, "etc/passwd", tar::EntryType::Regular, 0o644, passwd.as_bytes())?;
+    add(&mut tar, "etc/group", tar::EntryType::Regular, 0o644, b"root:x:0:\nwww:x:34:\nlog:x:4:web\n")?;
+    let layer = tar.into_inner()?;
+    let config = json!({
+        "architecture": crate::image::config::architecture(),
+        "os": "linux",
+        "config": config,
+        "rootfs": { "type": "layers", "diff_ids": [digest(&layer)] },
+        "history": [{ "created_by": "knarr test image" }],
+    });
+    Ok(TestImage { config: serde_json::to_vec(&config)?, layer })
+}
+
+/// Writes `image` as `docker save` would, under `names`.
+pub fn docker_archive(image: &TestImage, names: &[&str], out: impl Write) -> Result<()> {
+    let mut tar = tar::Builder::new(out);
+    let config = format!("{}.json", digest(&image.config).trim_start_matches("sha256:"));
+    let manifest = json!([{ "Config": config, "RepoTags": names, "Layers": ["layer/layer.tar"] }]);
+    add(&mut tar, &config, tar::EntryType::Regular, 0o644, &image.config)?;
+    add(&mut tar, "layer/layer.tar", tar::EntryType::Regular, 0o644, &image.layer)?;
+    add(&mut tar, "manifest.json", tar::EntryType::Regular, 0o644, &serde_json::to_vec(&manifest)?)?;
+    tar.into_inner()?.flush()?;
+    Ok(())
+}
+
+/// Writes an archive with a busybox image called `name` (and running `sh` by default) to `path`.
+pub fn busybox_archive(path: &Path, name: &str) -> Result<()> {
+    let image = busybox(json!({ "Cmd": ["sh"], "Env": ["PATH=/bin"] }))?;
+    let file = std::fs::File::create(path).with_context(|| format!("create {}", path.display()))?;
+    docker_archive(&image, &[name], io::BufWriter::new(file))
+}
+
+fn header(kind: tar::EntryType, mode: u32, size: u64) -> tar::Header {
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(kind);
+    header.set_mode(mode);
+    header.set_size(size);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(1_700_000_000);
+    header
+}
+
+fn add<W: Write>(tar: &mut tar::Builder<W>, path: &str, kind: tar::EntryType, mode: u32, data: &[u8]) -> io::Result<()> {
+    tar.append_data(&mut header(kind, mode, data.len() as u64), path, data)
+}
