@@ -19,6 +19,7 @@ mod os;
 mod probes;
 mod resize;
 pub mod resources;
+mod restart;
 mod scheduling;
 mod security;
 mod spread;
@@ -42,6 +43,8 @@ struct Context<'a> {
     claims: BTreeSet<&'a str>,
     grace: Option<i64>,
     restart_policy: &'a str,
+    /// `linux` or `windows`, when the pod says so.
+    os: Option<&'a str>,
     /// The pod's users are the node's users.
     host_users: bool,
     /// A pod itself rather than a template.
@@ -134,6 +137,7 @@ fn spec(spec: &PodSpec, pod: Option<&str>, path: &Path) -> ErrorList {
             .collect(),
         grace: spec.termination_grace_period_seconds,
         restart_policy: spec.restart_policy.as_deref().unwrap_or_default(),
+        os: spec.os.as_ref().map(|os| os.name.as_str()),
         host_users: spec.host_users != Some(false),
         is_pod: pod.is_some(),
     };

@@ -6,8 +6,8 @@ use apimachinery::field::{Error, ErrorList, Path};
 use apimachinery::names;
 use k8s_openapi::api::core::v1::{Container, ContainerPort, ContainerResizePolicy, PodSpec};
 
-use super::{Context, env, mounts, probes, resources, security};
-use crate::check::{each, each_number, known, one_of, required};
+use super::{Context, env, mounts, probes, resources, restart, security};
+use crate::check::{each, each_number, one_of, required};
 use crate::core::pod::ContainerExt;
 
 /// The ordinary containers.
@@ -25,12 +25,7 @@ pub(super) fn regular(spec: &PodSpec, context: &Context<'_>, path: &Path) -> Err
             errs.push(Error::duplicate(&path.child("name"), &container.name));
         }
         errs.extend(probes::all(container, context, &path));
-        if container.restart_policy.is_some() {
-            errs.push(Error::forbidden(
-                &path.child("restartPolicy"),
-                "may not be set for non-init containers",
-            ));
-        }
+        errs.extend(restart::rules(container, &path));
     }
     errs.extend(host_port_conflicts(&spec.containers, path));
     errs
@@ -43,9 +38,7 @@ pub(super) fn init(spec: &PodSpec, context: &Context<'_>, path: &Path) -> ErrorL
     for (i, container) in spec.init_containers.iter().flatten().enumerate() {
         let at = path.index(i);
         errs.extend(common(container, context, &at));
-        if let Some(policy) = &container.restart_policy {
-            errs.extend(known(&at.child("restartPolicy"), policy, &["Always"]));
-        }
+        errs.extend(restart::rules(container, &at));
         if names.contains(&container.name) {
             errs.push(Error::duplicate(&at.child("name"), &container.name));
         } else if !container.name.is_empty() {
@@ -116,10 +109,6 @@ pub(super) fn common(container: &Container, context: &Context<'_>, path: &Path) 
         context,
         &path.child("securityContext"),
     ));
-    if container.restart_policy_rules.as_ref().is_some_and(|r| !r.is_empty()) {
-        // Upstream has them; here no kubelet acts on them yet, so they are not taken.
-        errs.push(Error::forbidden(&path.child("restartPolicyRules"), "restart rules are not supported"));
-    }
     errs
 }
 

@@ -78,6 +78,7 @@ fn unsuitable(c: &Container, path: &Path) -> ErrorList {
         ("resources", has_resources),
         ("resizePolicy", c.resize_policy.as_ref().is_some_and(|p| !p.is_empty())),
         ("restartPolicy", c.restart_policy.is_some()),
+        ("restartPolicyRules", c.restart_policy_rules.as_ref().is_some_and(|r| !r.is_empty())),
         ("livenessProbe", c.liveness_probe.is_some()),
         ("readinessProbe", c.readiness_probe.is_some()),
         ("startupProbe", c.startup_probe.is_some()),

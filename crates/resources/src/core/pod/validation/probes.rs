@@ -20,9 +20,8 @@ pub(super) fn all(container: &Container, context: &Context<'_>, path: &Path) -> 
                 errs.extend(handler(&Handler::of_lifecycle(one), context, &path.child(field)));
             }
         }
-        if lifecycle.stop_signal.as_deref().is_some_and(|s| !s.is_empty()) {
-            // Upstream has it; here no kubelet acts on it yet, so it is not taken.
-            errs.push(Error::forbidden(&path.child("stopSignal"), "stop signals are not supported"));
+        if let Some(signal) = lifecycle.stop_signal.as_deref() {
+            errs.extend(stop_signal(signal, context.os, &path.child("stopSignal")));
         }
     }
     let must_succeed_once = |p: &Probe, path: &Path| {
@@ -48,6 +47,68 @@ pub(super) fn all(container: &Container, context: &Context<'_>, path: &Path) -> 
         errs.extend(must_succeed_once(p, &path));
     }
     errs
+}
+
+/// Signals are an operating system's, so the pod has to say which one it is for.
+fn stop_signal(signal: &str, os: Option<&str>, path: &Path) -> ErrorList {
+    const WINDOWS: &[&str] = &["SIGKILL", "SIGTERM"];
+    const LINUX: &[&str] = &[
+        "SIGABRT",
+        "SIGALRM",
+        "SIGBUS",
+        "SIGCHLD",
+        "SIGCLD",
+        "SIGCONT",
+        "SIGFPE",
+        "SIGHUP",
+        "SIGILL",
+        "SIGINT",
+        "SIGIO",
+        "SIGIOT",
+        "SIGKILL",
+        "SIGPIPE",
+        "SIGPOLL",
+        "SIGPROF",
+        "SIGPWR",
+        "SIGQUIT",
+        "SIGSEGV",
+        "SIGSTKFLT",
+        "SIGSTOP",
+        "SIGSYS",
+        "SIGTERM",
+        "SIGTRAP",
+        "SIGTSTP",
+        "SIGTTIN",
+        "SIGTTOU",
+        "SIGURG",
+        "SIGUSR1",
+        "SIGUSR2",
+        "SIGVTALRM",
+        "SIGWINCH",
+        "SIGXCPU",
+        "SIGXFSZ",
+    ];
+    match os {
+        None => {
+            one(true, || Error::forbidden(path, "may not be set for containers with empty `spec.os.name`"))
+        }
+        Some("windows") => known(path, signal, WINDOWS),
+        Some(_) if is_real_time(signal) => ErrorList::new(),
+        Some(_) => known(path, signal, LINUX),
+    }
+}
+
+/// `SIGRTMIN` to `SIGRTMIN+15`, and `SIGRTMAX-14` to `SIGRTMAX`.
+fn is_real_time(signal: &str) -> bool {
+    let step = |base: &str, sign: char, max: u8| {
+        let Some(rest) = signal.strip_prefix(base) else { return false };
+        rest.is_empty()
+            || rest
+                .strip_prefix(sign)
+                .and_then(|n| n.parse().ok())
+                .is_some_and(|n: u8| (1..=max).contains(&n))
+    };
+    step("SIGRTMIN", '+', 15) || step("SIGRTMAX", '-', 14)
 }
 
 fn probe(probe: &Probe, context: &Context<'_>, path: &Path) -> ErrorList {

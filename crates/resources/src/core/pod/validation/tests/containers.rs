@@ -26,11 +26,22 @@ fn containers() {
 
         spec.containers[0].terminationMessagePolicy = "Shout"
 
-        spec.containers[0].restartPolicy = "Always"
+        spec.containers[0].restartPolicy = "Sometimes"
+
+        spec.containers[0].restartPolicy = "Never"
+        spec.containers[0].restartPolicyRules = [{"action": "Restart", "exitCodes": {"operator": "In", "values": [42]}}]
+
+        spec.containers[0].restartPolicyRules = [{"action": "Odd"}, {"action": "Restart", "exitCodes": {"operator": "Is"}}]
+
+        spec.containers[0].lifecycle.stopSignal = "SIGUSR1"
+
+        spec.os = {"name": "linux"}
+        spec.containers[0].lifecycle.stopSignal = "SIGRTMIN+3"
+
+        spec.os = {"name": "linux"}
+        spec.containers[0].lifecycle.stopSignal = "SIGODD"
 
         spec.containers[0].resizePolicy = [{"resourceName": "cpu", "restartPolicy": "NotRequired"}, {"resourceName": "cpu", "restartPolicy": "Never"}]
-
-        spec.containers[0].restartPolicyRules = [{"action": "Restart"}]
         "#,
         expect![[r#"
             spec.nodeName = ""
@@ -51,13 +62,27 @@ fn containers() {
                 spec.containers[0].imagePullPolicy: Unsupported value: "Sometimes": supported values: "Always", "IfNotPresent", "Never"
             spec.containers[0].terminationMessagePolicy = "Shout"
                 spec.containers[0].terminationMessagePolicy: Unsupported value: "Shout": supported values: "File", "FallbackToLogsOnError"
-            spec.containers[0].restartPolicy = "Always"
-                spec.containers[0].restartPolicy: Forbidden: may not be set for non-init containers
+            spec.containers[0].restartPolicy = "Sometimes"
+                spec.containers[0].restartPolicy: Unsupported value: "Sometimes": supported values: "Always", "Never", "OnFailure"
+            spec.containers[0].restartPolicy = "Never"
+            spec.containers[0].restartPolicyRules = [{"action": "Restart", "exitCodes": {"operator": "In", "values": [42]}}]
+                fine
+            spec.containers[0].restartPolicyRules = [{"action": "Odd"}, {"action": "Restart", "exitCodes": {"operator": "Is"}}]
+                spec.containers[0].restartPolicy: Required value: must specify restartPolicy when restart rules are used
+                spec.containers[0].restartPolicyRules[0].action: Unsupported value: "Odd": supported values: "Restart"
+                spec.containers[0].restartPolicyRules[0].exitCodes: Required value: must be specified
+                spec.containers[0].restartPolicyRules[1].exitCodes.operator: Unsupported value: "Is": supported values: "In", "NotIn"
+            spec.containers[0].lifecycle.stopSignal = "SIGUSR1"
+                spec.containers[0].lifecycle.stopSignal: Forbidden: may not be set for containers with empty `spec.os.name`
+            spec.os = {"name": "linux"}
+            spec.containers[0].lifecycle.stopSignal = "SIGRTMIN+3"
+                fine
+            spec.os = {"name": "linux"}
+            spec.containers[0].lifecycle.stopSignal = "SIGODD"
+                spec.containers[0].lifecycle.stopSignal: Unsupported value: "SIGODD": supported values: "SIGABRT", "SIGALRM", "SIGBUS", "SIGCHLD", "SIGCLD", "SIGCONT", "SIGFPE", "SIGHUP", "SIGILL", "SIGINT", "SIGIO", "SIGIOT", "SIGKILL", "SIGPIPE", "SIGPOLL", "SIGPROF", "SIGPWR", "SIGQUIT", "SIGSEGV", "SIGSTKFLT", "SIGSTOP", "SIGSYS", "SIGTERM", "SIGTRAP", "SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGURG", "SIGUSR1", "SIGUSR2", "SIGVTALRM", "SIGWINCH", "SIGXCPU", "SIGXFSZ"
             spec.containers[0].resizePolicy = [{"resourceName": "cpu", "restartPolicy": "NotRequired"}, {"resourceName": "cpu", "restartPolicy": "Never"}]
                 spec.containers[0].resizePolicy[1]: Duplicate value: "cpu"
                 spec.containers[0].resizePolicy: Unsupported value: "Never": supported values: "NotRequired", "RestartContainer"
-            spec.containers[0].restartPolicyRules = [{"action": "Restart"}]
-                spec.containers[0].restartPolicyRules: Forbidden: restart rules are not supported
         "#]],
     );
 }
@@ -260,7 +285,7 @@ fn init_and_sidecars() {
             spec.initContainers = [{"name": "app", "image": "a"}]
                 spec.initContainers[0].name: Duplicate value: "app"
             spec.initContainers = [{"name": "init", "image": "a", "restartPolicy": "OnFailure"}]
-                spec.initContainers[0].restartPolicy: Unsupported value: "OnFailure": supported values: "Always"
+                fine
             spec.initContainers = [{"name": "init", "image": "a", "livenessProbe": {"tcpSocket": {"port": 1}}, "lifecycle": {}}]
                 spec.initContainers[0].lifecycle: Forbidden: may not be set for init containers without restartPolicy=Always
                 spec.initContainers[0].livenessProbe: Forbidden: may not be set for init containers without restartPolicy=Always
