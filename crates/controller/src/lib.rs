@@ -1,1 +1,23 @@
-//! controller
+//! The controllers: one file or folder each, one table of them. Start at [`table::CONTROLLERS`], then [`replicas`] for what a
+//! controller looks like.
+//!
+//! Each reads shared views ([`context::Component::informer`]), is woken by keys in a work queue, decides in a pure function, and
+//! acts in one place with an identity of its own. All are written for stale reads: acting twice on yesterday's state does no
+//! harm.
+//!
+//! Never talks to a component but through the API; never depends on authorization.
+
+mod claim;
+pub mod context;
+pub mod deployment;
+mod expectations;
+pub mod namespace;
+pub mod replicas;
+pub mod root_ca;
+pub mod service_account;
+pub mod table;
+#[cfg(test)]
+mod tests;
+
+pub use context::{Config, Context, Served};
+pub use table::{CONTROLLERS, Spec, start_all};

@@ -1,0 +1,73 @@
+//! Every controller there is.
+
+use std::sync::Arc;
+
+use crate::context::{Component, Config, Context, READER};
+use crate::{deployment, namespace, replicas, root_ca, service_account};
+
+/// One controller.
+pub struct Spec {
+    /// As in upstream's `--controllers`.
+    pub name: &'static str,
+    /// Its service account in kube-system.
+    pub identity: &'static str,
+    pub start: fn(Component),
+}
+
+/// All controllers, in the order they are started.
+pub const CONTROLLERS: &[Spec] = &[
+    Spec { name: "system-namespaces", identity: "", start: namespace::bootstrap::start },
+    Spec { name: "namespace-controller", identity: "namespace-controller", start: namespace::start },
+    Spec {
+        name: "serviceaccount-controller",
+        identity: "service-account-controller",
+        start: service_account::start,
+    },
+    Spec {
+        name: "root-ca-certificate-publisher-controller",
+        identity: "root-ca-cert-publisher",
+        start: root_ca::start,
+    },
+    Spec {
+        name: "replicationcontroller-controller",
+        identity: "replication-controller",
+        start: replicas::rc::start,
+    },
+    Spec { name: "replicaset-controller", identity: "replicaset-controller", start: replicas::rs::start },
+    Spec { name: "deployment-controller", identity: "deployment-controller", start: deployment::start },
+];
+
+/// Starts every controller. Returns at once; `ctx.tasks` stops them.
+pub fn start_all(ctx: Context, config: Config) {
+    let config = Arc::new(config);
+    let views = (ctx.transport_for)(READER);
+    for spec in CONTROLLERS {
+        (spec.start)(component(&ctx, spec, &views, &config));
+    }
+}
+
+/// What one controller of the table gets, for those who start it alone.
+pub fn component(
+    ctx: &Context,
+    spec: &Spec,
+    views: &Arc<dyn client::Transport>,
+    config: &Arc<Config>,
+) -> Component {
+    Component {
+        name: spec.name,
+        transport: (ctx.transport_for)(&user(spec.identity)),
+        views: views.clone(),
+        clock: ctx.clock.clone(),
+        random: ctx.random.clone(),
+        tasks: ctx.tasks.clone(),
+        config: config.clone(),
+    }
+}
+
+/// A controller's user name. One without an account of its own does the API server's chores.
+fn user(identity: &str) -> String {
+    match identity {
+        "" => "system:apiserver".into(),
+        name => format!("system:serviceaccount:kube-system:{name}"),
+    }
+}
