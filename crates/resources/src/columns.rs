@@ -1,10 +1,12 @@
 //! Pieces that the columns of many kinds share.
 
+use codec::Kind;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
+use serde_json::{Value, json};
 
-use crate::strategy::{Column, human_duration};
+use crate::strategy::{Column, age, human_duration};
 
 pub const NAME: Column = Column {
     name: "Name",
@@ -60,6 +62,40 @@ pub fn containers(template: Option<&PodTemplateSpec>) -> (String, String) {
     let names: Vec<_> = containers.iter().map(|c| c.name.as_str()).collect();
     let images: Vec<_> = containers.iter().map(|c| c.image.as_deref().unwrap_or_default()).collect();
     (names.join(","), images.join(","))
+}
+
+/// The columns of whatever keeps a number of equal pods.
+pub const REPLICAS: &[Column] = &[
+    NAME,
+    number("Desired", "How many pods are wanted."),
+    number("Current", "How many pods there are."),
+    number("Ready", "How many pods are ready."),
+    AGE,
+    CONTAINERS,
+    IMAGES,
+    wide("Selector", "Which pods are counted."),
+];
+
+/// A row for [`REPLICAS`]: `counts` are pods wanted, there and ready.
+pub fn replicas<K: Kind>(
+    object: &K,
+    now: Timestamp,
+    template: Option<&PodTemplateSpec>,
+    selector: String,
+    counts: [i32; 3],
+) -> Vec<Value> {
+    let [desired, current, ready] = counts;
+    let (names, images) = containers(template);
+    vec![
+        json!(object.name()),
+        json!(desired),
+        json!(current),
+        json!(ready),
+        json!(age(object.meta(), now)),
+        json!(names),
+        json!(images),
+        json!(selector),
+    ]
 }
 
 /// At most three of `items`, then how many more; `<unset>` for none.

@@ -7,6 +7,7 @@
 pub mod apps;
 mod check;
 pub mod columns;
+pub mod conditions;
 pub mod coordination;
 pub mod core;
 pub mod desired;

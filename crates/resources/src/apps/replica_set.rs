@@ -2,18 +2,18 @@
 
 use apimachinery::Selector;
 use apimachinery::field::{Error, ErrorList, Path, Raw};
-use codec::Kind;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetCondition, ReplicaSetStatus};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde_json::{Value, json};
 
-use crate::columns::{AGE, CONTAINERS, IMAGES, NAME, containers, number, wide};
+use crate::columns::{REPLICAS, replicas};
+use crate::conditions;
 use crate::core::pod;
 use crate::core::replication_controller::{Counts, non_negative, template_errors};
 use crate::desired;
 use crate::selector::{self, LabelSelectorExt};
-use crate::strategy::{Column, Part, ScaleView, age};
+use crate::strategy::{Column, Part, ScaleView};
 
 #[cfg(test)]
 mod tests;
@@ -37,28 +37,13 @@ impl ReplicaSetExt for ReplicaSet {
     }
 
     fn condition(&self, kind: &str) -> Option<&ReplicaSetCondition> {
-        self.status.as_ref()?.conditions.iter().flatten().find(|c| c.type_.as_deref() == Some(kind))
+        conditions::find(&self.status.as_ref()?.conditions, kind)
     }
 }
 
 /// Sets a condition. The transition time moves only when the status does. True when anything changed.
-pub fn set_condition(
-    status: &mut ReplicaSetStatus,
-    mut condition: ReplicaSetCondition,
-    now: Timestamp,
-) -> bool {
-    let conditions = status.conditions.get_or_insert_default();
-    condition.last_transition_time = Some(Time(now));
-    let Some(old) = conditions.iter_mut().find(|c| c.type_ == condition.type_) else {
-        conditions.push(condition);
-        return true;
-    };
-    if old.status == condition.status {
-        condition.last_transition_time = old.last_transition_time.clone();
-    }
-    let changed = *old != condition;
-    *old = condition;
-    changed
+pub fn set_condition(status: &mut ReplicaSetStatus, condition: ReplicaSetCondition, now: Timestamp) -> bool {
+    conditions::set(&mut status.conditions, condition, now)
 }
 
 /// The rules of replica sets.
@@ -111,32 +96,22 @@ impl crate::Strategy for Strategy {
     }
 
     fn columns(&self) -> &'static [Column] {
-        const COLUMNS: &[Column] = &[
-            NAME,
-            number("Desired", "How many pods are wanted."),
-            number("Current", "How many pods there are."),
-            number("Ready", "How many pods are ready."),
-            AGE,
-            CONTAINERS,
-            IMAGES,
-            wide("Selector", "Which pods are counted."),
-        ];
-        COLUMNS
+        REPLICAS
     }
 
     fn row(&self, rs: &ReplicaSet, now: Timestamp) -> Vec<Value> {
-        let status = rs.status.clone().unwrap_or_default();
-        let (names, images) = containers(rs.spec.template.as_ref());
-        vec![
-            json!(rs.name()),
-            json!(rs.replicas()),
-            json!(status.replicas),
-            json!(status.ready_replicas.unwrap_or(0)),
-            json!(age(&rs.metadata, now)),
-            json!(names),
-            json!(images),
-            json!(selector::show(&rs.spec.selector)),
-        ]
+        let status = rs.status.as_ref();
+        replicas(
+            rs,
+            now,
+            rs.spec.template.as_ref(),
+            selector::show(&rs.spec.selector),
+            [
+                rs.replicas(),
+                status.map_or(0, |s| s.replicas),
+                status.and_then(|s| s.ready_replicas).unwrap_or(0),
+            ],
+        )
     }
 
     fn scale(&self, rs: &ReplicaSet) -> Option<ScaleView> {

@@ -4,10 +4,10 @@ use apimachinery::field::{Error, ErrorList, Path};
 use codec::Kind;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, NamespaceCondition, NamespaceStatus};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
 
 use crate::columns::{AGE, NAME, text};
+use crate::conditions;
 use crate::fill;
 use crate::meta::finalizer_errors;
 use crate::owner::ObjectMetaExt;
@@ -39,23 +39,8 @@ impl NamespaceExt for Namespace {
 }
 
 /// Sets a condition. The transition time moves only when the status does. True when anything changed.
-pub fn set_condition(
-    status: &mut NamespaceStatus,
-    mut condition: NamespaceCondition,
-    now: Timestamp,
-) -> bool {
-    let conditions = status.conditions.get_or_insert_default();
-    condition.last_transition_time = Some(Time(now));
-    let Some(old) = conditions.iter_mut().find(|c| c.type_ == condition.type_) else {
-        conditions.push(condition);
-        return true;
-    };
-    if old.status == condition.status {
-        condition.last_transition_time = old.last_transition_time.clone();
-    }
-    let changed = *old != condition;
-    *old = condition;
-    changed
+pub fn set_condition(status: &mut NamespaceStatus, condition: NamespaceCondition, now: Timestamp) -> bool {
+    conditions::set(&mut status.conditions, condition, now)
 }
 
 /// The rules of namespaces.

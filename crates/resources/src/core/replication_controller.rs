@@ -2,16 +2,15 @@
 
 use apimachinery::Selector;
 use apimachinery::field::{Error, ErrorList, Path, Raw};
-use codec::Kind;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{PodTemplateSpec, ReplicationController, ReplicationControllerStatus};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::columns::{AGE, CONTAINERS, IMAGES, NAME, containers, number, wide};
+use crate::columns::{REPLICAS, replicas};
 use crate::core::{pod, pod_template};
 use crate::desired;
 use crate::selector;
-use crate::strategy::{Column, Part, ScaleView, age};
+use crate::strategy::{Column, Part, ScaleView};
 
 #[cfg(test)]
 mod tests;
@@ -96,33 +95,23 @@ impl crate::Strategy for Strategy {
     }
 
     fn columns(&self) -> &'static [Column] {
-        const COLUMNS: &[Column] = &[
-            NAME,
-            number("Desired", "How many pods are wanted."),
-            number("Current", "How many pods there are."),
-            number("Ready", "How many pods are ready."),
-            AGE,
-            CONTAINERS,
-            IMAGES,
-            wide("Selector", "Which pods are counted."),
-        ];
-        COLUMNS
+        REPLICAS
     }
 
     fn row(&self, rc: &ReplicationController, now: Timestamp) -> Vec<Value> {
-        let status = rc.status.clone().unwrap_or_default();
-        let spec = rc.spec.as_ref();
-        let (names, images) = containers(spec.and_then(|s| s.template.as_ref()));
-        vec![
-            json!(rc.name()),
-            json!(rc.replicas()),
-            json!(status.replicas),
-            json!(status.ready_replicas.unwrap_or(0)),
-            json!(age(&rc.metadata, now)),
-            json!(names),
-            json!(images),
-            json!(selector::show_labels(spec.and_then(|s| s.selector.as_ref()))),
-        ]
+        let (spec, status) = (rc.spec.as_ref(), rc.status.as_ref());
+        let selector = selector::show_labels(spec.and_then(|s| s.selector.as_ref()));
+        replicas(
+            rc,
+            now,
+            spec.and_then(|s| s.template.as_ref()),
+            selector,
+            [
+                rc.replicas(),
+                status.map_or(0, |s| s.replicas),
+                status.and_then(|s| s.ready_replicas).unwrap_or(0),
+            ],
+        )
     }
 
     fn scale(&self, rc: &ReplicationController) -> Option<ScaleView> {

@@ -7,9 +7,9 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{
     Container, ContainerPort, ContainerStatus, Pod, PodCondition, PodSpec, PodStatus, Taint, Toleration,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::requests;
+use crate::conditions;
 use crate::owner::ObjectMetaExt;
 use crate::quantity::Amounts;
 
@@ -214,19 +214,8 @@ impl TolerationExt for Toleration {
 }
 
 /// Sets a condition. The transition time moves only when the status does. True when anything changed.
-pub fn set_condition(status: &mut PodStatus, mut condition: PodCondition, now: Timestamp) -> bool {
-    let conditions = status.conditions.get_or_insert_default();
-    condition.last_transition_time = Some(Time(now));
-    let Some(old) = conditions.iter_mut().find(|c| c.type_ == condition.type_) else {
-        conditions.push(condition);
-        return true;
-    };
-    if old.status == condition.status {
-        condition.last_transition_time = old.last_transition_time.clone();
-    }
-    let changed = *old != condition;
-    *old = condition;
-    changed
+pub fn set_condition(status: &mut PodStatus, condition: PodCondition, now: Timestamp) -> bool {
+    conditions::set(&mut status.conditions, condition, now)
 }
 
 /// The text that names one incarnation of a pod in logs and events: `name_namespace(uid)`.
