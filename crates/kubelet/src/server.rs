@@ -1,0 +1,201 @@
+//! The kubelet's HTTPS server: container logs, the pods it runs, statistics; and the streaming endpoints, for whoever
+//! is plugged in. Start at [`serve`]. Every request is authenticated and authorized.
+
+mod access;
+mod logs;
+mod metrics;
+mod stats;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use apimachinery::Status;
+use async_trait::async_trait;
+use bytes::Bytes;
+use codec::Kind as _;
+use http::{Request, Response, StatusCode};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use k8s_openapi::api::core::v1::Pod;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+
+use crate::config::ServerConfig;
+use crate::context::Context;
+use crate::workers::Workers;
+
+/// A response's body, sent as it comes.
+pub type Body = UnsyncBoxBody<Bytes, std::io::Error>;
+
+/// exec, attach and portForward.
+#[async_trait]
+pub trait Streaming: Send + Sync {
+    /// Answers a request (usually by an upgrade) about something that exists.
+    async fn serve(&self, request: Request<Incoming>, target: StreamTarget) -> Response<Body>;
+}
+
+/// What a streaming request is about, found and checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StreamTarget {
+    /// Ids as the runtime knows them. The query holds command, tty, stdin, …
+    Exec { container: String },
+    Attach { container: String },
+    PortForward { sandbox: String },
+}
+
+struct Server {
+    context: Arc<Context>,
+    workers: Arc<Workers>,
+    config: ServerConfig,
+}
+
+/// Serves until dropped.
+pub async fn serve(context: Arc<Context>, workers: Arc<Workers>, config: ServerConfig) {
+    let acceptor = TlsAcceptor::from(config.tls.clone());
+    let tasks = context.tasks.clone();
+    let server = Arc::new(Server { context, workers, config });
+    loop {
+        let stream = match server.config.listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(e) => {
+                // Out of descriptors, most likely: it passes.
+                tracing::warn!("cannot accept a connection: {e}");
+                server.context.clock.sleep(std::time::Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        tasks.spawn_until_shutdown(server.clone().connection(acceptor.clone(), stream));
+    }
+}
+
+/// Time for the TLS handshake.
+const HANDSHAKE: std::time::Duration = std::time::Duration::from_secs(10);
+
+impl Server {
+    async fn connection(self: Arc<Self>, acceptor: TlsAcceptor, stream: TcpStream) {
+        let handshake = tokio::select! {
+            done = acceptor.accept(stream) => done,
+            () = self.context.clock.sleep(HANDSHAKE) => return,
+        };
+        let stream = match handshake {
+            Ok(stream) => stream,
+            Err(e) => return tracing::debug!("TLS handshake failed: {e}"),
+        };
+        let certificates: Arc<Vec<Vec<u8>>> = Arc::new(
+            stream.get_ref().1.peer_certificates().unwrap_or_default().iter().map(|c| c.as_ref().to_vec()).collect(),
+        );
+        let service = service_fn(move |request: Request<Incoming>| {
+            let (server, certificates) = (self.clone(), certificates.clone());
+            async move { Ok::<_, Infallible>(server.handle(request, &certificates).await) }
+        });
+        let builder = auto::Builder::new(TokioExecutor::new());
+        if let Err(e) = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).await {
+            tracing::debug!("a connection ended: {e}");
+        }
+    }
+
+    async fn handle(&self, request: Request<Incoming>, certificates: &[Vec<u8>]) -> Response<Body> {
+        if let Err(refusal) = access::check(&self.config, &self.context.node_name, &request, certificates).await {
+            return refusal;
+        }
+        let path = request.uri().path().to_owned();
+        let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+        let get = request.method() == http::Method::GET;
+        match (parts.as_slice(), get) {
+            (["healthz", ..], true) => text(StatusCode::OK, "ok"),
+            (["pods"], true) => self.pods(),
+            (["metrics"], true) => metrics::metrics(&self.context, &self.workers.pods()).await,
+            (["stats", "summary"], true) => stats::summary(&self.context, &self.workers.pods()).await,
+            (["containerLogs", namespace, pod, container], true) => {
+                let found = self.pod(namespace, pod);
+                logs::container_logs(&self.context, found, pod, container, request.uri().query()).await
+            }
+            (["exec" | "attach" | "portForward", ..], _) => self.stream(&parts, request).await,
+            _ => text(StatusCode::NOT_FOUND, "404 page not found\n"),
+        }
+    }
+
+    fn pod(&self, namespace: &str, name: &str) -> Option<Arc<Pod>> {
+        let pods = self.workers.pods();
+        let mut named = pods.into_iter().filter(|p| p.namespace() == namespace && p.name() == name);
+        let first = named.next();
+        // One that ends and its successor may be there together: the newer one is meant.
+        named.fold(first, |best, pod| match &best {
+            Some(b) if b.metadata.creation_timestamp >= pod.metadata.creation_timestamp => best,
+            _ => Some(pod),
+        })
+    }
+
+    fn pods(&self) -> Response<Body> {
+        let items: Vec<String> =
+            self.workers.pods().iter().map(|p| String::from_utf8_lossy(&p.to_json()).into_owned()).collect();
+        let list = format!(r#"{{"kind":"PodList","apiVersion":"v1","metadata":{{}},"items":[{}]}}"#, items.join(","));
+        with_type(StatusCode::OK, "application/json", list)
+    }
+
+    /// `/exec/NS/POD[/UID]/CONTAINER`, `/attach/…`, `/portForward/NS/POD[/UID]`
+    async fn stream(&self, parts: &[&str], request: Request<Incoming>) -> Response<Body> {
+        let Some(streaming) = &self.config.streaming else {
+            let message = format!("{} is not served by this kubelet", parts[0]);
+            return status(&Status::failure(501, "NotImplemented", message));
+        };
+        let (pod, container) = match parts {
+            ["portForward", namespace, pod] | ["portForward", namespace, pod, _] => (self.pod(namespace, pod), None),
+            [_, namespace, pod, container] | [_, namespace, pod, _, container] => {
+                (self.pod(namespace, pod), Some(*container))
+            }
+            _ => return text(StatusCode::NOT_FOUND, "404 page not found\n"),
+        };
+        let Some(pod) = pod else { return text(StatusCode::NOT_FOUND, "pod does not exist\n") };
+        match self.target(parts[0], &pod, container).await {
+            Ok(target) => streaming.serve(request, target).await,
+            Err(message) => text(StatusCode::NOT_FOUND, message + "\n"),
+        }
+    }
+
+    async fn target(&self, verb: &str, pod: &Pod, container: Option<&str>) -> Result<StreamTarget, String> {
+        let Some(name) = container else {
+            let sandboxes = self.context.runtime.list_pod_sandboxes().await.map_err(|e| e.to_string())?;
+            let own = sandboxes.into_iter().filter(|s| s.metadata.uid == pod.uid() && s.state == cri::SandboxState::Ready);
+            let newest = own.max_by_key(|s| s.created_at).ok_or_else(|| format!("pod not found ({:?})", pod.name()))?;
+            return Ok(StreamTarget::PortForward { sandbox: newest.id });
+        };
+        let id = logs::status_of(pod, name)
+            .filter(|s| s.state.as_ref().is_some_and(|s| s.running.is_some()))
+            .and_then(|s| s.container_id.clone())
+            .and_then(|id| id.split_once("://").map(|(_, id)| id.to_owned()))
+            .ok_or_else(|| format!("container not found ({name:?})"))?;
+        Ok(match verb {
+            "exec" => StreamTarget::Exec { container: id },
+            _ => StreamTarget::Attach { container: id },
+        })
+    }
+}
+
+/// A whole body.
+pub fn full(body: impl Into<Bytes>) -> Body {
+    Full::new(body.into()).map_err(|never| match never {}).boxed_unsync()
+}
+
+fn with_type(code: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<Body> {
+    let mut response = Response::new(full(body));
+    *response.status_mut() = code;
+    response.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(content_type));
+    response
+}
+
+fn text(code: StatusCode, body: impl Into<Bytes>) -> Response<Body> {
+    with_type(code, "text/plain; charset=utf-8", body)
+}
+
+fn status(status: &Status) -> Response<Body> {
+    let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    with_type(code, "application/json", serde_json::to_vec(status).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests;

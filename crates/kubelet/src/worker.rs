@@ -1,0 +1,211 @@
+//! One pod's worker: observe, plan, do, report, wait; again after everything that happens. Start at [`Worker::run`].
+//!
+//! What takes long (pulls, hooks, grace periods) runs as a job inside the worker, so that a deletion is noticed at
+//! once. Dropping the worker leaves containers as they are.
+
+mod cleanup;
+mod config;
+mod jobs;
+mod kill;
+mod observe;
+mod report;
+mod start;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use codec::Kind as _;
+use futures::StreamExt as _;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::{Pod, PodStatus};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::context::Context;
+use crate::objects::PodObjects;
+use crate::observed::Observed;
+use crate::plan::{self, Actions};
+use crate::probes::Probes;
+use crate::workers::{Desired, Mailbox};
+use jobs::Done;
+
+/// See the module.
+pub struct Worker {
+    context: Arc<Context>,
+    uid: String,
+    mailbox: Arc<Mailbox>,
+    inbox: watch::Receiver<Desired>,
+    /// The newest known: the API's, or what our last write returned.
+    pod: Arc<Pod>,
+    observed: Observed,
+    jobs: FuturesUnordered<BoxFuture<'static, Done>>,
+    objects: Arc<PodObjects>,
+    /// The state of `objects` that the volumes show.
+    shown: u64,
+    /// When a token in a volume needs renewal.
+    renew_at: Option<Timestamp>,
+    probes: Probes,
+    pulls: HashMap<String, PullBackOff>,
+    /// Failures in a row of what concerns the whole pod.
+    pod_failures: u32,
+    status: report::Report,
+    /// Ends the start that is under way.
+    start_cancel: CancellationToken,
+    purged: bool,
+}
+
+/// After a failed pull.
+#[derive(Clone, Debug)]
+struct PullBackOff {
+    delay: Duration,
+    until: Timestamp,
+    error: String,
+}
+
+/// The runtime did not answer: how long to leave it.
+const RUNTIME_RETRY: Duration = Duration::from_secs(1);
+
+impl Worker {
+    pub fn new(
+        context: Arc<Context>,
+        uid: String,
+        mailbox: Arc<Mailbox>,
+        inbox: watch::Receiver<Desired>,
+    ) -> Self {
+        let pod = inbox.borrow().pod.clone();
+        let objects = Arc::new(context.objects.of_pod(&pod));
+        Worker {
+            probes: Probes::new(context.clone()),
+            context,
+            uid,
+            mailbox,
+            inbox,
+            pod,
+            observed: Observed::default(),
+            jobs: FuturesUnordered::new(),
+            objects,
+            shown: 0,
+            renew_at: None,
+            pulls: HashMap::new(),
+            pod_failures: 0,
+            status: report::Report::default(),
+            start_cancel: CancellationToken::new(),
+            purged: false,
+        }
+    }
+
+    /// Until the pod is gone from the API and from this machine.
+    pub async fn run(mut self) {
+        loop {
+            self.take_desired();
+            let wake_at = match self.observe().await {
+                Ok(()) => self.act(),
+                Err(e) => {
+                    tracing::error!(pod = self.pod.name(), "cannot observe a pod: {e}");
+                    Some(self.later(RUNTIME_RETRY))
+                }
+            };
+            if self.purged {
+                return;
+            }
+            self.wait(wake_at).await;
+        }
+    }
+
+    /// Plans and begins what the plan asks for. When to look again.
+    fn act(&mut self) -> Option<Timestamp> {
+        let now = self.context.clock.now();
+        let actions = plan::pod_actions(&self.pod, &self.observed, now);
+        if self.observed.gone || self.pod.metadata.deletion_timestamp.is_some() || actions.verdict.is_some() {
+            self.start_cancel.cancel();
+        }
+        let status = self.next_status(&actions, now);
+        self.report(&status);
+        for action in actions.list.clone() {
+            self.begin(action, &status);
+        }
+        self.refresh_volumes(now);
+        self.clean_up();
+        earliest(&[actions.wake_at, self.renew_at, self.status.retry_at])
+    }
+
+    /// The status as it should be now.
+    fn next_status(&self, actions: &Actions, now: Timestamp) -> PodStatus {
+        let messages = |container: &cri::ContainerStatus| self.context.termination_message(container);
+        crate::status::pod_status(&self.pod, &self.observed, actions, &messages, &self.context.facts, now)
+    }
+
+    /// Reads what is wanted now.
+    fn take_desired(&mut self) {
+        let desired = self.inbox.borrow_and_update().clone();
+        self.observed.gone = desired.gone;
+        if report::is_newer(&desired.pod, &self.pod) {
+            self.set_pod(desired.pod);
+        }
+    }
+
+    fn set_pod(&mut self, pod: Arc<Pod>) {
+        if pod.spec != self.pod.spec {
+            // Ephemeral containers may name more objects.
+            self.objects = Arc::new(self.context.objects.of_pod(&pod));
+        }
+        let volumes_see = |p: &Pod| (p.metadata.labels.clone(), p.metadata.annotations.clone());
+        if volumes_see(&pod) != volumes_see(&self.pod) {
+            self.shown = u64::MAX;
+        }
+        self.pod = pod;
+    }
+
+    async fn wait(&mut self, wake_at: Option<Timestamp>) {
+        let now = self.context.clock.now();
+        let alarm = wake_at.map(|at| {
+            let left = at.duration_since(now).max(SignedDuration::ZERO);
+            self.context.clock.sleep(left.unsigned_abs() + Duration::from_millis(1))
+        });
+        let alarm = async {
+            match alarm {
+                Some(alarm) => alarm.await,
+                None => std::future::pending().await,
+            }
+        };
+        let objects = self.objects.clone();
+        tokio::select! {
+            Some(done) = self.jobs.next() => self.done(done),
+            changed = self.inbox.changed() => if changed.is_err() {
+                // The kubelet ends; so do we, at the next await.
+                std::future::pending::<()>().await;
+            },
+            () = self.mailbox.wake.notified() => {}
+            () = objects.changed() => self.objects_changed(),
+            () = self.probes.changed() => {}
+            () = alarm => {}
+        }
+    }
+
+    /// What failed for want of an object is tried again at once.
+    fn objects_changed(&mut self) {
+        self.observed.retry_pod_at = None;
+        let now = self.context.clock.now();
+        for failure in self.observed.failures.values_mut().filter(|f| f.reason == "CreateContainerConfigError") {
+            failure.retry_at = now;
+        }
+    }
+
+    /// For a start that begins now.
+    fn new_start(&mut self) -> CancellationToken {
+        self.start_cancel = CancellationToken::new();
+        self.start_cancel.clone()
+    }
+
+    fn later(&self, wait: Duration) -> Timestamp {
+        let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
+        self.context.clock.now().checked_add(wait).unwrap_or(Timestamp::MAX)
+    }
+}
+
+fn earliest(times: &[Option<Timestamp>]) -> Option<Timestamp> {
+    times.iter().flatten().min().copied()
+}
