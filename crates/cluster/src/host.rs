@@ -30,16 +30,19 @@ pub fn node_ip(v4: bool) -> IpAddr {
 }
 
 fn first_address(v4: bool) -> Option<IpAddr> {
-    let addresses = nix::ifaddrs::getifaddrs().ok()?;
-    addresses
-        .filter(|a| !a.interface_name.starts_with("knr"))
-        .filter_map(|a| {
-            let address = a.address?;
-            if v4 {
-                address.as_sockaddr_in().map(|s| IpAddr::V4(s.ip()))
-            } else {
-                address.as_sockaddr_in6().map(|s| IpAddr::V6(s.ip()))
-            }
+    addresses().into_iter().find(|a| a.is_ipv4() == v4 && !a.is_loopback())
+}
+
+/// Every address of this machine but pods' links and link-local ones.
+pub fn addresses() -> Vec<IpAddr> {
+    let Ok(interfaces) = nix::ifaddrs::getifaddrs() else { return Vec::new() };
+    interfaces
+        .filter(|i| !i.interface_name.starts_with("knr"))
+        .filter_map(|i| {
+            let address = i.address?;
+            let v4 = address.as_sockaddr_in().map(|s| IpAddr::V4(s.ip()));
+            v4.or_else(|| address.as_sockaddr_in6().map(|s| IpAddr::V6(s.ip())))
         })
-        .find(|a| !a.is_loopback() && !matches!(a, IpAddr::V6(a) if a.is_unicast_link_local()))
+        .filter(|a| !matches!(a, IpAddr::V6(a) if a.is_unicast_link_local()))
+        .collect()
 }

@@ -1,1 +1,16 @@
-//! cluster
+//! Assembles components from configuration: the only crate that names them all. Start at [`server::run`].
+//!
+//! - [`control_plane`]: store, registry, API server, controllers, scheduler. [`node`]: runtime, network, kubelet.
+//! - [`control`]: the node's own socket, for `knarr ps` and its like. [`reset`]: everything away again.
+
+pub mod config;
+pub mod control;
+mod control_plane;
+pub mod host;
+mod identities;
+mod network;
+mod node;
+pub mod progress;
+pub mod reset;
+pub mod server;
+mod virtuals;

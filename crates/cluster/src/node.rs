@@ -1,0 +1,115 @@
+//! Runtime, network and kubelet of this machine.
+
+use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use kubelet::cgroups::Cgroups;
+use kubelet::mounts::SystemMounter;
+use kubelet::{Kubelet, ServerConfig as KubeletServer};
+use runtime::Runtime;
+use runtime::registries::Registries;
+use tokio::net::TcpListener;
+
+use crate::config::ServerConfig;
+use crate::control_plane::{ControlPlane, Groups, Shared, live};
+use crate::identities;
+use crate::network::Network;
+
+/// Where mirrors and credentials of registries are read from.
+pub const REGISTRIES: &str = "/etc/knarr/registries.yaml";
+
+/// The runtime's configuration; also what a reset undoes.
+pub fn runtime_config(config: &ServerConfig, shared: &Shared, groups: &Groups) -> Result<runtime::Config> {
+    let network = Network::open(&config.run_dir.join("net"), &config.cluster_cidrs)?;
+    Ok(runtime::Config {
+        state_dir: config.run_dir.clone(),
+        data_dir: config.data_dir.clone(),
+        cgroup_root: String::new(),
+        network: Arc::new(network),
+        registries: registries(Path::new(REGISTRIES))?,
+        program: "/proc/self/exe".into(),
+        clock: shared.clock.clone(),
+        tasks: groups.components.clone(),
+    })
+}
+
+/// The file's contents; without a file, none.
+fn registries(path: &Path) -> Result<Registries> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Registries::default()),
+        Err(e) => return Err(e).with_context(|| format!("read {}", path.display())),
+    };
+    serde_saphyr::from_str(&text).with_context(|| format!("{} is not as registries.yaml should be", path.display()))
+}
+
+/// The prefix of this cluster's cgroups.
+pub fn cgroup_prefix(run_dir: &Path) -> String {
+    run_dir.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_else(|| "knarr".into())
+}
+
+/// Opens the runtime and starts the kubelet.
+pub async fn start(
+    config: &ServerConfig,
+    shared: &Shared,
+    control_plane: &ControlPlane,
+    groups: &Groups,
+) -> Result<(Arc<Runtime>, Kubelet)> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&config.run_dir)
+        .with_context(|| format!("create {}", config.run_dir.display()))?;
+    let runtime = Runtime::open(runtime_config(config, shared, groups)?).await.context("start the container runtime")?;
+    load_images(&runtime, &config.data_dir.join("images")).await;
+
+    let address = SocketAddr::new(config.bind_address, config.kubelet_port);
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("listen on {address} for the kubelet (choose another port with --kubelet-port)"))?;
+    let identity = live(shared, "kubelet-server", &identities::kubelet_server(config, shared.node_ip), groups)?;
+    let mut settings =
+        kubelet::Config::new(&config.node_name, config.data_dir.join("kubelet"), Arc::new(SystemMounter));
+    settings.pod_logs_dir = config.data_dir.join("pod-logs");
+    settings.node_ips = vec![shared.node_ip];
+    settings.cluster_domain = config.cluster_domain.clone();
+    settings.node_labels.insert("node-role.kubernetes.io/control-plane".into(), "true".into());
+    settings.seccomp_default = true;
+    settings.cgroups = Cgroups::detect(&cgroup_prefix(&config.run_dir)).context("find the cgroups")?;
+    settings.server = Some(KubeletServer {
+        listener,
+        tls: Arc::new(pki::tls::server_config(identity)?),
+        authenticator: control_plane.x509.clone(),
+        authorizer: control_plane.authorizer.clone(),
+        streaming: None,
+    });
+    let transport = control_plane.api.local(identities::node(&config.node_name));
+    let kubelet = Kubelet::start(
+        settings,
+        transport,
+        runtime.clone(),
+        runtime.clone(),
+        shared.clock.clone(),
+        shared.random.clone(),
+        &groups.components,
+    )
+    .await
+    .context("start the kubelet")?;
+    Ok((runtime, kubelet))
+}
+
+/// Archives that lie in the data directory: images for machines without a network. One that is broken is reported and left.
+async fn load_images(runtime: &Runtime, dir: &Path) {
+    let Ok(entries) = std::fs::read_dir(dir) else { return };
+    let mut archives: Vec<_> = entries.flatten().map(|e| e.path()).collect();
+    archives.sort();
+    for archive in archives.iter().filter(|p| p.extension().is_some_and(|e| e == "tar")) {
+        match runtime.load_archive(archive).await {
+            Ok(names) => tracing::info!(archive = %archive.display(), ?names, "images loaded"),
+            Err(error) => tracing::error!("cannot load images from {}: {error:#}", archive.display()),
+        }
+    }
+}

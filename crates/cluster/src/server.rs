@@ -1,0 +1,124 @@
+//! `knarr server`: a whole cluster in one process.
+
+use std::os::unix::fs::DirBuilderExt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use client::{Informer, Transport};
+use futures::StreamExt;
+use k8s_openapi::api::core::v1::Node;
+use pki::{Kubeconfig, Pki};
+use resources::prelude::NodeExt as _;
+use stdx::{Random, SystemClock};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::ServerConfig;
+use crate::control_plane::{ControlPlane, Groups, Shared, open_engine};
+use crate::progress::Progress;
+use crate::{control, host, identities, node};
+
+/// How long the first message waits for the node to be ready.
+const READY_WITHIN: Duration = Duration::from_secs(30);
+
+/// Runs a server until SIGTERM or SIGINT. Containers are left running.
+pub fn run(config: ServerConfig) -> Result<()> {
+    // Only fails when there is one already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the async runtime")?;
+    runtime.block_on(serve(config))
+}
+
+async fn serve(config: ServerConfig) -> Result<()> {
+    let clock = SystemClock::shared();
+    let progress = Progress::new(clock.clone());
+    let mut terminate = signal(SignalKind::terminate()).context("watch for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("watch for SIGINT")?;
+    let groups = Groups::default();
+    let up = start(&config, clock, &progress, &groups);
+    let up = tokio::select! {
+        up = up => up,
+        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+    };
+    if up.is_ok() {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        progress.print("Stopping; containers keep running.\n");
+    }
+    groups.stop().await;
+    up
+}
+
+async fn start(
+    config: &ServerConfig,
+    clock: stdx::clock::SharedClock,
+    progress: &Progress,
+    groups: &Groups,
+) -> Result<()> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&config.data_dir)
+        .with_context(|| format!("create {}", config.data_dir.display()))?;
+    // First: it holds the lock on the data directory.
+    let engine = open_engine(config).await?;
+    progress.step("store open");
+    let pki = Arc::new(Pki::load_or_create(&config.data_dir.join("pki"), clock.clone())?);
+    let node_ip = config.node_ip.unwrap_or_else(|| host::node_ip(config.cluster_cidrs[0].addr().is_ipv4()));
+    let shared = Shared { clock, random: Random::from_os(), pki, node_ip };
+    let control_plane = ControlPlane::start(config, &shared, engine, groups).await?;
+    progress.step(&format!("API server, controllers and scheduler on https://{}", control_plane.address));
+    write_kubeconfig(config, &shared, &control_plane)?;
+    if !config.disable_agent {
+        let (runtime, _kubelet) = node::start(config, &shared, &control_plane, groups).await?;
+        let node = control::Node { runtime, clock: shared.clock.clone() };
+        control::serve(Arc::new(node), &config.control_socket(), &groups.components)?;
+        progress.step("container runtime and kubelet");
+        let transport = control_plane.api.local(identities::user("system:apiserver"));
+        tokio::select! {
+            () = ready(&*transport, &config.node_name) => progress.step(&format!("node {} is ready", config.node_name)),
+            () = shared.clock.sleep(READY_WITHIN) => progress.print(&format!(
+                "node {} is not ready yet; `kubectl describe node {}` says why\n",
+                config.node_name, config.node_name
+            )),
+        }
+    }
+    progress.print(&format!(
+        "\nKnarr is up. In another terminal:\n\n  export KUBECONFIG={}\n  kubectl get nodes\n  kubectl run nginx --image=nginx\n\n",
+        config.write_kubeconfig.display()
+    ));
+    Ok(())
+}
+
+/// Completes when the node is Ready.
+async fn ready(transport: &dyn Transport, name: &str) {
+    let nodes = Informer::<Node>::all(transport);
+    let mut changes = nodes.subscribe();
+    while let Some(change) = changes.next().await {
+        let node = change.new.as_ref().filter(|n| *n.key.name == *name).and_then(|n| client::informer::decode::<Node>(n));
+        if node.is_some_and(|n| n.is_ready()) {
+            return;
+        }
+    }
+}
+
+fn write_kubeconfig(config: &ServerConfig, shared: &Shared, control_plane: &ControlPlane) -> Result<()> {
+    let admin = shared.pki.identity("admin", &identities::admin())?;
+    let host = match config.bind_address {
+        ip if ip.is_unspecified() && ip.is_ipv4() => "127.0.0.1".to_owned(),
+        ip if ip.is_unspecified() => "[::1]".to_owned(),
+        ip if ip.is_ipv6() => format!("[{ip}]"),
+        ip => ip.to_string(),
+    };
+    let server = format!("https://{host}:{}", control_plane.address.port());
+    let kubeconfig =
+        Kubeconfig { name: "knarr", server: &server, ca_pem: shared.pki.ca.cert_pem(), identity: &admin };
+    kubeconfig.write(&config.write_kubeconfig).context("write the kubeconfig (--write-kubeconfig)")?;
+    // For a reset, which knows only the data directory.
+    let note = config.data_dir.join("kubeconfig-path");
+    std::fs::write(&note, config.write_kubeconfig.as_os_str().as_encoded_bytes())
+        .with_context(|| format!("write {}", note.display()))
+}
