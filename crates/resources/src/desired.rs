@@ -13,7 +13,7 @@ pub fn changed<K: Kind>(new: &K, old: &K, field: &str) -> bool {
 pub fn bump_generation<K: Kind>(new: &mut K, old: &K, field: &str) {
     let before = old.meta().generation.unwrap_or(0);
     let raise = i64::from(changed(new, old, field));
-    new.meta_mut().generation = Some(before + raise);
+    new.meta_mut().generation = Some(before.saturating_add(raise));
 }
 
 /// The places within `field` that differ, with what was and what would be, in order: `  spec.nodeName: "a" -> "b"`.

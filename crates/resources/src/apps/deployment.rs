@@ -146,7 +146,7 @@ impl crate::Strategy for Strategy {
         // Controllers read revisions from annotations, so these count as desired state too.
         let same = new.metadata.annotations == old.metadata.annotations;
         if !same && new.metadata.generation == old.metadata.generation {
-            new.metadata.generation = Some(old.metadata.generation.unwrap_or(0) + 1);
+            new.metadata.generation = Some(old.metadata.generation.unwrap_or(0).saturating_add(1));
         }
     }
 

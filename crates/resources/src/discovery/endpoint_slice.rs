@@ -70,7 +70,8 @@ impl crate::Strategy for Strategy {
         let fields = ["addressType", "endpoints", "ports"];
         let changed = fields.iter().any(|f| desired::changed(new, old, f))
             || new.metadata.labels != old.metadata.labels;
-        new.metadata.generation = Some(old.metadata.generation.unwrap_or(0) + i64::from(changed));
+        new.metadata.generation =
+            Some(old.metadata.generation.unwrap_or(0).saturating_add(i64::from(changed)));
     }
 
     fn validate(&self, slice: &EndpointSlice) -> ErrorList {

@@ -109,7 +109,7 @@ impl Summary {
             self.count_restarts(container);
             let is_sidecar = sidecar(&container.name);
             if is_sidecar {
-                of_sidecars.0 += container.restart_count;
+                of_sidecars.0 = i32::saturating_add(of_sidecars.0, container.restart_count);
                 of_sidecars.1 = of_sidecars.1.max(last_finish(container));
             }
             let state = container.state.as_ref();
@@ -148,7 +148,7 @@ impl Summary {
     }
 
     fn count_restarts(&mut self, container: &ContainerStatus) {
-        self.restarts += container.restart_count;
+        self.restarts = self.restarts.saturating_add(container.restart_count);
         self.last_restart = self.last_restart.max(last_finish(container));
     }
 }

@@ -2,6 +2,7 @@
 
 mod changes;
 mod containers;
+mod good;
 mod placement;
 mod storage;
 
