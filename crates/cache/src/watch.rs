@@ -105,6 +105,12 @@ impl Watch {
         if behind { self.done } else { self.done.max(progress) }
     }
 
+    /// Whether [`Watch::next`] would look for events.
+    #[cfg(test)]
+    pub(crate) fn is_woken(&self) -> bool {
+        self.woken.has_changed().unwrap_or(true)
+    }
+
     fn next_initial(&mut self) -> Option<WatchItem> {
         let initial = self.initial.as_mut()?;
         if let Some(event) = initial.next(&self.filter) {
