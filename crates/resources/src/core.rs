@@ -28,12 +28,15 @@ pub(crate) fn resources() -> Vec<Resource> {
             .short(&["ns"])
             .verbs(NAMESPACE_VERBS)
             .with(&["finalize", "status"]),
-        Resource::new(Cluster, "node", node::Strategy).short(&["no"]).with(&["status"]),
-        // attach, ephemeralcontainers, exec, portforward, proxy and resize join when the kubelet acts on them.
-        Resource::new(Namespaced, "pod", pod::Strategy)
-            .short(&["po"])
-            .in_categories(&["all"])
-            .with(&["binding", "eviction", "log", "status"]),
+        Resource::new(Cluster, "node", node::Strategy).short(&["no"]).with(&["proxy", "status"]),
+        // attach, exec, portforward, proxy and resize join when something acts on them.
+        Resource::new(Namespaced, "pod", pod::Strategy).short(&["po"]).in_categories(&["all"]).with(&[
+            "binding",
+            "ephemeralcontainers",
+            "eviction",
+            "log",
+            "status",
+        ]),
         Resource::new(Namespaced, "replicationcontroller", replication_controller::Strategy)
             .short(&["rc"])
             .in_categories(&["all"])
