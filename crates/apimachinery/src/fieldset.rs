@@ -279,6 +279,16 @@ impl FieldSet {
         json::read(Raw::new(fields_v1), 0)
     }
 
+    /// Reads `FieldsV1` that is already parsed.
+    pub fn from_value(fields_v1: &Value) -> Result<Self, String> {
+        json::read_value(fields_v1, 0)
+    }
+
+    /// As parsed `FieldsV1`.
+    pub fn to_value(&self) -> Value {
+        json::to_value(self, false)
+    }
+
     /// As `FieldsV1` JSON.
     pub fn to_json(&self) -> String {
         let mut out = String::new();

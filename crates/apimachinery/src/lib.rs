@@ -6,6 +6,7 @@
 pub mod field;
 pub mod fieldset;
 pub mod gvk;
+pub mod managed;
 pub mod meta;
 pub mod names;
 pub mod patch;

@@ -14,6 +14,11 @@ pub trait Schema<'s>: Copy {
     /// How strategic merge patches treat the value at this place.
     fn patch(self) -> Patch<'s>;
 
+    /// A struct that Go cannot leave out: where its parent is, it is, if only as `{}`.
+    fn always_there(self) -> bool {
+        false
+    }
+
     /// JSON text of the value that an absent field of this struct stands for; only asked for fields lists are keyed by.
     fn key_default(self, field: &str) -> Option<&'s str>;
 }

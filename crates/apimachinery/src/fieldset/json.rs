@@ -23,6 +23,33 @@ pub(super) fn read(raw: Raw<'_>, depth: usize) -> Result<FieldSet, String> {
     Ok(set)
 }
 
+/// The same from a tree.
+pub(super) fn read_value(value: &Value, depth: usize) -> Result<FieldSet, String> {
+    let Some(fields) = value.as_object().filter(|_| depth < DEPTH_MAX) else {
+        return Err("a set of fields is not an object".into());
+    };
+    let mut set = FieldSet::new();
+    for (key, value) in fields.iter().filter(|(key, _)| *key != ".") {
+        let element = element(key)?;
+        let below = read_value(value, depth + 1)?;
+        let member = below.is_empty() || value.get(".").is_some();
+        set.insert_below(element, member, below);
+    }
+    Ok(set)
+}
+
+/// As a tree.
+pub(super) fn to_value(set: &FieldSet, member: bool) -> Value {
+    let mut fields = serde_json::Map::new();
+    if member && !set.is_empty() {
+        fields.insert(".".into(), Value::Object(serde_json::Map::new()));
+    }
+    for node in &set.nodes {
+        fields.insert(element_text(&node.element), to_value(&node.below, node.member));
+    }
+    Value::Object(fields)
+}
+
 fn element(key: &str) -> Result<Element, String> {
     let bad = || format!("cannot read {key:?} as a path element");
     let (kind, rest) = key.split_once(':').ok_or_else(bad)?;
@@ -61,17 +88,19 @@ fn write_element(element: &Element, out: &mut String) {
         Element::Field(name) if !name.contains(|c: char| c < ' ' || c == '"' || c == '\\') => {
             out.extend(["\"f:", name, "\""]);
         }
-        Element::Field(name) => quote(&format!("f:{name}"), out),
-        Element::Key(fields) => {
-            let pairs: Vec<String> =
-                fields.iter().map(|(k, v)| format!("{}:{v}", Value::from(&**k))).collect();
-            quote(&format!("k:{{{}}}", pairs.join(",")), out);
-        }
-        Element::Value(value) => quote(&format!("v:{value}"), out),
-        Element::Index(at) => quote(&format!("i:{at}"), out),
+        element => out.push_str(&Value::from(element_text(element)).to_string()),
     }
 }
 
-fn quote(text: &str, out: &mut String) {
-    out.push_str(&Value::from(text).to_string());
+fn element_text(element: &Element) -> String {
+    match element {
+        Element::Field(name) => format!("f:{name}"),
+        Element::Key(fields) => {
+            let pairs: Vec<String> =
+                fields.iter().map(|(k, v)| format!("{}:{v}", Value::from(&**k))).collect();
+            format!("k:{{{}}}", pairs.join(","))
+        }
+        Element::Value(value) => format!("v:{value}"),
+        Element::Index(at) => format!("i:{at}"),
+    }
 }

@@ -68,6 +68,7 @@ proptest! {
         }
         prop_assert_eq!(&set_of(&x.paths()), &x);
         prop_assert_eq!(x.difference(&x).is_empty(), true);
+        prop_assert_eq!(&FieldSet::from_value(&union.to_value()).unwrap(), &union);
         prop_assert_eq!(FieldSet::from_json(&union.to_json()).unwrap(), union);
     }
 
