@@ -30,9 +30,10 @@ pub(crate) fn old<'a, K: Kind>(a: &'a Attributes<'_>) -> Option<&'a K> {
 /// 403 that names the object as well as it can be named: an object without a name yet by its generateName.
 pub(crate) fn forbidden(a: &Attributes<'_>, why: impl AsRef<str>) -> Status {
     let meta = a.object.as_deref().map(|o| o.object_meta());
-    let given = |field: fn(&k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta) -> &Option<String>| {
-        meta.and_then(|m| field(m).as_deref()).filter(|text| !text.is_empty())
-    };
+    let given =
+        |field: fn(&k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta) -> &Option<String>| {
+            meta.and_then(|m| field(m).as_deref()).filter(|text| !text.is_empty())
+        };
     let name = match a.name {
         "" => given(|m| &m.name).or_else(|| given(|m| &m.generate_name)).unwrap_or("Unknown"),
         name => name,

@@ -85,7 +85,8 @@ impl NamespaceLifecycle {
             return Ok(());
         }
         let namespace = a.namespace;
-        let why = format!("unable to create new content in namespace {namespace} because it is being terminated");
+        let why =
+            format!("unable to create new content in namespace {namespace} because it is being terminated");
         let mut status = ask::forbidden(a, why);
         status.details.get_or_insert_default().causes.push(Cause {
             reason: "NamespaceTerminating".into(),

@@ -31,18 +31,12 @@ pub(crate) struct NodeRestriction {
 /// Why not.
 enum No {
     Forbidden(String),
-    Status(Status),
-}
-
-impl From<String> for No {
-    fn from(why: String) -> Self {
-        No::Forbidden(why)
-    }
+    Status(Box<Status>),
 }
 
 impl From<Status> for No {
     fn from(status: Status) -> Self {
-        No::Status(status)
+        No::Status(Box::new(status))
     }
 }
 
@@ -65,7 +59,7 @@ impl NodeRestriction {
         };
         answer.map_err(|no| match no {
             No::Forbidden(why) => ask::forbidden(a, why),
-            No::Status(status) => status,
+            No::Status(status) => *status,
         })
     }
 
@@ -273,9 +267,8 @@ fn pod_status(node: &str, a: &Attributes<'_>) -> Result<(), No> {
     if labels(old) != labels(new) {
         return Err(No::Forbidden(format!("node {node:?} cannot update labels through pod status")));
     }
-    let claims = |pod: &Pod| {
-        pod.status.as_ref().and_then(|s| s.resource_claim_statuses.clone()).unwrap_or_default()
-    };
+    let claims =
+        |pod: &Pod| pod.status.as_ref().and_then(|s| s.resource_claim_statuses.clone()).unwrap_or_default();
     if claims(old) != claims(new) {
         return Err(No::Forbidden(format!("node {node:?} cannot update resource claim statues")));
     }

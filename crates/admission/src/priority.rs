@@ -44,10 +44,7 @@ pub(crate) struct Priority {
 
 impl Priority {
     pub(crate) fn new(context: &Context) -> Self {
-        Priority {
-            api: Api::new(context.transport.clone()),
-            classes: Informer::all(&*context.transport),
-        }
+        Priority { api: Api::new(context.transport.clone()), classes: Informer::all(&*context.transport) }
     }
 
     /// The default class; of several (made at the same time) the one with the lowest value.
@@ -136,7 +133,8 @@ impl Plugin for Priority {
     }
 
     async fn validate(&self, a: &Attributes<'_>) -> Result<(), Status> {
-        if !ask::is_main::<PriorityClass>(a) || !matches!(a.operation, Operation::Create | Operation::Update) {
+        if !ask::is_main::<PriorityClass>(a) || !matches!(a.operation, Operation::Create | Operation::Update)
+        {
             return Ok(());
         }
         let Some(class) = ask::object::<PriorityClass>(a) else { return Ok(()) };

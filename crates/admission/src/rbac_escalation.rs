@@ -6,14 +6,14 @@ use apimachinery::{GroupResource, Status};
 use async_trait::async_trait;
 use auth::UserInfo;
 use auth::authz::Authorization;
-use auth::authz::rbac::escalation::{Refusal, Target, may_bind, may_write_role};
 use auth::authz::rbac::Rbac;
+use auth::authz::rbac::escalation::{Refusal, Target, may_bind, may_write_role};
 use codec::Kind;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef};
 use registry::admit::{Attributes, Operation};
 
-use crate::chain::{Context, Plugin};
 use crate::ask;
+use crate::chain::{Context, Plugin};
 
 pub(crate) struct RbacEscalation {
     authorization: Arc<Authorization>,

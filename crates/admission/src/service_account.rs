@@ -161,7 +161,12 @@ fn check_mirror(spec: &PodSpec) -> Result<(), &'static str> {
     if !secrets::references(spec).is_empty() {
         return Err("a mirror pod may not reference secrets");
     }
-    let mut sources = spec.volumes.iter().flatten().filter_map(|v| v.projected.as_ref()).flat_map(|p| p.sources.iter().flatten());
+    let mut sources = spec
+        .volumes
+        .iter()
+        .flatten()
+        .filter_map(|v| v.projected.as_ref())
+        .flat_map(|p| p.sources.iter().flatten());
     if sources.any(|s| s.service_account_token.is_some()) {
         return Err("a mirror pod may not use ServiceAccountToken volume projections");
     }
@@ -210,7 +215,11 @@ fn token_volume(name: String) -> Volume {
         VolumeProjection {
             config_map: Some(ConfigMapProjection {
                 name: "kube-root-ca.crt".into(),
-                items: Some(vec![KeyToPath { key: "ca.crt".into(), path: "ca.crt".into(), ..Default::default() }]),
+                items: Some(vec![KeyToPath {
+                    key: "ca.crt".into(),
+                    path: "ca.crt".into(),
+                    ..Default::default()
+                }]),
                 optional: None,
             }),
             ..Default::default()

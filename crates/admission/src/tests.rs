@@ -153,7 +153,8 @@ async fn namespaces_have_a_life() {
     let f = fixture();
     f.check(create::<ConfigMap>(config("default")), "").await;
     f.check(create::<ConfigMap>(config("ghost")), "404 namespaces \"ghost\" not found").await;
-    f.check(update::<ConfigMap>(config("ghost"), config("ghost")), "404 namespaces \"ghost\" not found").await;
+    f.check(update::<ConfigMap>(config("ghost"), config("ghost")), "404 namespaces \"ghost\" not found")
+        .await;
     let dying = "403 configmaps \"c\" is forbidden: unable to create new content in namespace dying because it is \
                  being terminated";
     f.check(create::<ConfigMap>(config("dying")), dying).await;
@@ -181,7 +182,11 @@ async fn a_stale_view_does_not_hide_a_namespaces_beginning_or_end() {
     f.api.hold_views();
     f.api.insert(&object::<Namespace>(json!({"metadata": {"name": "new"}})));
     f.check(create::<ConfigMap>(config("new")), "").await;
-    f.check(delete::<Namespace>(json!({"metadata": {"name": "default"}})), "403 namespaces \"default\" is forbidden: this namespace may not be deleted").await;
+    f.check(
+        delete::<Namespace>(json!({"metadata": {"name": "default"}})),
+        "403 namespaces \"default\" is forbidden: this namespace may not be deleted",
+    )
+    .await;
     f.api.release_views();
     f.api.hold_views();
     f.check(delete::<Namespace>(json!({"metadata": {"name": "new"}})), "").await;
@@ -219,7 +224,8 @@ async fn pods_get_an_account_and_its_token() {
 #[tokio::test]
 async fn tokens_are_mounted_where_they_are_wanted() {
     let f = fixture();
-    let volumes = async |spec: Value| f.pod(pod("p", spec)).await.spec.unwrap().volumes.unwrap_or_default().len();
+    let volumes =
+        async |spec: Value| f.pod(pod("p", spec)).await.spec.unwrap().volumes.unwrap_or_default().len();
     assert_eq!(volumes(json!({})).await, 1);
     assert_eq!(volumes(json!({"automountServiceAccountToken": false})).await, 0);
     let own = json!({"containers": [{"name": "c", "volumeMounts": [
@@ -300,7 +306,9 @@ async fn accounts_may_keep_other_secrets_out() {
         spec["serviceAccountName"] = "strict".into();
         let expected = match why {
             "" => String::new(),
-            why => format!("403 pods \"p\" is forbidden: {why} is not allowed because service account strict does not reference that secret"),
+            why => format!(
+                "403 pods \"p\" is forbidden: {why} is not allowed because service account strict does not reference that secret"
+            ),
         };
         f.check(create::<Pod>(pod("p", spec)), &expected).await;
     };
@@ -319,13 +327,19 @@ async fn priorities_come_from_classes() {
     let f = fixture();
     let of = async |spec: Value| {
         let spec = f.pod(pod("p", spec)).await.spec.unwrap();
-        (spec.priority_class_name.unwrap_or_default(), spec.priority.unwrap(), spec.preemption_policy.unwrap())
+        (
+            spec.priority_class_name.unwrap_or_default(),
+            spec.priority.unwrap(),
+            spec.preemption_policy.unwrap(),
+        )
     };
     let preempt = || "PreemptLowerPriority".to_owned();
     assert_eq!(of(json!({})).await, (String::new(), 0, preempt()));
     let critical = of(json!({"priorityClassName": "system-node-critical"})).await;
     assert_eq!(critical, ("system-node-critical".into(), 2_000_001_000, preempt()));
-    f.api.insert(&object::<PriorityClass>(json!({"metadata": {"name": "high"}, "value": 7, "preemptionPolicy": "Never"})));
+    f.api.insert(&object::<PriorityClass>(
+        json!({"metadata": {"name": "high"}, "value": 7, "preemptionPolicy": "Never"}),
+    ));
     assert_eq!(of(json!({"priorityClassName": "high"})).await, ("high".into(), 7, "Never".into()));
     assert_eq!(of(json!({"priorityClassName": "high", "priority": 7})).await.1, 7);
     let refused = "403 pods \"p\" is forbidden: ";
@@ -344,8 +358,10 @@ async fn priorities_come_from_classes() {
     ] {
         f.check(create::<Pod>(pod("p", spec)), &format!("{refused}{why}")).await;
     }
-    let class = |name: &str| json!({"metadata": {"name": name}, "value": 3, "globalDefault": true,
-        "preemptionPolicy": "PreemptLowerPriority"});
+    let class = |name: &str| {
+        json!({"metadata": {"name": name}, "value": 3, "globalDefault": true,
+        "preemptionPolicy": "PreemptLowerPriority"})
+    };
     f.check(create::<PriorityClass>(class("usual")), "").await;
     f.api.insert(&object::<PriorityClass>(class("usual")));
     assert_eq!(of(json!({})).await, ("usual".into(), 3, preempt()));
@@ -372,7 +388,10 @@ async fn pods_outlive_their_nodes_absence_for_a_while() {
     let both = "node.kubernetes.io/not-ready:Some(300) node.kubernetes.io/unreachable:Some(300)";
     assert_eq!(of(json!({})).await, both);
     let own = json!({"tolerations": [{"key": "node.kubernetes.io/not-ready", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 1}]});
-    assert_eq!(of(own).await, "node.kubernetes.io/not-ready:Some(1) node.kubernetes.io/unreachable:Some(300)");
+    assert_eq!(
+        of(own).await,
+        "node.kubernetes.io/not-ready:Some(1) node.kubernetes.io/unreachable:Some(300)"
+    );
     assert_eq!(of(json!({"tolerations": [{"operator": "Exists"}]})).await, ":None");
     let other = json!({"tolerations": [{"key": "node.kubernetes.io/not-ready", "operator": "Exists", "effect": "NoSchedule"}]});
     assert_eq!(of(other).await, format!("node.kubernetes.io/not-ready:None {both}"));
@@ -384,7 +403,10 @@ async fn new_nodes_take_no_pods() {
     let node = json!({"metadata": {"name": "n1"}});
     let made = f.run(create::<Node>(node.clone())).await.unwrap().unwrap();
     let taints = made.spec.unwrap().taints.unwrap();
-    assert_eq!((taints.len(), &*taints[0].key, &*taints[0].effect), (1, "node.kubernetes.io/not-ready", "NoSchedule"));
+    assert_eq!(
+        (taints.len(), &*taints[0].key, &*taints[0].effect),
+        (1, "node.kubernetes.io/not-ready", "NoSchedule")
+    );
     let again = f.run(update::<Node>(node.clone(), node)).await.unwrap().unwrap();
     assert_eq!(again.spec, None);
 }
@@ -395,13 +417,22 @@ async fn nodes_change_themselves_only() {
     let node = |name: &str, labels: Value| json!({"metadata": {"name": name, "labels": labels}});
     let no = |why: &str| format!("403 nodes \"n1\" is forbidden: {why}");
     let plain = || node("n1", json!({}));
-    f.check(create::<Node>(node("n1", json!({"kubernetes.io/hostname": "n1", "mine": "x", "a.node.kubernetes.io/b": "c"}))).node(), "").await;
+    f.check(
+        create::<Node>(node(
+            "n1",
+            json!({"kubernetes.io/hostname": "n1", "mine": "x", "a.node.kubernetes.io/b": "c"}),
+        ))
+        .node(),
+        "",
+    )
+    .await;
     f.check(
         create::<Node>(node("n2", json!({}))).node(),
         "403 nodes \"n2\" is forbidden: node \"n1\" is not allowed to modify node \"n2\"",
     )
     .await;
-    let forbidden = json!({"node-restriction.kubernetes.io/x": "y", "foo.k8s.io/x": "y", "kubernetes.io/os": "linux"});
+    let forbidden =
+        json!({"node-restriction.kubernetes.io/x": "y", "foo.k8s.io/x": "y", "kubernetes.io/os": "linux"});
     let listed = "foo.k8s.io/x, node-restriction.kubernetes.io/x";
     f.check(
         create::<Node>(node("n1", forbidden.clone())).node(),
@@ -414,17 +445,28 @@ async fn nodes_change_themselves_only() {
     )
     .await;
     // Taking them away is a change as well; leaving them is not.
-    f.check(update::<Node>(node("n1", forbidden.clone()), plain()).node(), &no(&format!("is not allowed to modify labels: {listed}"))).await;
-    f.check(update::<Node>(node("n1", forbidden.clone()), node("n1", forbidden.clone())).node().part("status"), "").await;
+    f.check(
+        update::<Node>(node("n1", forbidden.clone()), plain()).node(),
+        &no(&format!("is not allowed to modify labels: {listed}")),
+    )
+    .await;
+    f.check(
+        update::<Node>(node("n1", forbidden.clone()), node("n1", forbidden.clone())).node().part("status"),
+        "",
+    )
+    .await;
     f.check(create::<Node>(node("n1", forbidden)), "").await;
     let mut tainted = plain();
     tainted["spec"] = json!({"taints": [{"key": "k", "effect": "NoSchedule"}]});
-    f.check(update::<Node>(tainted, plain()).node(), &no("node \"n1\" is not allowed to modify taints")).await;
+    f.check(update::<Node>(tainted, plain()).node(), &no("node \"n1\" is not allowed to modify taints"))
+        .await;
     let nameless = create::<Node>(plain()).by("somebody", &["system:nodes"]);
     f.check(nameless, &no("could not determine node from user \"somebody\"")).await;
 
     f.api.insert(&object::<Namespace>(json!({"metadata": {"name": "kube-node-lease"}})));
-    let lease = |namespace: &str, name: &str| create::<Lease>(json!({"metadata": {"name": name, "namespace": namespace}})).node();
+    let lease = |namespace: &str, name: &str| {
+        create::<Lease>(json!({"metadata": {"name": name, "namespace": namespace}})).node()
+    };
     f.check(lease("kube-node-lease", "n1"), "").await;
     f.check(
         lease("kube-node-lease", "n2"),
@@ -445,7 +487,11 @@ async fn nodes_touch_their_own_pods_only() {
     let on = |node: &str| pod("p", json!({"nodeName": node}));
     let no = |why: &str| format!("403 pods \"p\" is forbidden: {why}");
     f.check(delete::<Pod>(on("n1")).node(), "").await;
-    f.check(delete::<Pod>(on("n2")).node(), &no("node \"n1\" can only delete pods with spec.nodeName set to itself")).await;
+    f.check(
+        delete::<Pod>(on("n2")).node(),
+        &no("node \"n1\" can only delete pods with spec.nodeName set to itself"),
+    )
+    .await;
     f.check(update::<Pod>(on("n1"), on("n1")).node().part("status"), "").await;
     f.check(
         update::<Pod>(on("n2"), on("n2")).node().part("status"),
@@ -479,14 +525,38 @@ async fn nodes_touch_their_own_pods_only() {
     };
     f.check(mirror(|_| {}), "").await;
     let cases: [(fn(&mut Value), &str); 8] = [
-        (|p| p["spec"]["nodeName"] = "n2".into(), "node \"n1\" can only create pods with spec.nodeName set to itself"),
-        (|p| p["metadata"]["ownerReferences"] = json!([]), "node \"n1\" can only create pods with an owner reference set to itself"),
-        (|p| p["metadata"]["ownerReferences"][0]["name"] = "n2".into(), "node \"n1\" can only create pods with an owner reference set to itself"),
-        (|p| p["metadata"]["ownerReferences"][0]["controller"] = false.into(), "node \"n1\" can only create pods with a controller owner reference set to itself"),
-        (|p| p["metadata"]["ownerReferences"][0]["uid"] = "node-0".into(), "node n1 UID mismatch: expected node-0 got node-1"),
-        (|p| p["spec"]["volumes"] = json!([{"name": "v", "configMap": {"name": "c"}}]), "node \"n1\" can not create pods that reference configmaps"),
-        (|p| p["spec"]["containers"][0]["envFrom"] = json!([{"configMapRef": {"name": "c"}}]), "node \"n1\" can not create pods that reference configmaps"),
-        (|p| p["spec"]["volumes"] = json!([{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]), "node \"n1\" can not create pods that reference persistentvolumeclaims"),
+        (
+            |p| p["spec"]["nodeName"] = "n2".into(),
+            "node \"n1\" can only create pods with spec.nodeName set to itself",
+        ),
+        (
+            |p| p["metadata"]["ownerReferences"] = json!([]),
+            "node \"n1\" can only create pods with an owner reference set to itself",
+        ),
+        (
+            |p| p["metadata"]["ownerReferences"][0]["name"] = "n2".into(),
+            "node \"n1\" can only create pods with an owner reference set to itself",
+        ),
+        (
+            |p| p["metadata"]["ownerReferences"][0]["controller"] = false.into(),
+            "node \"n1\" can only create pods with a controller owner reference set to itself",
+        ),
+        (
+            |p| p["metadata"]["ownerReferences"][0]["uid"] = "node-0".into(),
+            "node n1 UID mismatch: expected node-0 got node-1",
+        ),
+        (
+            |p| p["spec"]["volumes"] = json!([{"name": "v", "configMap": {"name": "c"}}]),
+            "node \"n1\" can not create pods that reference configmaps",
+        ),
+        (
+            |p| p["spec"]["containers"][0]["envFrom"] = json!([{"configMapRef": {"name": "c"}}]),
+            "node \"n1\" can not create pods that reference configmaps",
+        ),
+        (
+            |p| p["spec"]["volumes"] = json!([{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]),
+            "node \"n1\" can not create pods that reference persistentvolumeclaims",
+        ),
     ];
     for (change, why) in cases {
         f.check(mirror(change), &no(why)).await;
@@ -500,8 +570,10 @@ async fn rights_are_not_handed_out_by_those_who_lack_them() {
     let rules = json!([{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}]);
     let role = || json!({"metadata": meta, "rules": rules});
     let refused = |resource: &str| {
-        format!("403 {resource}.rbac.authorization.k8s.io \"r\" is forbidden: user \"ann\" (groups=[]) is attempting to \
-            grant RBAC permissions not currently held:\n{{APIGroups:[\"\"], Resources:[\"secrets\"], Verbs:[\"get\"]}}")
+        format!(
+            "403 {resource}.rbac.authorization.k8s.io \"r\" is forbidden: user \"ann\" (groups=[]) is attempting to \
+            grant RBAC permissions not currently held:\n{{APIGroups:[\"\"], Resources:[\"secrets\"], Verbs:[\"get\"]}}"
+        )
     };
     f.check(create::<Role>(role()), &refused("roles")).await;
     f.check(update::<Role>(role(), role()), "").await;
@@ -509,18 +581,24 @@ async fn rights_are_not_handed_out_by_those_who_lack_them() {
     labelled["metadata"]["labels"] = json!({"a": "b"});
     f.check(update::<Role>(role(), labelled), &refused("roles")).await;
     let mut freed = role();
-    freed["metadata"]["ownerReferences"] = json!([{"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "u"}]);
+    freed["metadata"]["ownerReferences"] =
+        json!([{"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "u"}]);
     f.check(update::<Role>(freed, role()), "").await;
     f.check(create::<Role>(role()).by("root", &["system:masters"]), "").await;
     f.check(create::<Role>(json!({"metadata": meta})), "").await;
-    f.check(create::<ClusterRole>(json!({"metadata": {"name": "r"}, "rules": rules})), &refused("clusterroles")).await;
+    f.check(
+        create::<ClusterRole>(json!({"metadata": {"name": "r"}, "rules": rules})),
+        &refused("clusterroles"),
+    )
+    .await;
     f.check(
         create::<ClusterRole>(json!({"metadata": {"name": "r"}, "aggregationRule": {}})),
         "403 clusterroles.rbac.authorization.k8s.io \"r\" is forbidden: must have cluster-admin privileges to use the aggregationRule",
     )
     .await;
     let binding = json!({"metadata": meta, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "admin"}});
-    f.check(create::<RoleBinding>(binding), "404 clusterroles.rbac.authorization.k8s.io \"admin\" not found").await;
+    f.check(create::<RoleBinding>(binding), "404 clusterroles.rbac.authorization.k8s.io \"admin\" not found")
+        .await;
     f.check(delete::<Role>(role()), "").await;
 }
 
@@ -554,7 +632,10 @@ fn plugins_are_chosen_by_name() {
         chain.map(|c| c.names().collect::<Vec<_>>().join(" "))
     };
     assert!(!new(&[], &["Priority", "ResourceQuota"]).unwrap().contains("Priority"));
-    assert_eq!(new(&["PodSecurity"], &[]).unwrap_err(), "admission plugin \"PodSecurity\" is not implemented");
+    assert_eq!(
+        new(&["PodSecurity"], &[]).unwrap_err(),
+        "admission plugin \"PodSecurity\" is not implemented"
+    );
     assert_eq!(new(&["Nonsense"], &[]).unwrap_err(), "admission plugin \"Nonsense\" is unknown");
     assert_eq!(new(&[], &["RBACEscalation"]).unwrap_err(), "admission plugin \"RBACEscalation\" is unknown");
 }

@@ -129,8 +129,7 @@ impl Answers {
         request: &TokenRequest,
     ) -> Result<(), Status> {
         let Some(node) = node::node_name(user) else { return Ok(()) };
-        let forbidden =
-            |why: &str| Status::forbidden(&ServiceAccount::gvr().group_resource(), account, why);
+        let forbidden = |why: &str| Status::forbidden(&ServiceAccount::gvr().group_resource(), account, why);
         let bound = request.spec.as_ref().and_then(|s| s.bound_object_ref.as_ref());
         let text = |field: &Option<String>| field.clone().unwrap_or_default();
         let Some(bound) = bound.filter(|b| text(&b.kind) == "Pod" && text(&b.api_version) == "v1") else {
@@ -164,3 +163,6 @@ impl Answers {
 fn json<K: Kind>(object: K) -> Bytes {
     object.to_json().into()
 }
+
+#[cfg(test)]
+mod tests;

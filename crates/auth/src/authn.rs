@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+pub mod bootstrap_token;
 pub mod cache;
 pub mod claims;
+pub mod delegated;
 pub mod jws;
 pub mod review;
 pub mod service_account;
@@ -16,6 +18,8 @@ pub mod x509;
 #[cfg(test)]
 mod tests;
 
+pub use bootstrap_token::BootstrapTokens;
+pub use delegated::DelegatedAuthentication;
 pub use service_account::ServiceAccountTokens;
 pub use static_token::StaticTokens;
 pub use x509::X509;

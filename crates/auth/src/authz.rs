@@ -7,6 +7,7 @@ use async_trait::async_trait;
 
 use crate::authn::UserInfo;
 
+pub mod delegated;
 pub mod node;
 pub mod rbac;
 pub mod review;
@@ -14,6 +15,7 @@ pub mod review;
 #[cfg(test)]
 mod tests;
 
+pub use delegated::DelegatedAuthorization;
 pub use node::NodeAuthorizer;
 pub use rbac::Rbac;
 

@@ -121,8 +121,10 @@ impl Policy {
 
     /// A role that gathers whatever is labelled for it.
     fn aggregate(&mut self, name: &str) -> &mut ClusterRole {
-        let selector =
-            LabelSelector { match_labels: Some([(aggregate_to(name), "true".into())].into()), ..Default::default() };
+        let selector = LabelSelector {
+            match_labels: Some([(aggregate_to(name), "true".into())].into()),
+            ..Default::default()
+        };
         let role = self.cluster_role(name, Vec::new());
         role.rules = None;
         role.aggregation_rule = Some(AggregationRule { cluster_role_selectors: Some(vec![selector]) });
@@ -156,12 +158,12 @@ fn aggregate_to(role: &str) -> String {
 }
 
 trait Labelled {
-    /// Its rules go into `role` too.
-    fn into_role(&mut self, role: &str);
+    /// Labels it, so that `role` gathers its rules.
+    fn gathered_by(&mut self, role: &str);
 }
 
 impl Labelled for ClusterRole {
-    fn into_role(&mut self, role: &str) {
+    fn gathered_by(&mut self, role: &str) {
         self.metadata.labels.get_or_insert_default().insert(aggregate_to(role), "true".into());
     }
 }

@@ -109,7 +109,12 @@ impl Ca {
     /// The CA in two files, made when there is none. A certificate that is about to expire is signed anew with
     /// the same key and name, so that what was issued stays good. A certificate without its key is an error: a new
     /// CA would lock everyone out.
-    pub fn load_or_create(cert_path: &Path, key_path: &Path, common_name: &str, now: Timestamp) -> Result<Ca> {
+    pub fn load_or_create(
+        cert_path: &Path,
+        key_path: &Path,
+        common_name: &str,
+        now: Timestamp,
+    ) -> Result<Ca> {
         let key_pem = match (files::read_if_there(cert_path)?, files::read_if_there(key_path)?) {
             (Some(cert_pem), Some(key_pem)) => {
                 let ca = Self::from_pem(&cert_pem, &key_pem)
@@ -152,8 +157,9 @@ impl Ca {
     /// A certificate with a new key.
     pub fn issue(&self, template: &Template, now: Timestamp) -> Result<Identity> {
         let key = KeyPair::generate().context("generate a P-256 key")?;
-        let mut params = CertificateParams::new(template.names.clone())
-            .with_context(|| format!("names of certificate {:?}: {:?}", template.common_name, template.names))?;
+        let mut params = CertificateParams::new(template.names.clone()).with_context(|| {
+            format!("names of certificate {:?}: {:?}", template.common_name, template.names)
+        })?;
         params.distinguished_name = DistinguishedName::new();
         if !template.organization.is_empty() {
             params.distinguished_name.push(DnType::OrganizationName, template.organization.as_str());

@@ -24,9 +24,7 @@ pub fn write_private(path: &Path, content: &[u8]) -> Result<()> {
     if written.is_err() {
         let _ = std::fs::remove_file(&temporary);
     }
-    written
-        .and_then(|()| File::open(dir)?.sync_all())
-        .with_context(|| format!("write {}", path.display()))
+    written.and_then(|()| File::open(dir)?.sync_all()).with_context(|| format!("write {}", path.display()))
 }
 
 fn write_synced(path: &Path, content: &[u8]) -> std::io::Result<()> {

@@ -142,7 +142,9 @@ impl PublicKey {
         let (_, info) = SubjectPublicKeyInfo::from_der(&der).context("read public key")?;
         let bytes = &info.subject_public_key.data;
         match info.algorithm.algorithm.to_id_string().as_str() {
-            "1.2.840.10045.2.1" if bytes.len() == 65 && bytes[0] == 4 => Ok(Self::new(Algorithm::P256, bytes)),
+            "1.2.840.10045.2.1" if bytes.len() == 65 && bytes[0] == 4 => {
+                Ok(Self::new(Algorithm::P256, bytes))
+            }
             "1.2.840.113549.1.1.1" => Ok(Self::new(Algorithm::Rsa, bytes)),
             other => bail!("public key of an algorithm that does not verify tokens here: {other}"),
         }

@@ -86,7 +86,10 @@ impl Pki {
             "" => &[],
             _ => std::slice::from_ref(&template.organization),
         };
-        ensure!(subject.common_name == template.common_name && subject.organizations == groups, "other subject");
+        ensure!(
+            subject.common_name == template.common_name && subject.organizations == groups,
+            "other subject"
+        );
         let mut want = template.names.clone();
         want.sort();
         have.sort();

@@ -222,10 +222,8 @@ fn handshakes_pass_any_certificate_up_but_only_with_its_key() {
     assert_eq!(shown(None), Ok(0));
     assert_eq!(shown(Some(ca.issue(&admin, now()).unwrap())), Ok(1));
     assert_eq!(shown(Some(foreign.issue(&admin, now()).unwrap())), Ok(1));
-    let stolen = Identity::new(
-        ca.issue(&admin, now()).unwrap().cert_pem,
-        ca.issue(&admin, now()).unwrap().key_pem,
-    );
+    let stolen =
+        Identity::new(ca.issue(&admin, now()).unwrap().cert_pem, ca.issue(&admin, now()).unwrap().key_pem);
     assert!(LiveIdentity::new(&stolen).is_err());
 }
 

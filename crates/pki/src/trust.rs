@@ -53,7 +53,12 @@ impl ClientTrust {
         Ok(names(&chain[0])?.0)
     }
 
-    pub(crate) fn verify_for(&self, chain: &[CertificateDer<'_>], usage: Usage, now: Timestamp) -> Result<()> {
+    pub(crate) fn verify_for(
+        &self,
+        chain: &[CertificateDer<'_>],
+        usage: Usage,
+        now: Timestamp,
+    ) -> Result<()> {
         let Some((leaf, intermediates)) = chain.split_first() else { bail!("empty certificate chain") };
         let seconds = u64::try_from(now.as_second()).unwrap_or(0);
         let now = UnixTime::since_unix_epoch(Duration::from_secs(seconds));

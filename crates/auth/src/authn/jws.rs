@@ -22,8 +22,7 @@ struct Header {
 
 /// Signs `payload`.
 pub fn sign(key: &SigningKey, payload: &[u8]) -> Result<String, String> {
-    let header =
-        Header { alg: key.algorithm().into(), kid: key.public().id().into(), crit: None };
+    let header = Header { alg: key.algorithm().into(), kid: key.public().id().into(), crit: None };
     let header = serde_json::to_vec(&header).map_err(|e| e.to_string())?;
     let mut token = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload));
     let signature = key.sign(token.as_bytes()).map_err(|e| e.to_string())?;

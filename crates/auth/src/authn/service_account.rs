@@ -170,7 +170,10 @@ impl TokenAuthenticator for ServiceAccountTokens {
         }
         self.validate(&claims).await?;
         if claims.kubernetes.warnafter.is_some_and(|t| t < self.clock.now().as_second()) {
-            tracing::warn!(sub = claims.sub, "a service-account token is used after it should have been renewed");
+            tracing::warn!(
+                sub = claims.sub,
+                "a service-account token is used after it should have been renewed"
+            );
         }
         Ok(Some(TokenUser { user: claims.user(), audiences: good }))
     }

@@ -32,7 +32,12 @@ impl StaticTokens {
             let user = UserInfo {
                 name: name.clone(),
                 uid: uid.clone(),
-                groups: groups.split(',').map(str::trim).filter(|g| !g.is_empty()).map(str::to_owned).collect(),
+                groups: groups
+                    .split(',')
+                    .map(str::trim)
+                    .filter(|g| !g.is_empty())
+                    .map(str::to_owned)
+                    .collect(),
                 ..UserInfo::default()
             };
             users.insert(token.clone(), user);

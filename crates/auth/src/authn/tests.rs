@@ -446,7 +446,9 @@ async fn keys_are_published() {
 #[test]
 fn service_account_names_are_read_back() {
     assert_eq!(claims::split_username("system:serviceaccount:ns:robot"), Some(("ns", "robot")));
-    for bad in ["system:serviceaccount:ns", "system:serviceaccount::x", "ns:robot", "system:serviceaccount:a:b:c"] {
+    for bad in
+        ["system:serviceaccount:ns", "system:serviceaccount::x", "ns:robot", "system:serviceaccount:a:b:c"]
+    {
         assert_eq!(claims::split_username(bad), None, "{bad}");
     }
 }

@@ -43,14 +43,14 @@ pub struct NodeAuthorizer {
 }
 
 impl NodeAuthorizer {
-    /// Follows `transport`'s pods and persistent volumes.
-    pub fn start(transport: &dyn Transport, tasks: &Tasks) -> Arc<Self> {
+    /// Follows `transport`'s pods and, where they are served (`volumes`), persistent volumes.
+    pub fn start(transport: &dyn Transport, volumes: bool, tasks: &Tasks) -> Arc<Self> {
         let graph = Arc::new(RwLock::new(Graph::default()));
         let all = ViewScope::default();
-        let views = vec![
-            (Source::Pod, transport.reflect(&Pod::gvr(), &all)),
-            (Source::Volume, transport.reflect(&PersistentVolume::gvr(), &all)),
-        ];
+        let mut views = vec![(Source::Pod, transport.reflect(&Pod::gvr(), &all))];
+        if volumes {
+            views.push((Source::Volume, transport.reflect(&PersistentVolume::gvr(), &all)));
+        }
         let fed = graph.clone();
         let ready = feed(tasks, views, move |source, change| {
             let mut graph = fed.write().unwrap_or_else(PoisonError::into_inner);

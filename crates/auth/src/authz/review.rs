@@ -55,18 +55,13 @@ pub async fn self_subject_access_review(
     mut review: api::SelfSubjectAccessReview,
 ) -> Result<api::SelfSubjectAccessReview, Status> {
     let spec = &review.spec;
-    let errors = validate_attributes(
-        spec.resource_attributes.as_ref(),
-        spec.non_resource_attributes.as_ref(),
-    );
+    let errors =
+        validate_attributes(spec.resource_attributes.as_ref(), spec.non_resource_attributes.as_ref());
     if !errors.is_empty() {
         return Err(Status::invalid(&api::SelfSubjectAccessReview::gvk(), "", &errors));
     }
-    let attributes = attributes(
-        user.clone(),
-        spec.resource_attributes.as_ref(),
-        spec.non_resource_attributes.as_ref(),
-    );
+    let attributes =
+        attributes(user.clone(), spec.resource_attributes.as_ref(), spec.non_resource_attributes.as_ref());
     review.status = Some(judge(authorizer, &attributes).await);
     Ok(review)
 }
@@ -103,11 +98,9 @@ async fn judge(authorizer: &dyn Authorizer, attributes: &Attributes) -> api::Sub
         Decision::Allow(reason) => {
             api::SubjectAccessReviewStatus { allowed: true, reason: some(reason), ..Default::default() }
         }
-        Decision::Deny(reason) => api::SubjectAccessReviewStatus {
-            denied: Some(true),
-            reason: some(reason),
-            ..Default::default()
-        },
+        Decision::Deny(reason) => {
+            api::SubjectAccessReviewStatus { denied: Some(true), reason: some(reason), ..Default::default() }
+        }
         Decision::NoOpinion(reason) => {
             api::SubjectAccessReviewStatus { reason: some(reason), ..Default::default() }
         }
@@ -155,10 +148,11 @@ fn selector_text(selector: &api::FieldSelectorAttributes) -> String {
     if let Some(raw) = selector.raw_selector.as_ref().filter(|raw| !raw.is_empty()) {
         return raw.clone();
     }
-    let terms = selector.requirements.iter().flatten().filter_map(|r| match (&*r.operator, r.values.as_deref()) {
-        ("In", Some([value])) => Some(format!("{}={value}", r.key)),
-        _ => None,
-    });
+    let terms =
+        selector.requirements.iter().flatten().filter_map(|r| match (&*r.operator, r.values.as_deref()) {
+            ("In", Some([value])) => Some(format!("{}={value}", r.key)),
+            _ => None,
+        });
     terms.collect::<Vec<_>>().join(",")
 }
 
@@ -199,12 +193,7 @@ fn validate_attributes(
 fn everything() -> [PolicyRule; 2] {
     let all = || vec!["*".to_owned()];
     [
-        PolicyRule {
-            verbs: all(),
-            api_groups: Some(all()),
-            resources: Some(all()),
-            ..PolicyRule::default()
-        },
+        PolicyRule { verbs: all(), api_groups: Some(all()), resources: Some(all()), ..PolicyRule::default() },
         PolicyRule { verbs: all(), non_resource_urls: Some(all()), ..PolicyRule::default() },
     ]
 }

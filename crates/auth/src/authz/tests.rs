@@ -3,8 +3,9 @@ use std::sync::Arc;
 use client::fake::FakeApi;
 use k8s_openapi::api::authorization::v1 as api;
 use k8s_openapi::api::core::v1::{
-    Container, EnvFromSource, EnvVar, EnvVarSource, EphemeralContainer, LocalObjectReference, ObjectReference,
-    PersistentVolume, PersistentVolumeSpec, Pod, PodSpec, SecretEnvSource, SecretKeySelector, Volume,
+    Container, EnvFromSource, EnvVar, EnvVarSource, EphemeralContainer, LocalObjectReference,
+    ObjectReference, PersistentVolume, PersistentVolumeSpec, Pod, PodSpec, SecretEnvSource,
+    SecretKeySelector, Volume,
 };
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, Subject};
 use serde_json::json;
@@ -149,7 +150,14 @@ async fn bindings_reach_their_subjects_in_their_place() {
     let (api, tasks) = (api(), Tasks::new());
     cluster_role(&api, "reader", vec![rule("get", "core", "pods nodes"), urls("get", "/metrics")]);
     api.insert(&Role { metadata: meta("ns", "reader"), rules: Some(vec![rule("get", "core", "secrets")]) });
-    binding(&api, "ns", "b", "ClusterRole", "reader", vec![user("ann"), group("devs"), account("ops", "robot")]);
+    binding(
+        &api,
+        "ns",
+        "b",
+        "ClusterRole",
+        "reader",
+        vec![user("ann"), group("devs"), account("ops", "robot")],
+    );
     binding(&api, "ns", "c", "Role", "reader", vec![Subject { namespace: None, ..account("", "local") }]);
     binding(&api, "other", "c", "Role", "reader", vec![user("ann")]);
     cluster_binding(&api, "gone", "gone", vec![user("zoe")]);
@@ -215,7 +223,7 @@ async fn masters_and_the_order_of_authorizers() {
     let (api, tasks) = (api(), Tasks::new());
     cluster_role(&api, "r", vec![rule("get", "core", "nodes")]);
     cluster_binding(&api, "b", "r", vec![user("system:node:n1")]);
-    let node = NodeAuthorizer::start(&*api.transport(), &tasks);
+    let node = NodeAuthorizer::start(&*api.transport(), true, &tasks);
     let authorization = Authorization::new(node, rbac(&api, &tasks).await);
     authorization.synced().await;
     check(
@@ -268,11 +276,7 @@ fn rules_cover_rules() {
     check(&[rule("*", "*", "*")], &pods, &[]);
     check(&[rule("get", "core", "pods"), rule("list", "core", "pods services")], &pods, &[]);
     check(&[], &pods, &["{APIGroups:[\"\"], Resources:[\"pods\"], Verbs:[\"get\" \"list\"]}"]);
-    check(
-        &pods,
-        &[rule("*", "core", "pods")],
-        &["{APIGroups:[\"\"], Resources:[\"pods\"], Verbs:[\"*\"]}"],
-    );
+    check(&pods, &[rule("*", "core", "pods")], &["{APIGroups:[\"\"], Resources:[\"pods\"], Verbs:[\"*\"]}"]);
     check(&[rule("get", "core", "*/status")], &[rule("get", "core", "pods/status")], &[]);
     check(
         &[rule("get", "core", "pods")],
@@ -328,9 +332,11 @@ async fn nobody_gives_what_he_has_not() {
     assert_eq!(write(who("ann", &[]), &pods, false).await, Ok(()));
     assert_eq!(
         write(who("ann", &["g", "system:authenticated"]), &more, false).await,
-        no("user \"ann\" (groups=[\"g\" \"system:authenticated\"]) is attempting to grant RBAC permissions not currently held:\n\
+        no(
+            "user \"ann\" (groups=[\"g\" \"system:authenticated\"]) is attempting to grant RBAC permissions not currently held:\n\
             {APIGroups:[\"\"], Resources:[\"pods\"], Verbs:[\"delete\"]}\n\
-            {APIGroups:[\"\"], Resources:[\"secrets\"], Verbs:[\"delete\"]}")
+            {APIGroups:[\"\"], Resources:[\"secrets\"], Verbs:[\"delete\"]}"
+        )
     );
     assert_eq!(write(who("x", &[SYSTEM_MASTERS]), &more, true).await, Ok(()));
     assert_eq!(write(who("lif", &[]), &more, true).await, Ok(()), "may escalate");
@@ -403,8 +409,22 @@ fn greedy() -> PodSpec {
 async fn nodes_reach_what_their_pods_name() {
     let (api, tasks) = (api(), Tasks::new());
     api.insert(&pod("greedy", "n1", greedy()));
-    api.insert(&pod("elsewhere", "n2", PodSpec { volumes: Some(vec![volume(json!({"secret": {"secretName": "far"}}))]), ..Default::default() }));
-    let mut mirror = pod("mirror", "n1", PodSpec { volumes: Some(vec![volume(json!({"secret": {"secretName": "stolen"}}))]), ..Default::default() });
+    api.insert(&pod(
+        "elsewhere",
+        "n2",
+        PodSpec {
+            volumes: Some(vec![volume(json!({"secret": {"secretName": "far"}}))]),
+            ..Default::default()
+        },
+    ));
+    let mut mirror = pod(
+        "mirror",
+        "n1",
+        PodSpec {
+            volumes: Some(vec![volume(json!({"secret": {"secretName": "stolen"}}))]),
+            ..Default::default()
+        },
+    );
     mirror.metadata.annotations = Some([("kubernetes.io/config.mirror".to_owned(), "x".to_owned())].into());
     api.insert(&mirror);
     api.insert(&PersistentVolume {
@@ -416,14 +436,26 @@ async fn nodes_reach_what_their_pods_name() {
         }),
         ..Default::default()
     });
-    let node = NodeAuthorizer::start(&*api.transport(), &tasks);
+    let node = NodeAuthorizer::start(&*api.transport(), true, &tasks);
     node.synced().await;
     let yes = [
-        "get secrets ns/pull", "get secrets ns/init", "get secrets ns/key", "watch secrets ns/debug",
-        "list secrets ns/vol", "get secrets ns/proj", "get secrets ns/csi", "get secrets sys/stage",
-        "get configmaps ns/cm", "get configmaps ns/projcm", "get persistentvolumeclaims ns/claim",
-        "patch persistentvolumeclaims/status ns/claim", "get persistentvolumes pv", "get pods ns/greedy",
-        "get pods ns/mirror", "create serviceaccounts/token ns/robot", "get serviceaccounts ns/robot",
+        "get secrets ns/pull",
+        "get secrets ns/init",
+        "get secrets ns/key",
+        "watch secrets ns/debug",
+        "list secrets ns/vol",
+        "get secrets ns/proj",
+        "get secrets ns/csi",
+        "get secrets sys/stage",
+        "get configmaps ns/cm",
+        "get configmaps ns/projcm",
+        "get persistentvolumeclaims ns/claim",
+        "patch persistentvolumeclaims/status ns/claim",
+        "get persistentvolumes pv",
+        "get pods ns/greedy",
+        "get pods ns/mirror",
+        "create serviceaccounts/token ns/robot",
+        "get serviceaccounts ns/robot",
     ];
     for question in yes {
         check(&*node, &format!("system:node:n1+system:nodes {question} => yes")).await;
@@ -432,7 +464,9 @@ async fn nodes_reach_what_their_pods_name() {
         check(&*node, &format!("system:node:n1 {question} => no")).await;
     }
     let none = "no: no relationship found between node 'n1' and this object";
-    for question in ["get secrets ns/far", "get secrets ns/stolen", "get secrets other/vol", "get configmaps ns/vol"] {
+    for question in
+        ["get secrets ns/far", "get secrets ns/stolen", "get secrets other/vol", "get configmaps ns/vol"]
+    {
         check(&*node, &format!("system:node:n1+system:nodes {question} => {none}")).await;
     }
     // What the pod named goes with the pod.
@@ -528,7 +562,10 @@ async fn reviews_answer_as_requests_would() {
                     {"key": "spec.nodeName", "operator": "In", "values": ["n"]}]}}}),
             "allowed",
         ),
-        (json!({"resourceAttributes": pods}), "422 spec.user: Required value: at least one of user or group must be specified"),
+        (
+            json!({"resourceAttributes": pods}),
+            "422 spec.user: Required value: at least one of user or group must be specified",
+        ),
         (
             json!({"user": "ann"}),
             "422 spec.resourceAttributes: Invalid value: \"null\": exactly one of nonResourceAttributes or resourceAttributes must be specified",
@@ -545,9 +582,20 @@ async fn reviews_answer_as_requests_would() {
         spec: spec(json!({"user": "ann", "resourceAttributes": pods})).spec,
         ..Default::default()
     };
-    let wrong = review::local_subject_access_review(&authorization, "other", local.clone()).await.unwrap_err();
-    assert_eq!((wrong.code, &*wrong.message), (400, "spec.resourceAttributes.namespace must match namespace: other"));
-    assert!(review::local_subject_access_review(&authorization, "ns", local).await.unwrap().status.unwrap().allowed);
+    let wrong =
+        review::local_subject_access_review(&authorization, "other", local.clone()).await.unwrap_err();
+    assert_eq!(
+        (wrong.code, &*wrong.message),
+        (400, "spec.resourceAttributes.namespace must match namespace: other")
+    );
+    assert!(
+        review::local_subject_access_review(&authorization, "ns", local)
+            .await
+            .unwrap()
+            .status
+            .unwrap()
+            .allowed
+    );
 
     let rules = api::SelfSubjectRulesReview {
         spec: api::SelfSubjectRulesReviewSpec { namespace: Some("ns".into()) },

@@ -34,10 +34,7 @@ pub(super) fn add(p: &mut Policy) {
         ],
     );
     p.bind_cluster("system:node-proxier", vec![user("system:kube-proxy")]);
-    p.cluster_role(
-        "system:kube-dns",
-        vec![rule("list watch", "core", "endpoints services")],
-    );
+    p.cluster_role("system:kube-dns", vec![rule("list watch", "core", "endpoints services")]);
     p.bind_cluster("system:kube-dns", vec![account("kube-system", "kube-dns")]);
 
     helpers(p);
@@ -61,10 +58,7 @@ fn helpers(p: &mut Policy) {
             rule("create", "authorization.k8s.io", "subjectaccessreviews"),
         ],
     );
-    p.cluster_role(
-        "system:kube-aggregator",
-        vec![rule(READ, "core", "endpoints services")],
-    );
+    p.cluster_role("system:kube-aggregator", vec![rule(READ, "core", "endpoints services")]);
     p.cluster_role(
         "system:kubelet-api-admin",
         vec![

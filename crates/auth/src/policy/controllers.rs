@@ -228,7 +228,12 @@ fn cluster() -> Vec<(&'static str, Vec<PolicyRule>)> {
                     CERTIFICATES,
                     "certificatesigningrequests/approval certificatesigningrequests/status",
                 ),
-                super::named("approve", CERTIFICATES, "signers", "kubernetes.io/kube-apiserver-client-kubelet"),
+                super::named(
+                    "approve",
+                    CERTIFICATES,
+                    "signers",
+                    "kubernetes.io/kube-apiserver-client-kubelet",
+                ),
                 super::named(
                     "sign",
                     CERTIFICATES,
@@ -297,7 +302,11 @@ fn cluster() -> Vec<(&'static str, Vec<PolicyRule>)> {
             "validatingadmissionpolicy-status-controller",
             vec![
                 rule(READ, "admissionregistration.k8s.io", "validatingadmissionpolicies"),
-                rule("get patch update", "admissionregistration.k8s.io", "validatingadmissionpolicies/status"),
+                rule(
+                    "get patch update",
+                    "admissionregistration.k8s.io",
+                    "validatingadmissionpolicies/status",
+                ),
                 events(),
             ],
         ),

@@ -8,7 +8,11 @@ const PUBLIC: &str = "kube-public";
 pub(super) fn add(p: &mut Policy) {
     let managers = || vec![user("system:kube-controller-manager"), user("system:kube-scheduler")];
     let reader = "extension-apiserver-authentication-reader";
-    p.role(SYSTEM, reader, vec![named("get list watch", "core", "configmaps", "extension-apiserver-authentication")]);
+    p.role(
+        SYSTEM,
+        reader,
+        vec![named("get list watch", "core", "configmaps", "extension-apiserver-authentication")],
+    );
     p.bind(SYSTEM, &format!("system::{reader}"), reader, managers());
 
     let in_system = [

@@ -66,10 +66,12 @@ async fn ensure<K: Reconciled>(transport: &Arc<dyn Transport>, expected: &K) -> 
         let done = match guarded(expected, &existing) {
             Action::Keep => return Ok(true),
             Action::Update(new) => api.update(&new).await.map(drop),
-            Action::Recreate => match api.delete(namespace, name, &DeleteOptions::uid(existing.uid())).await {
-                Ok(()) => api.create(expected).await.map(drop),
-                Err(e) => Err(e),
-            },
+            Action::Recreate => {
+                match api.delete(namespace, name, &DeleteOptions::uid(existing.uid())).await {
+                    Ok(()) => api.create(expected).await.map(drop),
+                    Err(e) => Err(e),
+                }
+            }
         };
         match done {
             Ok(()) => return Ok(true),
@@ -107,10 +109,7 @@ fn add_meta(existing: &mut ObjectMeta, expected: &ObjectMeta) -> bool {
 }
 
 fn add_rules(existing: &mut Option<Vec<PolicyRule>>, expected: &Option<Vec<PolicyRule>>) -> bool {
-    let missing = covers(
-        existing.as_deref().unwrap_or_default(),
-        expected.as_deref().unwrap_or_default(),
-    );
+    let missing = covers(existing.as_deref().unwrap_or_default(), expected.as_deref().unwrap_or_default());
     if missing.is_empty() {
         return false;
     }
@@ -138,7 +137,11 @@ impl Reconciled for ClusterRole {
             None => changed |= add_rules(&mut new.rules, &self.rules),
             // Its rules are the aggregation controller's.
             Some(wanted) => {
-                let have = new.aggregation_rule.get_or_insert_default().cluster_role_selectors.get_or_insert_default();
+                let have = new
+                    .aggregation_rule
+                    .get_or_insert_default()
+                    .cluster_role_selectors
+                    .get_or_insert_default();
                 for selector in wanted.cluster_role_selectors.iter().flatten() {
                     if !have.contains(selector) {
                         have.push(selector.clone());

@@ -31,9 +31,8 @@ fn names_are_unique_and_bindings_name_roles() {
         assert!(roles.contains(binding.role_ref.name.as_str()), "{}", binding.role_ref.name);
     }
     for binding in &p.role_bindings {
-        let named = |role: &&Role| {
-            role.namespace() == binding.namespace() && role.name() == binding.role_ref.name
-        };
+        let named =
+            |role: &&Role| role.namespace() == binding.namespace() && role.name() == binding.role_ref.name;
         assert!(p.roles.iter().find(named).is_some(), "{}", binding.name());
     }
 }
@@ -119,7 +118,7 @@ async fn the_aggregation_controller_follows_changes() {
         rules: Some(vec![widgets.clone()]),
         aggregation_rule: None,
     };
-    extra.into_role("view");
+    extra.gathered_by("view");
     api.insert(&extra);
     // Through view and edit up to admin.
     api.until(|api| has(api, "admin", &widgets)).await;
@@ -164,7 +163,13 @@ async fn identities_may_do_their_work() {
         (controller("node-controller"), "patch", "", "nodes", true),
         (controller("pod-garbage-collector"), "delete", "", "pods", true),
         (UserInfo::new("system:kube-proxy", &[]), "watch", "discovery.k8s.io", "endpointslices", true),
-        (UserInfo::new("ann", &[]).authenticated(), "create", "authorization.k8s.io", "selfsubjectaccessreviews", true),
+        (
+            UserInfo::new("ann", &[]).authenticated(),
+            "create",
+            "authorization.k8s.io",
+            "selfsubjectaccessreviews",
+            true,
+        ),
         (UserInfo::new("ann", &[]).authenticated(), "get", "", "pods", false),
         (UserInfo::anonymous(), "get", "", "pods", false),
         (controller("default"), "get", "", "pods", false),
@@ -190,8 +195,7 @@ async fn identities_may_do_their_work() {
         (UserInfo::new("ann", &[]).authenticated(), "/metrics", false),
         (controller("default"), "/openid/v1/jwks", true),
     ] {
-        let attributes =
-            Attributes { user, verb: "get".into(), path: path.into(), ..Attributes::default() };
+        let attributes = Attributes { user, verb: "get".into(), path: path.into(), ..Attributes::default() };
         let answer = matches!(rbac.authorize(&attributes).await, Decision::Allow(_));
         assert_eq!(answer, allowed, "{path}");
     }

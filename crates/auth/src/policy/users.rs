@@ -6,11 +6,11 @@ use super::{Labelled, Policy, READ, READ_WRITE, WRITE, rule};
 
 pub(super) fn add(p: &mut Policy) {
     p.aggregate("admin");
-    p.aggregate("edit").into_role("admin");
-    p.aggregate("view").into_role("edit");
-    p.cluster_role("system:aggregate-to-admin", admin()).into_role("admin");
-    p.cluster_role("system:aggregate-to-edit", edit()).into_role("edit");
-    p.cluster_role("system:aggregate-to-view", view()).into_role("view");
+    p.aggregate("edit").gathered_by("admin");
+    p.aggregate("view").gathered_by("edit");
+    p.cluster_role("system:aggregate-to-admin", admin()).gathered_by("admin");
+    p.cluster_role("system:aggregate-to-edit", edit()).gathered_by("edit");
+    p.cluster_role("system:aggregate-to-view", view()).gathered_by("view");
 }
 
 fn admin() -> Vec<PolicyRule> {

@@ -72,9 +72,10 @@ impl Graph {
         }
         // Volumes are looked for from their side: few pods have any.
         matches!(to.sort, Sort::Volume | Sort::Secret)
-            && objects.keys().filter(|v| v.sort == Sort::Claim).any(|claim| {
-                self.volumes.get(&claim.key).is_some_and(|volumes| volumes.contains(to))
-            })
+            && objects
+                .keys()
+                .filter(|v| v.sort == Sort::Claim)
+                .any(|claim| self.volumes.get(&claim.key).is_some_and(|volumes| volumes.contains(to)))
     }
 
     pub fn pod_changed(&mut self, change: &Change) {

@@ -103,12 +103,7 @@ fn confirm(rbac: &Rbac, user: &UserInfo, namespace: &str, wanted: &[PolicyRule])
 fn everything() -> [PolicyRule; 2] {
     let all = || Some(vec![ALL.to_owned()]);
     [
-        PolicyRule {
-            verbs: vec![ALL.into()],
-            api_groups: all(),
-            resources: all(),
-            ..PolicyRule::default()
-        },
+        PolicyRule { verbs: vec![ALL.into()], api_groups: all(), resources: all(), ..PolicyRule::default() },
         PolicyRule { verbs: vec![ALL.into()], non_resource_urls: all(), ..PolicyRule::default() },
     ]
 }

@@ -167,7 +167,12 @@ impl Index {
         let places = [Some(""), Some(namespace).filter(|n| !n.is_empty())];
         places.into_iter().flatten().filter_map(|place| self.bindings.get(place)).flat_map(|bindings| {
             let groups = user.groups.iter().filter_map(|g| bindings.groups.get(g));
-            bindings.users.get(&user.name).into_iter().chain(groups).flat_map(|found| found.values().map(|b| &**b))
+            bindings
+                .users
+                .get(&user.name)
+                .into_iter()
+                .chain(groups)
+                .flat_map(|found| found.values().map(|b| &**b))
         })
     }
 }
@@ -184,7 +189,8 @@ fn who(subject: &Subject, binding_namespace: &str) -> Option<Who> {
         "Group" => Some(Who::Group(subject.name.clone())),
         "ServiceAccount" => {
             // Without one, it is of the binding's own namespace.
-            let namespace = subject.namespace.as_deref().filter(|n| !n.is_empty()).unwrap_or(binding_namespace);
+            let namespace =
+                subject.namespace.as_deref().filter(|n| !n.is_empty()).unwrap_or(binding_namespace);
             (!namespace.is_empty()).then(|| Who::User(claims::username(namespace, &subject.name)))
         }
         _ => None,
