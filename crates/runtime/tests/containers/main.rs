@@ -2,6 +2,8 @@
 
 mod basics;
 mod fixture;
+mod security;
+mod streams;
 
 use std::process::ExitCode;
 
@@ -15,7 +17,7 @@ fn main() -> ExitCode {
         return code;
     }
     let arguments = Arguments::from_args();
-    let tests = [basics::TESTS].into_iter().flatten();
+    let tests = [basics::TESTS, security::TESTS, streams::TESTS].into_iter().flatten();
     let trials = tests
         .map(|(name, test)| {
             Trial::test(*name, move || {
