@@ -12,6 +12,7 @@ pub mod context;
 pub mod deployment;
 mod expectations;
 pub mod namespace;
+pub mod node;
 pub mod replicas;
 pub mod root_ca;
 pub mod service_account;

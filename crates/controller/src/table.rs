@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::context::{Component, Config, Context, READER};
-use crate::{deployment, namespace, replicas, root_ca, service_account};
+use crate::{deployment, namespace, node, replicas, root_ca, service_account};
 
 /// One controller.
 pub struct Spec {
@@ -35,6 +35,13 @@ pub const CONTROLLERS: &[Spec] = &[
     },
     Spec { name: "replicaset-controller", identity: "replicaset-controller", start: replicas::rs::start },
     Spec { name: "deployment-controller", identity: "deployment-controller", start: deployment::start },
+    Spec { name: "node-ipam-controller", identity: "node-controller", start: node::ipam::start },
+    Spec { name: "node-lifecycle-controller", identity: "node-controller", start: node::lifecycle::start },
+    Spec {
+        name: "taint-eviction-controller",
+        identity: "taint-eviction-controller",
+        start: node::eviction::start,
+    },
 ];
 
 /// Starts every controller. Returns at once; `ctx.tasks` stops them.
