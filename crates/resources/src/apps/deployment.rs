@@ -163,6 +163,10 @@ impl crate::Strategy for Strategy {
         validation::update(new, old, part)
     }
 
+    fn warnings(&self, deployment: &Deployment) -> Vec<String> {
+        pod::warnings::of_template(deployment, Some(&deployment.spec.template))
+    }
+
     fn columns(&self) -> &'static [Column] {
         const COLUMNS: &[Column] = &[
             NAME,

@@ -87,6 +87,10 @@ impl crate::Strategy for Strategy {
         errs
     }
 
+    fn warnings(&self, rs: &ReplicaSet) -> Vec<String> {
+        pod::warnings::of_template(rs, rs.spec.template.as_ref())
+    }
+
     fn fields(&self, rs: &ReplicaSet) -> Vec<(&'static str, String)> {
         vec![("status.replicas", rs.status.as_ref().map_or(0, |s| s.replicas).to_string())]
     }

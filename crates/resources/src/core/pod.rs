@@ -8,7 +8,7 @@ pub mod ordering;
 pub mod requests;
 mod strategy;
 pub mod validation;
-mod warnings;
+pub mod warnings;
 
 pub use columns::status_text;
 pub use methods::{ContainerExt, PodExt, TolerationExt};

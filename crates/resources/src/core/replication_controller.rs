@@ -86,6 +86,10 @@ impl crate::Strategy for Strategy {
         }
     }
 
+    fn warnings(&self, rc: &ReplicationController) -> Vec<String> {
+        pod::warnings::of_template(rc, rc.spec.as_ref().and_then(|s| s.template.as_ref()))
+    }
+
     fn fields(&self, rc: &ReplicationController) -> Vec<(&'static str, String)> {
         vec![("status.replicas", rc.status.as_ref().map_or(0, |s| s.replicas).to_string())]
     }

@@ -131,6 +131,10 @@ impl crate::Strategy for Strategy {
         }
     }
 
+    fn warnings(&self, service: &Service) -> Vec<String> {
+        warnings(service)
+    }
+
     fn allow_create_on_update(&self) -> bool {
         true
     }
@@ -175,6 +179,23 @@ impl crate::Strategy for Strategy {
             json!(show_labels(spec.selector.as_ref())),
         ]
     }
+}
+
+/// Fields that mean nothing for a service of this sort.
+fn warnings(service: &Service) -> Vec<String> {
+    let Some(spec) = &service.spec else { return Vec::new() };
+    let named = spec.external_name.as_deref().is_some_and(|n| !n.is_empty());
+    let external_ips = spec.external_ips.as_ref().is_some_and(|ips| !ips.is_empty());
+    let is_name = service.service_type() == "ExternalName";
+    let texts = [
+        (
+            service.is_headless() && spec.session_affinity.as_deref() != Some("None"),
+            "spec.SessionAffinity is ignored for headless services",
+        ),
+        (is_name && external_ips, "spec.externalIPs is ignored when spec.type is \"ExternalName\""),
+        (!is_name && named, "spec.externalName is ignored when spec.type is not \"ExternalName\""),
+    ];
+    texts.into_iter().filter(|(said, _)| *said).map(|(_, text)| text.into()).collect()
 }
 
 fn spec_defaults(spec: &mut ServiceSpec) {

@@ -234,3 +234,13 @@ fn columns() {
         "#]],
     );
 }
+
+#[test]
+fn warnings_of_the_template() {
+    let edits = "metadata.name = \"a.b\"\nspec.template.spec.containers[0].env = [{\"name\": \"A\"}, {\"name\": \"A\"}]";
+    let texts = crate::Strategy::warnings(&Strategy, &object(&Strategy, DEPLOYMENT, edits));
+    expect![[r#"
+        metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label is recommended: [must not contain dots]
+        spec.template.spec.containers[0].env[1]: hides previous definition of "A", which may be dropped when using apply
+    "#]].assert_eq(&(texts.join("\n") + "\n"));
+}

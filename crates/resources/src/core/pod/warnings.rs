@@ -1,8 +1,9 @@
 //! What is allowed in a pod and yet hardly meant.
 
-use apimachinery::Quantity;
 use apimachinery::field::Path;
-use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
+use apimachinery::{Quantity, names};
+use codec::Kind;
+use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, PodTemplateSpec};
 
 use super::PodExt;
 
@@ -11,8 +12,34 @@ mod tests;
 
 /// Texts for `Warning` headers, in upstream's words.
 pub(super) fn of(pod: &Pod) -> Vec<String> {
-    let spec = pod.pod_spec();
-    let path = Path::new("spec");
+    let mut texts = of_name(pod.name(), "the Pod's hostname");
+    texts.extend(of_spec(pod.pod_spec(), &Path::new("spec")));
+    texts
+}
+
+/// For whatever makes pods after the template.
+pub fn of_template<K: Kind>(maker: &K, template: Option<&PodTemplateSpec>) -> Vec<String> {
+    let mut texts = of_name(maker.name(), "Pod names and hostnames");
+    if let Some(spec) = template.and_then(|t| t.spec.as_ref()) {
+        texts.extend(of_spec(spec, &Path::new("spec").child("template").child("spec")));
+    }
+    texts
+}
+
+/// Names that are longer or more than a host's name may be.
+fn of_name(name: &str, used_in: &str) -> Vec<String> {
+    let faults = names::dns1123_label(name);
+    if name.is_empty() || faults.is_empty() {
+        return Vec::new();
+    }
+    let faults = faults.join(" ");
+    vec![format!(
+        "metadata.name: this is used in {used_in}, which can result in surprising behavior; a DNS label is \
+         recommended: [{faults}]"
+    )]
+}
+
+fn of_spec(spec: &PodSpec, path: &Path) -> Vec<String> {
     let mut texts = Vec::new();
     if spec.termination_grace_period_seconds.is_some_and(|s| s < 0) {
         let path = path.child("terminationGracePeriodSeconds");

@@ -273,3 +273,16 @@ fn columns() {
         "#]],
     );
 }
+
+#[test]
+fn fields_without_a_meaning() {
+    let of =
+        |edits: &str| crate::Strategy::warnings(&Strategy, &object(&Strategy, SERVICE, edits)).join("\n");
+    assert_eq!(of(""), "");
+    expect!["spec.SessionAffinity is ignored for headless services"]
+        .assert_eq(&of("spec.clusterIP = \"None\"\nspec.sessionAffinity = \"ClientIP\""));
+    expect![[r#"spec.externalIPs is ignored when spec.type is "ExternalName""#]]
+        .assert_eq(&of("spec.type = \"ExternalName\"\nspec.externalIPs = [\"1.1.1.1\"]"));
+    expect![[r#"spec.externalName is ignored when spec.type is not "ExternalName""#]]
+        .assert_eq(&of("spec.externalName = \"a.b\""));
+}

@@ -1,11 +1,10 @@
-use codec::Kind;
 use expect_test::expect;
 
 use super::*;
 
 #[test]
 fn all() {
-    let json = r#"{"spec": {
+    let json = r#"{"metadata": {"name": "a.b"}, "spec": {
         "terminationGracePeriodSeconds": -1,
         "imagePullSecrets": [{"name": "a"}, {"name": "a"}, {"name": ""}],
         "hostAliases": [{"ip": "1.1.1.1"}, {"ip": "1.1.1.1"}],
@@ -19,6 +18,7 @@ fn all() {
     }}"#;
     let pod = Pod::from_json(json.as_bytes()).unwrap();
     expect![[r#"
+        metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; a DNS label is recommended: [must not contain dots]
         spec.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1
         spec.volumes[0].gitRepo: deprecated in v1.11, and disabled by default in v1.33+
         spec.imagePullSecrets[1]: duplicate name "a"
