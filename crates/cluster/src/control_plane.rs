@@ -73,7 +73,7 @@ impl ControlPlane {
         let registry = open_registry(config, shared, &store).await?;
         let loopback: Arc<dyn Transport> = Arc::new(Loopback::new(registry.clone()));
         let rbac = Rbac::start(&*loopback, &groups.api);
-        let node = NodeAuthorizer::start(&*loopback, &groups.api);
+        let node = NodeAuthorizer::start(&*loopback, registry.resource("", "v1", "persistentvolumes").is_some(), &groups.api);
         let authorization = Arc::new(Authorization::new(node, rbac.clone()));
         let tokens = Arc::new(service_account_tokens(config, shared, &loopback));
         let authentication = Arc::new(Authentication::new(

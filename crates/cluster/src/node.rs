@@ -76,7 +76,6 @@ pub async fn start(
     settings.pod_logs_dir = config.data_dir.join("pod-logs");
     settings.node_ips = vec![shared.node_ip];
     settings.cluster_domain = config.cluster_domain.clone();
-    settings.node_labels.insert("node-role.kubernetes.io/control-plane".into(), "true".into());
     settings.seccomp_default = true;
     settings.cgroups = Cgroups::detect(&cgroup_prefix(&config.run_dir)).context("find the cgroups")?;
     settings.server = Some(KubeletServer {

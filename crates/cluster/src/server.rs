@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use client::{Informer, Transport};
+use client::{Informer, PatchType, Transport};
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Node;
 use pki::{Kubeconfig, Pki};
@@ -35,21 +35,20 @@ async fn serve(config: ServerConfig) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("watch for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("watch for SIGINT")?;
     let groups = Groups::default();
-    let up = start(&config, clock, &progress, &groups);
-    let up = tokio::select! {
-        up = up => up,
+    let run = async {
+        start(&config, clock, &progress, &groups).await?;
+        futures::future::pending().await
+    };
+    let ended = tokio::select! {
+        failed = run => failed,
         _ = terminate.recv() => Ok(()),
         _ = interrupt.recv() => Ok(()),
     };
-    if up.is_ok() {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+    if ended.is_ok() {
         progress.print("Stopping; containers keep running.\n");
     }
     groups.stop().await;
-    up
+    ended
 }
 
 async fn start(
@@ -78,6 +77,8 @@ async fn start(
         control::serve(Arc::new(node), &config.control_socket(), &groups.components)?;
         progress.step("container runtime and kubelet");
         let transport = control_plane.api.local(identities::user("system:apiserver"));
+        let name = config.node_name.clone();
+        groups.components.spawn_until_shutdown(label_control_plane(transport.clone(), name));
         tokio::select! {
             () = ready(&*transport, &config.node_name) => progress.step(&format!("node {} is ready", config.node_name)),
             () = shared.clock.sleep(READY_WITHIN) => progress.print(&format!(
@@ -91,6 +92,20 @@ async fn start(
         config.write_kubeconfig.display()
     ));
     Ok(())
+}
+
+/// Gives the node the role that `kubectl get nodes` shows, whenever it is registered. A kubelet may not say so itself.
+async fn label_control_plane(transport: Arc<dyn Transport>, name: String) {
+    const ROLE: &str = "node-role.kubernetes.io/control-plane";
+    let mut changes = Informer::<Node>::all(&*transport).subscribe();
+    while let Some(change) = changes.next().await {
+        let Some(node) = change.new.filter(|n| *n.key.name == *name && n.meta.label(ROLE).is_none()) else { continue };
+        let label = serde_json::json!({ "metadata": { "labels": { ROLE: "true" } } });
+        let api = client::Api::<Node>::new(transport.clone());
+        if let Err(error) = api.patch("", &node.key.name, PatchType::Merge, &label).await {
+            tracing::warn!(%error, "cannot label the node with its role");
+        }
+    }
 }
 
 /// Completes when the node is Ready.
