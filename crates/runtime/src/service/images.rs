@@ -64,6 +64,11 @@ impl ImageService for Runtime {
         let Some(runtime) = self.this.upgrade() else {
             return Err(cri::Error::Unavailable("the runtime is shutting down".to_string()));
         };
+        // An image that came from an archive has never been in a registry: what was put here by hand is what is meant,
+        // also on machines without a network.
+        if let Some(loaded) = self.images.find(image).filter(|record| record.digests.is_empty()) {
+            return Ok(loaded.id);
+        }
         let pulled = {
             let _making = self.images.making.read().await;
             self.puller.pull(&runtime.images, &runtime.program, &reference, auth).await
