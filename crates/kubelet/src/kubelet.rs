@@ -175,3 +175,6 @@ fn start_node(
     context.tasks.spawn_until_shutdown(keeper.run());
     context.tasks.spawn_until_shutdown(node::keep_lease(context.clone(), receiver));
 }
+
+#[cfg(test)]
+mod tests;
