@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::context::{Component, Config, Context, READER};
-use crate::{deployment, namespace, node, replicas, root_ca, service_account};
+use crate::{deployment, garbage, namespace, node, pod_gc, replicas, root_ca, service_account};
 
 /// One controller.
 pub struct Spec {
@@ -41,6 +41,12 @@ pub const CONTROLLERS: &[Spec] = &[
         name: "taint-eviction-controller",
         identity: "taint-eviction-controller",
         start: node::eviction::start,
+    },
+    Spec { name: "pod-garbage-collector-controller", identity: "pod-garbage-collector", start: pod_gc::start },
+    Spec {
+        name: "garbage-collector-controller",
+        identity: "generic-garbage-collector",
+        start: garbage::start,
     },
 ];
 
