@@ -1,7 +1,10 @@
 //! Pods get the number that their priority class stands for.
 
+use std::sync::Arc;
+
 use apimachinery::{ObjectKey, Status};
 use async_trait::async_trait;
+use client::transport::Transport;
 use client::{Api, Informer};
 use codec::Kind;
 use k8s_openapi::api::core::v1::Pod;
@@ -35,6 +38,22 @@ pub fn system_classes() -> [PriorityClass; 2] {
             "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary.",
         ),
     ]
+}
+
+/// Creates those of [`system_classes`] that are missing. `transport` acts as a member of system:masters.
+pub async fn ensure_system_classes(transport: &Arc<dyn Transport>) -> Result<(), Status> {
+    let api = Api::<PriorityClass>::new(transport.clone());
+    for class in system_classes() {
+        if api.find(&ObjectKey::cluster(class.name())).await?.is_some() {
+            continue;
+        }
+        match api.create(&class).await {
+            Ok(_) => {}
+            Err(e) if e.is_already_exists() => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
 }
 
 pub(crate) struct Priority {

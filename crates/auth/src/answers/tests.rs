@@ -57,7 +57,8 @@ async fn fixture() -> Fixture {
     ));
     let authentication = Arc::new(Authentication::new(None, vec![tokens.clone()], vec![ISSUER.into()], true));
     let rbac = Rbac::start(&*api.transport(), &tasks);
-    let authorization = Arc::new(Authorization::new(NodeAuthorizer::start(&*api.transport(), true, &tasks), rbac));
+    let authorization =
+        Arc::new(Authorization::new(NodeAuthorizer::start(&*api.transport(), true, &tasks), rbac));
     authorization.synced().await;
     let answers = Arc::new(Answers::new(authentication, authorization, tokens, api.transport()));
     Fixture { clock, api, answers, tasks }

@@ -1,35 +1,77 @@
 //! Makes a cluster's default roles and bindings whole: what is missing is added, what people added stays.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use apimachinery::Status;
-use client::transport::Transport;
+use client::transport::{Options, Transport};
 use client::{Api, DeleteOptions};
 use codec::Kind;
+use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, Subject};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::{AUTOUPDATE, Policy};
+use crate::authz::rbac::aggregation::aggregated;
 use crate::authz::rbac::covers;
 
-/// Brings the cluster's objects up to `policy`. `transport` acts as a member of system:masters. Namespaces that are not
-/// there yet are left to the next call: its answer says how many objects were left so.
-pub async fn reconcile(transport: &Arc<dyn Transport>, policy: &Policy) -> Result<usize, Status> {
-    let mut left = 0;
+/// Brings the cluster's objects up to `policy`, namespaces of its roles included, and fills in the roles that gather others'
+/// rules (later changes of those are `aggregation::run`'s). `transport` acts as a member of system:masters.
+pub async fn reconcile(transport: &Arc<dyn Transport>, policy: &Policy) -> Result<(), Status> {
     for role in &policy.cluster_roles {
-        left += usize::from(!ensure(transport, role).await?);
+        ensure(transport, role).await?;
     }
     for binding in &policy.cluster_role_bindings {
-        left += usize::from(!ensure(transport, binding).await?);
+        ensure(transport, binding).await?;
     }
     for role in &policy.roles {
-        left += usize::from(!ensure(transport, role).await?);
+        ensure(transport, role).await?;
     }
     for binding in &policy.role_bindings {
-        left += usize::from(!ensure(transport, binding).await?);
+        ensure(transport, binding).await?;
     }
-    Ok(left)
+    gather(transport).await
+}
+
+/// Fills in gathering roles until nothing changes: one may gather from another.
+async fn gather(transport: &Arc<dyn Transport>) -> Result<(), Status> {
+    let api = Api::<ClusterRole>::new(transport.clone());
+    let mut all = api.list("", &Options::default()).await?.items;
+    let mut changed = BTreeSet::new();
+    // Each round carries rules one role further; more rounds than roles would go in circles.
+    for _ in 0..all.len() {
+        let gathered: Vec<_> = all.iter().map(|role| aggregated(role, &all)).collect();
+        let mut moved = false;
+        for (at, rules) in gathered.into_iter().enumerate().filter_map(|(at, rules)| Some((at, rules?))) {
+            if all[at].rules.as_deref().unwrap_or_default() != rules {
+                all[at].rules = Some(rules);
+                changed.insert(at);
+                moved = true;
+            }
+        }
+        if !moved {
+            break;
+        }
+    }
+    for at in changed {
+        match api.update(&all[at]).await {
+            Ok(_) => {}
+            // Somebody else is at it: the controller will see to the rest.
+            Err(e) if e.is_conflict() || e.is_not_found() => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
+
+async fn ensure_namespace(transport: &Arc<dyn Transport>, name: &str) -> Result<(), Status> {
+    let metadata = ObjectMeta { name: Some(name.into()), ..ObjectMeta::default() };
+    let namespace = Namespace { metadata, ..Namespace::default() };
+    match Api::<Namespace>::new(transport.clone()).create(&namespace).await {
+        Ok(_) => Ok(()),
+        Err(e) if e.is_already_exists() => Ok(()),
+        Err(e) => Err(e),
+    }
 }
 
 /// What to do with an object that is there.
@@ -47,7 +89,7 @@ pub trait Reconciled: Kind {
     fn reconcile(&self, existing: &Self) -> Action<Self>;
 }
 
-async fn ensure<K: Reconciled>(transport: &Arc<dyn Transport>, expected: &K) -> Result<bool, Status> {
+async fn ensure<K: Reconciled>(transport: &Arc<dyn Transport>, expected: &K) -> Result<(), Status> {
     let api = Api::<K>::new(transport.clone());
     let (namespace, name) = (expected.namespace(), expected.name());
     // A conflict means that somebody else was at it: look again.
@@ -55,16 +97,19 @@ async fn ensure<K: Reconciled>(transport: &Arc<dyn Transport>, expected: &K) -> 
         let existing = match api.get(namespace, name).await {
             Ok(existing) => existing,
             Err(e) if e.is_not_found() => match api.create(expected).await {
-                Ok(_) => return Ok(true),
+                Ok(_) => return Ok(()),
                 Err(e) if e.is_already_exists() => continue,
                 // The namespace is not there yet.
-                Err(e) if e.is_not_found() && !namespace.is_empty() => return Ok(false),
+                Err(e) if e.is_not_found() && !namespace.is_empty() => {
+                    ensure_namespace(transport, namespace).await?;
+                    continue;
+                }
                 Err(e) => return Err(e),
             },
             Err(e) => return Err(e),
         };
         let done = match guarded(expected, &existing) {
-            Action::Keep => return Ok(true),
+            Action::Keep => return Ok(()),
             Action::Update(new) => api.update(&new).await.map(drop),
             Action::Recreate => {
                 match api.delete(namespace, name, &DeleteOptions::uid(existing.uid())).await {
@@ -74,7 +119,7 @@ async fn ensure<K: Reconciled>(transport: &Arc<dyn Transport>, expected: &K) -> 
             }
         };
         match done {
-            Ok(()) => return Ok(true),
+            Ok(()) => return Ok(()),
             Err(e) if e.is_conflict() || e.is_not_found() || e.is_already_exists() => {}
             Err(e) => return Err(e),
         }

@@ -1,9 +1,11 @@
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
+use apimachinery::Status;
 use client::fake::FakeApi;
-use client::transport::Transport;
+use client::transport::{Transport, Verb};
 use codec::Kind;
+use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, RoleBinding};
 use stdx::Tasks;
 use testkit::FakeClock;
@@ -41,7 +43,21 @@ fn names_are_unique_and_bindings_name_roles() {
 async fn a_new_cluster_gets_everything_once() {
     let (api, transport) = started();
     let p = bootstrap();
-    assert_eq!(reconcile(&transport, &p).await.unwrap(), 0);
+    // A real API server refuses what is in a namespace that is not there.
+    let known = Mutex::new(BTreeSet::new());
+    api.react(move |r| {
+        let mut known = known.lock().unwrap();
+        if r.gvr == Namespace::gvr() {
+            known.insert(Namespace::from_json(&r.body).ok()?.name().to_owned());
+        }
+        let missing = r.verb == Verb::Create && !r.namespace.is_empty() && !known.contains(&r.namespace);
+        missing.then(|| Err(Status::not_found(&Namespace::gvr().group_resource(), &r.namespace)))
+    });
+    reconcile(&transport, &p).await.unwrap();
+    let namespaces: Vec<String> = api.all::<Namespace>().iter().map(|n| n.name().to_owned()).collect();
+    assert_eq!(namespaces, ["kube-public", "kube-system"]);
+    let admin = api.find::<ClusterRole>("", "admin").unwrap().rules.unwrap();
+    assert!(crate::authz::rbac::covers(&admin, &[rule("get", "core", "pods secrets")]).is_empty());
     assert_eq!(api.all::<ClusterRole>().len(), p.cluster_roles.len());
     assert_eq!(api.all::<RoleBinding>().len(), p.role_bindings.len());
     api.clear_log();
