@@ -1,10 +1,14 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{Timestamp, ToSpan};
+use rcgen::PublicKeyData;
 use stdx::clock::Clock;
+use testkit::FakeClock;
 
 use crate::ca::{Ca, LEAF_LIFETIME, Template, Usage};
 use crate::sakey::{PublicKey, SigningKey};
@@ -17,30 +21,7 @@ fn now() -> Timestamp {
     "2026-11-24T00:00:00Z".parse().unwrap()
 }
 
-#[derive(Debug)]
-struct SetClock(Mutex<Timestamp>);
-
-impl SetClock {
-    fn new() -> Arc<Self> {
-        Arc::new(SetClock(Mutex::new(now())))
-    }
-
-    fn set(&self, t: Timestamp) {
-        *self.0.lock().unwrap() = t;
-    }
-}
-
-impl Clock for SetClock {
-    fn now(&self) -> Timestamp {
-        *self.0.lock().unwrap()
-    }
-    fn monotonic(&self) -> Duration {
-        Duration::ZERO
-    }
-    fn sleep(&self, _: Duration) -> futures::future::BoxFuture<'static, ()> {
-        Box::pin(std::future::pending())
-    }
-}
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 fn days(n: i64) -> jiff::Span {
     (n * 24).hours()
@@ -91,9 +72,9 @@ fn signing_requests_keep_their_subject() {
 fn the_directory_is_private_and_stable() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path().join("pki");
-    let clock = SetClock::new();
+    let clock = FakeClock::at(now());
     let template = Template::server("kube-apiserver", ["kubernetes", "127.0.0.1", "::1"]);
-    let open = || Pki::load_or_create(&dir, clock.clone()).unwrap();
+    let open = || Pki::load_or_create(&dir, clock.shared()).unwrap();
     let first = open();
     let issued = first.identity("apiserver", &template).unwrap();
     assert_eq!(mode(&dir), 0o700);
@@ -117,10 +98,35 @@ fn the_directory_is_private_and_stable() {
     std::fs::write(dir.join("apiserver.key"), &issued.key_pem).unwrap();
     let again = second.identity("apiserver", &wider).unwrap();
     assert_ne!(again, wide);
-    clock.set(now() + days(274));
+    clock.advance(274 * DAY);
     assert_eq!(second.identity("apiserver", &wider).unwrap(), again);
-    clock.set(now() + days(276));
+    clock.advance(2 * DAY);
     assert_ne!(second.identity("apiserver", &wider).unwrap(), again);
+}
+
+#[tokio::test]
+async fn running_servers_get_new_certificates_in_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = FakeClock::at(now());
+    let pki = Arc::new(Pki::load_or_create(dir.path(), clock.shared()).unwrap());
+    let template = Template::server("s", ["localhost"]);
+    let live = pki.live("s", &template).unwrap();
+    let serves = || live.current().cert[0].to_vec();
+    let first = serves();
+    let renewal = pki.clone().keep_fresh("s".into(), template, live.clone());
+    tokio::pin!(renewal);
+    for (days, renewed) in [(0, false), (273, false), (3, true)] {
+        let _ = futures::poll!(&mut renewal);
+        clock.advance(days * DAY);
+        let _ = futures::poll!(&mut renewal);
+        assert_eq!(serves() != first, renewed, "after {days} more days");
+    }
+    // A directory that cannot be written is no reason to stop serving.
+    let second = serves();
+    std::fs::remove_dir_all(dir.path()).unwrap();
+    clock.advance(300 * DAY);
+    let _ = futures::poll!(&mut renewal);
+    assert_eq!(serves(), second);
 }
 
 #[test]
@@ -153,7 +159,7 @@ fn a_foreign_or_broken_ca_is_an_error() {
     for (file, other) in [("ca.crt", "ca.key"), ("ca.key", "ca.crt")] {
         std::fs::write(dir.path().join(file), "rubbish").unwrap();
         std::fs::write(dir.path().join(other), a.cert_pem()).unwrap();
-        assert!(Pki::load_or_create(dir.path(), SetClock::new()).is_err(), "{file}");
+        assert!(Pki::load_or_create(dir.path(), FakeClock::at(now()).shared()).is_err(), "{file}");
     }
 }
 
@@ -171,13 +177,15 @@ fn service_account_keys_sign_and_verify() {
     assert!(SigningKey::from_pem("rubbish").is_err());
 }
 
-/// The same key as OpenSSL prints it has the same id: base64url of the SHA-256 of its SubjectPublicKeyInfo.
+/// Read back from PEM, a key has the same id: ours is computed from parts, the other comes from a whole SubjectPublicKeyInfo.
 #[test]
 fn public_keys_are_read_from_pem() {
     let pair = rcgen::KeyPair::generate().unwrap();
     let key = SigningKey::from_pem(&pair.serialize_pem()).unwrap();
     let public = PublicKey::from_pem(&pair.public_key_pem()).unwrap();
     assert_eq!(&public, key.public());
+    let whole = ring::digest::digest(&ring::digest::SHA256, &pair.subject_public_key_info());
+    assert_eq!(public.id(), URL_SAFE_NO_PAD.encode(whole));
     assert!(PublicKey::from_pem(&pair.serialize_pem()).is_err());
 }
 
