@@ -153,8 +153,9 @@ impl Collection {
         let durability = terms.durability.unwrap_or(self.spec.durability);
         let others: Vec<Key> = terms.guards.iter().map(|g| g.key().clone()).collect();
         let guards = std::iter::once(own).chain(terms.guards).collect();
-        match self.engine.commit(Txn { guards, ops: vec![op], durability }).await {
-            Ok(revision) => self.published(revision).await,
+        let before = self.cache.get(key);
+        match self.engine.commit(Txn { guards, ops: vec![op.clone()], durability }).await {
+            Ok(revision) => self.published(revision, || self.outcome(key, revision, op, before)).await,
             Err(CommitError::GuardFailed { guard: 0, revision }) => {
                 self.reached(revision).await;
                 Err(WriteError::Conflict { current: self.cache.get(key) })
@@ -167,14 +168,35 @@ impl Collection {
         }
     }
 
-    /// The object that the change at `revision` published.
-    async fn published(&self, revision: Revision) -> Result<Arc<Object>, WriteError> {
+    /// The object that the change at `revision` published; `otherwise` makes it when it has left the window already.
+    async fn published(
+        &self,
+        revision: Revision,
+        otherwise: impl FnOnce() -> Result<Object, ParseError>,
+    ) -> Result<Arc<Object>, WriteError> {
         if !self.reached(revision).await {
             return Err(WriteError::Lost("the store is closing".into()));
         }
         match self.cache.event(revision) {
             Some(event) => Ok(event.object.clone()),
-            None => Err(WriteError::Lost("the stored value cannot be read back".into())),
+            None => otherwise().map(Arc::new).map_err(|e| WriteError::Lost(e.to_string())),
+        }
+    }
+
+    /// The object that a committed `op` leaves. `before` is what it was as far as is known.
+    fn outcome(
+        &self,
+        key: &ObjectKey,
+        revision: Revision,
+        op: Op,
+        before: Option<Arc<Object>>,
+    ) -> Result<Object, ParseError> {
+        match (op, before) {
+            (Op::Put { value, .. } | Op::Delete { last: Some(value), .. }, _) => {
+                (self.spec.parse)(key, revision, &value)
+            }
+            (Op::Delete { last: None, .. }, Some(before)) => Ok(before.at_revision(revision)),
+            (Op::Delete { last: None, .. }, None) => Err(ParseError("what was deleted is not known".into())),
         }
     }
 

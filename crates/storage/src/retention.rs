@@ -61,3 +61,42 @@ impl Retention {
         compact
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use stdx::SystemClock;
+
+    use super::*;
+
+    /// Steps `seconds: revision +bytes`, and what is compacted at each.
+    fn check(steps: &[(u64, u64, usize, Option<u64>)]) {
+        let config = StoreConfig { log_bytes: 1600, ..StoreConfig::new(SystemClock::shared()) };
+        let mut retention = Retention::new(&config, Revision(1));
+        let zero = config.clock.monotonic();
+        for &(second, revision, bytes, expected) in steps {
+            let now = zero + Duration::from_secs(second);
+            let compact = retention.advance(now, Revision(revision), bytes);
+            assert_eq!(compact.map(|r| r.0), expected, "at {second} s, revision {revision}");
+        }
+    }
+
+    #[test]
+    fn what_is_old_goes() {
+        check(&[
+            (1, 2, 10, None),
+            (100, 3, 10, None),
+            (400, 4, 10, None),
+            // 600 s after the mark at revision 3, and not before.
+            (699, 5, 10, None),
+            (740, 6, 10, Some(3)),
+            (1100, 7, 10, Some(4)),
+            // An idle time leaves nothing but the last.
+            (9999, 8, 10, Some(7)),
+        ]);
+    }
+
+    #[test]
+    fn what_is_too_much_goes() {
+        check(&[(1, 2, 800, None), (2, 3, 700, None), (3, 4, 200, Some(2)), (4, 5, 5000, Some(5))]);
+    }
+}

@@ -26,12 +26,10 @@ impl Checkpointer {
         let busy = Arc::new(AtomicBool::new(false));
         let thread = std::thread::Builder::new().name("store-checkpoint".into()).spawn(move || {
             while asked.recv().is_ok() {
-                if let Err(error) = passive(&conn) {
-                    tracing::warn!(%error, "cannot checkpoint the store; will be tried again");
-                }
+                let result = passive(&conn);
                 // Gone when the store is being closed, and then it is not needed.
                 if let Some(writer) = writer.upgrade() {
-                    let _ = writer.blocking_send(Request::Checkpointed);
+                    let _ = writer.blocking_send(Request::Checkpointed(result));
                 }
             }
         })?;
@@ -49,11 +47,10 @@ impl Checkpointer {
     }
 
     /// After [`Request::Checkpointed`], on the writer's connection: the pages that came meanwhile.
-    pub fn finish(&self, conn: &Connection) {
-        if let Err(error) = passive(conn) {
-            tracing::warn!(%error, "cannot finish the store's checkpoint; will be tried again");
-        }
+    pub fn finish(&self, conn: &Connection) -> rusqlite::Result<()> {
+        let result = passive(conn);
         self.busy.store(false, Ordering::Relaxed);
+        result
     }
 
     /// Ends the thread.

@@ -199,6 +199,30 @@ async fn after_a_failed_fsync_nothing_is_written_any_more() {
     assert_eq!(count(&engine).await, 1, "reads go on");
 }
 
+/// Relaxed writes are in the log that a checkpoint syncs: when that fails they may be lost, and durable ones behind them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_failed_checkpoint_nothing_is_written_any_more() {
+    let disk = Disk::new("failed-checkpoint");
+    let dir = tempfile::tempdir().unwrap();
+    let config = EmbeddedConfig {
+        vfs: Some(disk.name.clone()),
+        checkpoint_pages: 20,
+        on_fatal: OnFatal::Refuse,
+        ..EmbeddedConfig::new(dir.path())
+    };
+    let engine = EmbeddedEngine::open(config).unwrap();
+    disk.fails.store(true, Ordering::SeqCst);
+    let relaxed = || Txn { durability: Durability::Relaxed, ..txn(vec![], vec![put("/lease", "1")]) };
+    let mut written = 0;
+    while engine.commit(relaxed()).await.is_ok() {
+        written += 1;
+        assert!(written < 100_000, "the checkpoint fails and nobody minds");
+    }
+    assert!(written > 5, "relaxed writes need no sync");
+    disk.fails.store(false, Ordering::SeqCst);
+    assert!(write(&engine, put("/a", "1")).await.is_err());
+}
+
 /// Many writers share an fsync; relaxed writes need none.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn commits_share_an_fsync() {

@@ -34,7 +34,7 @@ pub(super) enum Request {
         reply: oneshot::Sender<()>,
     },
     /// The checkpoint thread has done its part.
-    Checkpointed,
+    Checkpointed(rusqlite::Result<()>),
 }
 
 pub(super) struct Writer {
@@ -131,7 +131,7 @@ impl Writer {
                     self.compact(revision);
                     let _ = reply.send(());
                 }
-                Request::Checkpointed => self.checkpointer.finish(&self.conn),
+                Request::Checkpointed(result) => self.checkpointed(result),
             }
             let full = batch.answers.len() >= BATCH || batch.bytes >= BATCH_BYTES;
             next = if full { None } else { requests.try_recv().ok() };
@@ -188,6 +188,19 @@ impl Writer {
                 let unavailable = || Err(CommitError::Unavailable(why.clone()));
                 batch.answers.into_iter().for_each(|(reply, _)| drop(reply.send(unavailable())));
             }
+        }
+    }
+
+    /// Does the rest of a checkpoint.
+    fn checkpointed(&mut self, result: rusqlite::Result<()>) {
+        let finished = self.checkpointer.finish(&self.conn);
+        match result.and(finished) {
+            Ok(()) => {}
+            Err(error) if may_pass(&error) => {
+                tracing::warn!(%error, "cannot checkpoint the store; will be tried again");
+            }
+            // The log may hold relaxed writes that this was to sync: nobody knows any more what is on the disk.
+            Err(error) => drop(self.failed(error)),
         }
     }
 
@@ -264,7 +277,7 @@ impl Writer {
     /// Nothing of the batch is in the store. A full disk may have space again later; after anything else nobody knows
     /// what is on the disk, so that nothing may be written any more.
     fn failed(&mut self, error: rusqlite::Error) -> String {
-        if matches!(error.sqlite_error_code(), Some(ErrorCode::DiskFull)) {
+        if may_pass(&error) {
             tracing::error!(%error, "no space left on the disk under the store; writes are refused");
             return "no space left on the disk under the store".into();
         }
@@ -299,6 +312,11 @@ impl Writer {
             tracing::warn!(%error, "cannot close the store properly");
         }
     }
+}
+
+/// Whether the same may work later: SQLite leaves everything as it was when there is no space.
+fn may_pass(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DiskFull))
 }
 
 impl Batch {

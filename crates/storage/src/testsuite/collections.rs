@@ -16,6 +16,8 @@ pub(super) async fn run(make: &impl Fn() -> Arc<dyn Engine>) {
     guards(make()).await;
     deletions(make()).await;
     late_collections(make()).await;
+    narrow_window(make()).await;
+    forgets(make()).await;
     closing(make()).await;
 }
 
@@ -172,6 +174,51 @@ async fn late_collections(engine: Arc<dyn Engine>) {
     super::write(&*engine, super::put("/registry/broken/x", "{}")).await;
     let broken = store.collection(spec("/registry/broken/")).await;
     assert!(matches!(&broken, Err(OpenError::Corrupt { key, .. }) if **key == *"/registry/broken/x"));
+    tasks.stop().await;
+}
+
+/// What a write returns does not depend on the window.
+async fn narrow_window(engine: Arc<dyn Engine>) {
+    let tasks = Tasks::new();
+    let config = StoreConfig { window_bytes: 1, ..StoreConfig::new(SystemClock::shared()) };
+    let store = Store::open(engine, config, &tasks).await.unwrap();
+    let things = store.collection(spec("/registry/things/")).await.unwrap();
+    let writer = |n: usize| {
+        let things = things.clone();
+        tokio::spawn(async move {
+            let key = ObjectKey::new("ns", &n.to_string());
+            for _ in 0..20 {
+                let made = things.create(&key, thing("1"), Terms::default()).await.unwrap();
+                let changed = things.update(&key, thing("2"), made.revision, Terms::default()).await.unwrap();
+                let gone = things.delete(&key, changed.revision, None, Terms::default()).await.unwrap();
+                assert_eq!([&made, &changed, &gone].map(|o| text(o)), ["1", "2", "2"]);
+                assert!(made.revision < changed.revision && changed.revision < gone.revision);
+            }
+        })
+    };
+    for writer in (0..16).map(writer).collect::<Vec<_>>() {
+        writer.await.unwrap();
+    }
+    tasks.stop().await;
+}
+
+/// History leaves the engine as new comes.
+async fn forgets(engine: Arc<dyn Engine>) {
+    let tasks = Tasks::new();
+    let config = StoreConfig { log_bytes: 100_000, ..StoreConfig::new(SystemClock::shared()) };
+    let store = Store::open(engine.clone(), config, &tasks).await.unwrap();
+    let things = store.collection(spec("/registry/things/")).await.unwrap();
+    let key = ObjectKey::cluster("a");
+    let mut last = things.create(&key, thing("1"), Terms::default()).await.unwrap();
+    let (start, mut written) = (last.revision, 0);
+    let big = "x".repeat(10_000);
+    // The compaction comes beside the writes.
+    while engine.oldest_revision() <= start {
+        last = things.update(&key, thing(&big), last.revision, Terms::default()).await.unwrap();
+        written += 1;
+        assert!(written < 10_000, "nothing is ever compacted");
+    }
+    assert!(written >= 10, "{written}: what was asked for is kept");
     tasks.stop().await;
 }
 
