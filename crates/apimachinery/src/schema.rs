@@ -14,9 +14,10 @@ pub trait Schema<'s>: Copy {
     /// How strategic merge patches treat the value at this place.
     fn patch(self) -> Patch<'s>;
 
-    /// A struct that Go cannot leave out: where its parent is, it is, if only as `{}`.
-    fn always_there(self) -> bool {
-        false
+    /// For a field that Go never leaves out: JSON text of what stands there when nothing was set. Where the parent is
+    /// present, such a field is too.
+    fn zero(self) -> Option<&'s str> {
+        None
     }
 
     /// JSON text of the value that an absent field of this struct stands for; only asked for fields lists are keyed by.

@@ -4,7 +4,9 @@
 
 pub mod decode;
 pub mod kind;
+pub mod managed;
 pub mod meta;
+pub mod protobuf;
 pub mod schema;
 pub mod splice;
 pub mod yaml;

@@ -96,6 +96,16 @@ impl Schema<'static> for BuiltIn {
         }
     }
 
+    fn zero(self) -> Option<&'static str> {
+        let field = self.field?;
+        match self.value {
+            Value::Struct(_) if field.always_there() => Some("{}"),
+            // What is required has no `omitempty` in Go.
+            Value::Struct(_) | Value::Array { .. } | Value::Map { .. } if field.required() => Some("null"),
+            _ => None,
+        }
+    }
+
     fn key_default(self, name: &str) -> Option<&'static str> {
         let default = self.struct_type()?.field(name)?.default;
         (!default.is_empty()).then_some(default)

@@ -158,6 +158,11 @@ impl Field {
         self.flags & 4 != 0
     }
 
+    /// A struct that Go holds by value and never leaves out.
+    pub fn always_there(&self) -> bool {
+        self.flags & 32 != 0
+    }
+
     /// Whether this use of a struct type is atomic, when it differs from what the type itself says.
     pub fn atomic(&self) -> Option<bool> {
         match self.flags & 0b11000 {

@@ -1114,18 +1114,18 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.admissionregistration.v1.MutatingAdmissionPolicy
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [0, 0, 0]),
+    f("metadata", 742, 32, [0, 0, 0]),
     f("spec", 21, 0, [0, 0, 0]),
     // io.k8s.api.admissionregistration.v1.MutatingAdmissionPolicyBinding
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [0, 0, 0]),
+    f("metadata", 742, 32, [0, 0, 0]),
     f("spec", 20, 0, [0, 0, 0]),
     // io.k8s.api.admissionregistration.v1.MutatingAdmissionPolicyBindingList
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 785, 1, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [0, 0, 0]),
+    f("metadata", 740, 32, [0, 0, 0]),
     // io.k8s.api.admissionregistration.v1.MutatingAdmissionPolicyBindingSpec
     f("matchResources", 17, 0, [0, 0, 0]),
     f("paramRef", 27, 0, [0, 0, 0]),
@@ -1134,7 +1134,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 784, 1, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [0, 0, 0]),
+    f("metadata", 740, 32, [0, 0, 0]),
     // io.k8s.api.admissionregistration.v1.MutatingAdmissionPolicySpec
     f("failurePolicy", 5, 0, [0, 0, 0]),
     k("matchConditions", 783, 2, [0, 0, 0], "name", ""),
@@ -1159,13 +1159,13 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.admissionregistration.v1.MutatingWebhookConfiguration
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     k("webhooks", 786, 2, [2, 0, 0], "name", ""),
     // io.k8s.api.admissionregistration.v1.MutatingWebhookConfigurationList
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 787, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.admissionregistration.v1.Mutation
     f("applyConfiguration", 12, 0, [0, 0, 0]),
     f("jsonPatch", 15, 0, [0, 0, 0]),
@@ -1201,19 +1201,19 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicy
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     f("spec", 34, 0, [2, 0, 0]),
     f("status", 35, 0, [3, 0, 0]),
     // io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicyBinding
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     f("spec", 33, 1, [2, 0, 0]),
     // io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicyBindingList
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 792, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicyBindingSpec
     f("matchResources", 17, 0, [3, 0, 0]),
     f("paramRef", 27, 0, [2, 0, 0]),
@@ -1223,7 +1223,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 791, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicySpec
     f("auditAnnotations", 781, 0, [5, 0, 0]),
     f("failurePolicy", 5, 0, [4, 0, 0]),
@@ -1251,13 +1251,13 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.admissionregistration.v1.ValidatingWebhookConfiguration
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     k("webhooks", 793, 2, [2, 0, 0], "name", ""),
     // io.k8s.api.admissionregistration.v1.ValidatingWebhookConfigurationList
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 794, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.admissionregistration.v1.Validation
     f("expression", 5, 1, [1, 0, 0]),
     f("message", 5, 0, [2, 0, 0]),
@@ -1286,18 +1286,18 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.admissionregistration.v1alpha1.MutatingAdmissionPolicy
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     f("spec", 48, 0, [2, 0, 0]),
     // io.k8s.api.admissionregistration.v1alpha1.MutatingAdmissionPolicyBinding
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     f("spec", 47, 0, [2, 0, 0]),
     // io.k8s.api.admissionregistration.v1alpha1.MutatingAdmissionPolicyBindingList
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 800, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.admissionregistration.v1alpha1.MutatingAdmissionPolicyBindingSpec
     f("matchResources", 44, 0, [3, 0, 0]),
     f("paramRef", 52, 0, [2, 0, 0]),
@@ -1306,7 +1306,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 799, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.admissionregistration.v1alpha1.MutatingAdmissionPolicySpec
     f("failurePolicy", 5, 0, [5, 0, 0]),
     k("matchConditions", 798, 2, [6, 0, 0], "name", ""),
@@ -1353,18 +1353,18 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.admissionregistration.v1beta1.MutatingAdmissionPolicy
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     f("spec", 61, 0, [2, 0, 0]),
     // io.k8s.api.admissionregistration.v1beta1.MutatingAdmissionPolicyBinding
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     f("spec", 60, 0, [2, 0, 0]),
     // io.k8s.api.admissionregistration.v1beta1.MutatingAdmissionPolicyBindingList
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 806, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.admissionregistration.v1beta1.MutatingAdmissionPolicyBindingSpec
     f("matchResources", 57, 0, [3, 0, 0]),
     f("paramRef", 65, 0, [2, 0, 0]),
@@ -1373,7 +1373,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 805, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.admissionregistration.v1beta1.MutatingAdmissionPolicySpec
     f("failurePolicy", 5, 0, [5, 0, 0]),
     k("matchConditions", 804, 2, [6, 0, 0], "name", ""),
@@ -1412,7 +1412,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.apiserverinternal.v1alpha1.StorageVersion
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 1, [1, 0, 0]),
+    f("metadata", 742, 33, [1, 0, 0]),
     f("spec", 70, 0, [2, 0, 0]),
     f("status", 71, 0, [3, 0, 0]),
     // io.k8s.api.apiserverinternal.v1alpha1.StorageVersionCondition
@@ -1426,7 +1426,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 811, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.apiserverinternal.v1alpha1.StorageVersionSpec
     // io.k8s.api.apiserverinternal.v1alpha1.StorageVersionStatus
     f("commonEncodingVersion", 5, 0, [2, 0, 0]),
@@ -1436,19 +1436,19 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("data", 11, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     f("revision", 3, 0, [3, 0, 0]),
     // io.k8s.api.apps.v1.ControllerRevisionList
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 813, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.apps.v1.DaemonSet
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
-    f("spec", 75, 1, [2, 0, 0]),
-    f("status", 76, 0, [3, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
+    f("spec", 75, 33, [2, 0, 0]),
+    f("status", 76, 32, [3, 0, 0]),
     // io.k8s.api.apps.v1.DaemonSetCondition
     f("lastTransitionTime", 9, 0, [3, 0, 0]),
     f("message", 5, 0, [5, 0, 0]),
@@ -1459,13 +1459,13 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 814, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.apps.v1.DaemonSetSpec
     f("minReadySeconds", 2, 0, [4, 0, 0]),
     f("revisionHistoryLimit", 2, 0, [6, 0, 0]),
     f("selector", 738, 1, [1, 0, 0]),
-    f("template", 325, 1, [2, 0, 0]),
-    f("updateStrategy", 77, 0, [3, 0, 0]),
+    f("template", 325, 33, [2, 0, 0]),
+    f("updateStrategy", 77, 32, [3, 0, 0]),
     // io.k8s.api.apps.v1.DaemonSetStatus
     f("collisionCount", 2, 0, [9, 0, 0]),
     k("conditions", 815, 2, [10, 0, 0], "type", ""),
@@ -1483,9 +1483,9 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.apps.v1.Deployment
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
-    f("spec", 80, 1, [2, 0, 0]),
-    f("status", 81, 0, [3, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
+    f("spec", 80, 33, [2, 0, 0]),
+    f("status", 81, 32, [3, 0, 0]),
     // io.k8s.api.apps.v1.DeploymentCondition
     f("lastTransitionTime", 9, 0, [7, 0, 0]),
     f("lastUpdateTime", 9, 0, [6, 0, 0]),
@@ -1497,7 +1497,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 816, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.apps.v1.DeploymentSpec
     f("minReadySeconds", 2, 0, [5, 0, 0]),
     f("paused", 1, 0, [7, 0, 0]),
@@ -1505,8 +1505,8 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("replicas", 2, 0, [1, 0, 0]),
     f("revisionHistoryLimit", 2, 0, [6, 0, 0]),
     f("selector", 738, 1, [2, 0, 0]),
-    f("strategy", 82, 4, [4, 0, 0]),
-    f("template", 325, 1, [3, 0, 0]),
+    f("strategy", 82, 36, [4, 0, 0]),
+    f("template", 325, 33, [3, 0, 0]),
     // io.k8s.api.apps.v1.DeploymentStatus
     f("availableReplicas", 2, 0, [4, 0, 0]),
     f("collisionCount", 2, 0, [8, 0, 0]),
@@ -1523,9 +1523,9 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.apps.v1.ReplicaSet
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
-    f("spec", 85, 1, [2, 0, 0]),
-    f("status", 86, 0, [3, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
+    f("spec", 85, 33, [2, 0, 0]),
+    f("status", 86, 32, [3, 0, 0]),
     // io.k8s.api.apps.v1.ReplicaSetCondition
     f("lastTransitionTime", 9, 0, [3, 0, 0]),
     f("message", 5, 0, [5, 0, 0]),
@@ -1536,12 +1536,12 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 818, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.apps.v1.ReplicaSetSpec
     f("minReadySeconds", 2, 0, [4, 0, 0]),
     f("replicas", 2, 0, [1, 0, 0]),
     f("selector", 738, 1, [2, 0, 0]),
-    f("template", 325, 0, [3, 0, 0]),
+    f("template", 325, 32, [3, 0, 0]),
     // io.k8s.api.apps.v1.ReplicaSetStatus
     f("availableReplicas", 2, 0, [5, 0, 0]),
     k("conditions", 819, 2, [6, 0, 0], "type", ""),
@@ -1562,9 +1562,9 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.apps.v1.StatefulSet
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
-    f("spec", 94, 1, [2, 0, 0]),
-    f("status", 95, 0, [3, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
+    f("spec", 94, 33, [2, 0, 0]),
+    f("status", 95, 32, [3, 0, 0]),
     // io.k8s.api.apps.v1.StatefulSetCondition
     f("lastTransitionTime", 9, 0, [3, 0, 0]),
     f("message", 5, 0, [5, 0, 0]),
@@ -1575,7 +1575,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 820, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.apps.v1.StatefulSetOrdinals
     f("start", 2, 0, [1, 0, 0]),
     // io.k8s.api.apps.v1.StatefulSetPersistentVolumeClaimRetentionPolicy
@@ -1590,8 +1590,8 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("revisionHistoryLimit", 2, 0, [8, 0, 0]),
     f("selector", 738, 1, [2, 0, 0]),
     f("serviceName", 5, 0, [5, 0, 0]),
-    f("template", 325, 1, [3, 0, 0]),
-    f("updateStrategy", 96, 0, [7, 0, 0]),
+    f("template", 325, 33, [3, 0, 0]),
+    f("updateStrategy", 96, 32, [7, 0, 0]),
     f("volumeClaimTemplates", 889, 0, [4, 0, 0]),
     // io.k8s.api.apps.v1.StatefulSetStatus
     f("availableReplicas", 2, 0, [11, 0, 0]),
@@ -1615,14 +1615,14 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.authentication.v1.SelfSubjectReview
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     f("status", 98, 0, [2, 0, 0]),
     // io.k8s.api.authentication.v1.SelfSubjectReviewStatus
     f("userInfo", 103, 0, [1, 0, 0]),
     // io.k8s.api.authentication.v1.TokenRequest
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     f("spec", 99, 0, [2, 0, 0]),
     f("status", 100, 0, [3, 0, 0]),
     // io.k8s.api.authentication.v1.TokenRequestSpec
@@ -1636,7 +1636,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.authentication.v1.TokenReview
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     f("spec", 101, 1, [2, 0, 0]),
     f("status", 102, 0, [3, 0, 0]),
     // io.k8s.api.authentication.v1.TokenReviewSpec
@@ -1661,7 +1661,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.authorization.v1.LocalSubjectAccessReview
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     f("spec", 112, 1, [2, 0, 0]),
     f("status", 113, 0, [3, 0, 0]),
     // io.k8s.api.authorization.v1.NonResourceAttributes
@@ -1688,7 +1688,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.authorization.v1.SelfSubjectAccessReview
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     f("spec", 110, 1, [2, 0, 0]),
     f("status", 113, 0, [3, 0, 0]),
     // io.k8s.api.authorization.v1.SelfSubjectAccessReviewSpec
@@ -1697,7 +1697,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.authorization.v1.SelfSubjectRulesReview
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     f("spec", 111, 1, [2, 0, 0]),
     f("status", 114, 0, [3, 0, 0]),
     // io.k8s.api.authorization.v1.SelfSubjectRulesReviewSpec
@@ -1705,7 +1705,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.authorization.v1.SubjectAccessReview
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     f("spec", 112, 1, [2, 0, 0]),
     f("status", 113, 0, [3, 0, 0]),
     // io.k8s.api.authorization.v1.SubjectAccessReviewSpec
@@ -1732,14 +1732,14 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.autoscaling.v1.HorizontalPodAutoscaler
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     f("spec", 117, 1, [2, 0, 0]),
     f("status", 118, 0, [3, 0, 0]),
     // io.k8s.api.autoscaling.v1.HorizontalPodAutoscalerList
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 824, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.autoscaling.v1.HorizontalPodAutoscalerSpec
     f("maxReplicas", 2, 1, [3, 0, 0]),
     f("minReplicas", 2, 0, [2, 0, 0]),
@@ -1754,7 +1754,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.autoscaling.v1.Scale
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     f("spec", 119, 0, [2, 0, 0]),
     f("status", 120, 0, [3, 0, 0]),
     // io.k8s.api.autoscaling.v1.ScaleSpec
@@ -1792,9 +1792,9 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.autoscaling.v2.HorizontalPodAutoscaler
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
-    f("spec", 131, 1, [2, 0, 0]),
-    f("status", 132, 0, [3, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
+    f("spec", 131, 33, [2, 0, 0]),
+    f("status", 132, 32, [3, 0, 0]),
     // io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerBehavior
     f("scaleDown", 127, 0, [2, 0, 0]),
     f("scaleUp", 127, 0, [1, 0, 0]),
@@ -1809,13 +1809,13 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 826, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerSpec
     f("behavior", 129, 0, [5, 0, 0]),
     f("maxReplicas", 2, 1, [3, 0, 0]),
     f("metrics", 828, 0, [4, 0, 0]),
     f("minReplicas", 2, 0, [2, 0, 0]),
-    f("scaleTargetRef", 123, 1, [1, 0, 0]),
+    f("scaleTargetRef", 123, 33, [1, 0, 0]),
     // io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerStatus
     k("conditions", 827, 2, [6, 0, 0], "type", ""),
     f("currentMetrics", 829, 0, [5, 0, 0]),
@@ -1872,18 +1872,18 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.batch.v1.CronJob
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
-    f("spec", 145, 1, [2, 0, 0]),
-    f("status", 146, 0, [3, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
+    f("spec", 145, 33, [2, 0, 0]),
+    f("status", 146, 32, [3, 0, 0]),
     // io.k8s.api.batch.v1.CronJobList
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 830, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.batch.v1.CronJobSpec
     f("concurrencyPolicy", 5, 0, [3, 0, 0]),
     f("failedJobsHistoryLimit", 2, 0, [7, 0, 0]),
-    f("jobTemplate", 152, 1, [5, 0, 0]),
+    f("jobTemplate", 152, 33, [5, 0, 0]),
     f("schedule", 5, 1, [1, 0, 0]),
     f("startingDeadlineSeconds", 3, 0, [2, 0, 0]),
     f("successfulJobsHistoryLimit", 2, 0, [6, 0, 0]),
@@ -1896,9 +1896,9 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.batch.v1.Job
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
-    f("spec", 150, 0, [2, 0, 0]),
-    f("status", 151, 0, [3, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
+    f("spec", 150, 32, [2, 0, 0]),
+    f("status", 151, 32, [3, 0, 0]),
     // io.k8s.api.batch.v1.JobCondition
     f("lastProbeTime", 9, 0, [3, 0, 0]),
     f("lastTransitionTime", 9, 0, [4, 0, 0]),
@@ -1910,7 +1910,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 831, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.batch.v1.JobSchedulingConfiguration
     f("disruptionMode", 654, 0, [0, 0, 0]),
     k("resourceClaims", 1045, 2, [0, 0, 0], "name", ""),
@@ -1932,7 +1932,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("selector", 738, 0, [4, 0, 0]),
     f("successPolicy", 157, 0, [16, 0, 0]),
     f("suspend", 1, 0, [10, 0, 0]),
-    f("template", 325, 1, [6, 0, 0]),
+    f("template", 325, 33, [6, 0, 0]),
     f("ttlSecondsAfterFinished", 2, 0, [8, 0, 0]),
     // io.k8s.api.batch.v1.JobStatus
     f("active", 2, 0, [4, 0, 0]),
@@ -1947,8 +1947,8 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("terminating", 2, 0, [11, 0, 0]),
     f("uncountedTerminatedPods", 159, 0, [8, 0, 0]),
     // io.k8s.api.batch.v1.JobTemplateSpec
-    f("metadata", 742, 0, [1, 0, 0]),
-    f("spec", 150, 0, [2, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
+    f("spec", 150, 32, [2, 0, 0]),
     // io.k8s.api.batch.v1.PodFailurePolicy
     f("rules", 834, 1, [1, 0, 0]),
     // io.k8s.api.batch.v1.PodFailurePolicyOnExitCodesRequirement
@@ -1973,9 +1973,9 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.certificates.v1.CertificateSigningRequest
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
-    f("spec", 162, 1, [2, 0, 0]),
-    f("status", 163, 0, [3, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
+    f("spec", 162, 33, [2, 0, 0]),
+    f("status", 163, 32, [3, 0, 0]),
     // io.k8s.api.certificates.v1.CertificateSigningRequestCondition
     f("lastTransitionTime", 9, 0, [5, 0, 0]),
     f("lastUpdateTime", 9, 0, [4, 0, 0]),
@@ -1987,7 +1987,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 836, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.certificates.v1.CertificateSigningRequestSpec
     f("expirationSeconds", 2, 0, [8, 0, 0]),
     f("extra", 773, 0, [6, 0, 0]),
@@ -2003,27 +2003,27 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.certificates.v1.ClusterTrustBundle
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [0, 0, 0]),
+    f("metadata", 742, 32, [0, 0, 0]),
     f("spec", 165, 1, [0, 0, 0]),
     // io.k8s.api.certificates.v1.ClusterTrustBundleList
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 838, 1, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [0, 0, 0]),
+    f("metadata", 740, 32, [0, 0, 0]),
     // io.k8s.api.certificates.v1.ClusterTrustBundleSpec
     f("signerName", 5, 0, [0, 0, 0]),
     f("trustBundle", 5, 1, [0, 0, 0]),
     // io.k8s.api.certificates.v1.PodCertificateRequest
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [0, 0, 0]),
+    f("metadata", 742, 32, [0, 0, 0]),
     f("spec", 167, 1, [0, 0, 0]),
     f("status", 168, 0, [0, 0, 0]),
     // io.k8s.api.certificates.v1.PodCertificateRequestList
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 839, 1, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [0, 0, 0]),
+    f("metadata", 740, 32, [0, 0, 0]),
     // io.k8s.api.certificates.v1.PodCertificateRequestSpec
     f("maxExpirationSeconds", 2, 0, [0, 0, 0]),
     f("nodeName", 5, 1, [0, 0, 0]),
@@ -2044,27 +2044,27 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.certificates.v1beta1.ClusterTrustBundle
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     f("spec", 170, 1, [2, 0, 0]),
     // io.k8s.api.certificates.v1beta1.ClusterTrustBundleList
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 840, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.certificates.v1beta1.ClusterTrustBundleSpec
     f("signerName", 5, 0, [1, 0, 0]),
     f("trustBundle", 5, 1, [2, 0, 0]),
     // io.k8s.api.certificates.v1beta1.PodCertificateRequest
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     f("spec", 172, 1, [2, 0, 0]),
     f("status", 173, 0, [3, 0, 0]),
     // io.k8s.api.certificates.v1beta1.PodCertificateRequestList
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 841, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.certificates.v1beta1.PodCertificateRequestSpec
     f("maxExpirationSeconds", 2, 0, [8, 0, 0]),
     f("nodeName", 5, 1, [6, 0, 0]),
@@ -2087,13 +2087,13 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.coordination.v1.Lease
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
-    f("spec", 175, 0, [2, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
+    f("spec", 175, 32, [2, 0, 0]),
     // io.k8s.api.coordination.v1.LeaseList
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 842, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.coordination.v1.LeaseSpec
     f("acquireTime", 10, 0, [3, 0, 0]),
     f("holderIdentity", 5, 0, [1, 0, 0]),
@@ -2105,13 +2105,13 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.coordination.v1alpha2.LeaseCandidate
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     f("spec", 177, 1, [2, 0, 0]),
     // io.k8s.api.coordination.v1alpha2.LeaseCandidateList
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 843, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.coordination.v1alpha2.LeaseCandidateSpec
     f("binaryVersion", 5, 1, [4, 0, 0]),
     f("emulationVersion", 5, 0, [5, 0, 0]),
@@ -2122,13 +2122,13 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.coordination.v1beta1.LeaseCandidate
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     f("spec", 179, 1, [2, 0, 0]),
     // io.k8s.api.coordination.v1beta1.LeaseCandidateList
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 844, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.coordination.v1beta1.LeaseCandidateSpec
     f("binaryVersion", 5, 1, [4, 0, 0]),
     f("emulationVersion", 5, 0, [5, 0, 0]),
@@ -2170,8 +2170,8 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.core.v1.Binding
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
-    f("target", 294, 1, [2, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
+    f("target", 294, 33, [2, 0, 0]),
     // io.k8s.api.core.v1.CSIPersistentVolumeSource
     f("controllerExpandSecretRef", 357, 0, [9, 0, 0]),
     f("controllerPublishSecretRef", 357, 0, [6, 0, 0]),
@@ -2234,19 +2234,19 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("apiVersion", 5, 0, [0, 0, 0]),
     k("conditions", 846, 2, [2, 0, 0], "type", ""),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     // io.k8s.api.core.v1.ComponentStatusList
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 847, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.core.v1.ConfigMap
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("binaryData", 757, 0, [3, 0, 0]),
     f("data", 755, 0, [2, 0, 0]),
     f("immutable", 1, 0, [4, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     // io.k8s.api.core.v1.ConfigMapEnvSource
     f("name", 5, 0, [1, 1, 0]),
     f("optional", 1, 0, [2, 0, 0]),
@@ -2258,7 +2258,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 848, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.core.v1.ConfigMapNodeConfigSource
     f("kubeletConfigKey", 5, 1, [5, 0, 0]),
     f("name", 5, 1, [2, 0, 0]),
@@ -2288,7 +2288,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     k("ports", 852, 2, [6, 0, 0], "containerPort", ""),
     f("readinessProbe", 330, 0, [11, 0, 0]),
     f("resizePolicy", 853, 0, [23, 0, 0]),
-    f("resources", 345, 0, [8, 0, 0]),
+    f("resources", 345, 32, [8, 0, 0]),
     f("restartPolicy", 5, 0, [24, 0, 0]),
     f("restartPolicyRules", 854, 0, [25, 0, 0]),
     f("securityContext", 359, 0, [15, 0, 0]),
@@ -2346,13 +2346,13 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("containerID", 5, 0, [8, 0, 0]),
     f("image", 5, 1, [6, 0, 0]),
     f("imageID", 5, 1, [7, 0, 0]),
-    f("lastState", 211, 0, [3, 0, 0]),
+    f("lastState", 211, 32, [3, 0, 0]),
     f("name", 5, 1, [1, 0, 0]),
     f("ready", 1, 1, [4, 0, 0]),
     f("resources", 345, 0, [11, 0, 0]),
     f("restartCount", 2, 1, [5, 0, 0]),
     f("started", 1, 0, [9, 0, 0]),
-    f("state", 211, 0, [2, 0, 0]),
+    f("state", 211, 32, [2, 0, 0]),
     f("stopSignal", 5, 0, [15, 0, 0]),
     f("user", 216, 0, [13, 0, 0]),
     k("volumeMounts", 925, 2, [12, 0, 0], "mountPath", ""),
@@ -2393,13 +2393,13 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.core.v1.Endpoints
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     f("subsets", 859, 0, [2, 0, 0]),
     // io.k8s.api.core.v1.EndpointsList
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 860, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.core.v1.EnvFromSource
     f("configMapRef", 199, 0, [2, 0, 0]),
     f("prefix", 5, 0, [1, 0, 0]),
@@ -2427,7 +2427,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     k("ports", 852, 2, [1, 6, 0], "containerPort", ""),
     f("readinessProbe", 330, 0, [1, 11, 0]),
     f("resizePolicy", 853, 0, [1, 23, 0]),
-    f("resources", 345, 0, [1, 8, 0]),
+    f("resources", 345, 32, [1, 8, 0]),
     f("restartPolicy", 5, 0, [1, 24, 0]),
     f("restartPolicyRules", 854, 0, [1, 25, 0]),
     f("securityContext", 359, 0, [1, 15, 0]),
@@ -2449,23 +2449,23 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("count", 2, 0, [8, 0, 0]),
     f("eventTime", 10, 0, [10, 0, 0]),
     f("firstTimestamp", 9, 0, [6, 0, 0]),
-    f("involvedObject", 294, 1, [2, 0, 0]),
+    f("involvedObject", 294, 33, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
     f("lastTimestamp", 9, 0, [7, 0, 0]),
     f("message", 5, 0, [4, 0, 0]),
-    f("metadata", 742, 1, [1, 0, 0]),
+    f("metadata", 742, 33, [1, 0, 0]),
     f("reason", 5, 0, [3, 0, 0]),
     f("related", 294, 0, [13, 0, 0]),
     f("reportingComponent", 5, 0, [14, 0, 0]),
     f("reportingInstance", 5, 0, [15, 0, 0]),
     f("series", 232, 0, [11, 0, 0]),
-    f("source", 233, 0, [5, 0, 0]),
+    f("source", 233, 32, [5, 0, 0]),
     f("type", 5, 0, [9, 0, 0]),
     // io.k8s.api.core.v1.EventList
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 864, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.core.v1.EventSeries
     f("count", 2, 0, [1, 0, 0]),
     f("lastObservedTime", 10, 0, [2, 0, 0]),
@@ -2589,8 +2589,8 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.core.v1.LimitRange
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
-    f("spec", 260, 0, [2, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
+    f("spec", 260, 32, [2, 0, 0]),
     // io.k8s.api.core.v1.LimitRangeItem
     f("default", 758, 0, [4, 0, 0]),
     f("defaultRequest", 758, 0, [5, 0, 0]),
@@ -2602,7 +2602,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 870, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.core.v1.LimitRangeSpec
     f("limits", 871, 1, [1, 0, 0]),
     // io.k8s.api.core.v1.LinuxContainerUser
@@ -2631,9 +2631,9 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.core.v1.Namespace
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
-    f("spec", 270, 0, [2, 0, 0]),
-    f("status", 271, 0, [3, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
+    f("spec", 270, 32, [2, 0, 0]),
+    f("status", 271, 32, [3, 0, 0]),
     // io.k8s.api.core.v1.NamespaceCondition
     f("lastTransitionTime", 9, 0, [4, 0, 0]),
     f("message", 5, 0, [6, 0, 0]),
@@ -2644,7 +2644,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 875, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.core.v1.NamespaceSpec
     f("finalizers", 778, 0, [1, 0, 0]),
     // io.k8s.api.core.v1.NamespaceStatus
@@ -2653,9 +2653,9 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.core.v1.Node
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
-    f("spec", 289, 0, [2, 0, 0]),
-    f("status", 290, 0, [3, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
+    f("spec", 289, 32, [2, 0, 0]),
+    f("status", 290, 32, [3, 0, 0]),
     // io.k8s.api.core.v1.NodeAddress
     f("address", 5, 1, [2, 0, 0]),
     f("type", 5, 1, [1, 0, 0]),
@@ -2689,14 +2689,14 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("error", 5, 0, [4, 0, 0]),
     f("lastKnownGood", 279, 0, [3, 0, 0]),
     // io.k8s.api.core.v1.NodeDaemonEndpoints
-    f("kubeletEndpoint", 217, 0, [1, 0, 0]),
+    f("kubeletEndpoint", 217, 32, [1, 0, 0]),
     // io.k8s.api.core.v1.NodeFeatures
     f("supplementalGroupsPolicy", 1, 0, [1, 0, 0]),
     // io.k8s.api.core.v1.NodeList
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 877, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.core.v1.NodePodPreemptionPolicy
     f("disableResizePreemption", 779, 0, [0, 0, 0]),
     // io.k8s.api.core.v1.NodeRuntimeHandler
@@ -2729,11 +2729,11 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("capacity", 758, 0, [1, 0, 0]),
     k("conditions", 882, 2, [4, 0, 0], "type", ""),
     f("config", 280, 0, [11, 0, 0]),
-    f("daemonEndpoints", 281, 0, [6, 0, 0]),
+    f("daemonEndpoints", 281, 32, [6, 0, 0]),
     f("declaredFeatures", 778, 0, [14, 0, 0]),
     f("features", 282, 0, [13, 0, 0]),
     f("images", 851, 0, [8, 0, 0]),
-    f("nodeInfo", 292, 0, [7, 0, 0]),
+    f("nodeInfo", 292, 32, [7, 0, 0]),
     f("phase", 5, 0, [3, 0, 0]),
     f("runtimeHandlers", 883, 0, [12, 0, 0]),
     f("volumesAttached", 845, 0, [10, 0, 0]),
@@ -2767,15 +2767,15 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.core.v1.PersistentVolume
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
-    f("spec", 302, 0, [2, 0, 0]),
-    f("status", 303, 0, [3, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
+    f("spec", 302, 32, [2, 0, 0]),
+    f("status", 303, 32, [3, 0, 0]),
     // io.k8s.api.core.v1.PersistentVolumeClaim
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
-    f("spec", 298, 0, [2, 0, 0]),
-    f("status", 299, 0, [3, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
+    f("spec", 298, 32, [2, 0, 0]),
+    f("status", 299, 32, [3, 0, 0]),
     // io.k8s.api.core.v1.PersistentVolumeClaimCondition
     f("lastProbeTime", 9, 0, [3, 0, 0]),
     f("lastTransitionTime", 9, 0, [4, 0, 0]),
@@ -2787,12 +2787,12 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 889, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.core.v1.PersistentVolumeClaimSpec
     f("accessModes", 778, 0, [1, 0, 0]),
     f("dataSource", 377, 0, [7, 0, 0]),
     f("dataSourceRef", 378, 0, [8, 0, 0]),
-    f("resources", 387, 0, [2, 0, 0]),
+    f("resources", 387, 32, [2, 0, 0]),
     f("selector", 738, 0, [4, 0, 0]),
     f("storageClassName", 5, 0, [5, 0, 0]),
     f("volumeAttributesClassName", 5, 0, [9, 0, 0]),
@@ -2809,8 +2809,8 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("modifyVolumeStatus", 266, 0, [9, 0, 0]),
     f("phase", 5, 0, [1, 0, 0]),
     // io.k8s.api.core.v1.PersistentVolumeClaimTemplate
-    f("metadata", 742, 0, [1, 0, 0]),
-    f("spec", 298, 1, [2, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
+    f("spec", 298, 33, [2, 0, 0]),
     // io.k8s.api.core.v1.PersistentVolumeClaimVolumeSource
     f("claimName", 5, 1, [1, 0, 0]),
     f("readOnly", 1, 0, [2, 0, 0]),
@@ -2818,7 +2818,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 888, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.core.v1.PersistentVolumeSpec
     f("accessModes", 778, 0, [3, 0, 0]),
     f("awsElasticBlockStore", 180, 0, [2, 2, 0]),
@@ -2862,9 +2862,9 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.core.v1.Pod
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
-    f("spec", 322, 0, [2, 0, 0]),
-    f("status", 323, 0, [3, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
+    f("spec", 322, 32, [2, 0, 0]),
+    f("status", 323, 32, [3, 0, 0]),
     // io.k8s.api.core.v1.PodAffinity
     f("preferredDuringSchedulingIgnoredDuringExecution", 927, 0, [2, 0, 0]),
     f("requiredDuringSchedulingIgnoredDuringExecution", 892, 0, [1, 0, 0]),
@@ -2911,7 +2911,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 891, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.core.v1.PodOS
     f("name", 5, 1, [1, 0, 0]),
     // io.k8s.api.core.v1.PodReadinessGate
@@ -3011,16 +3011,16 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.core.v1.PodTemplate
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
-    f("template", 325, 0, [2, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
+    f("template", 325, 32, [2, 0, 0]),
     // io.k8s.api.core.v1.PodTemplateList
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 900, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.core.v1.PodTemplateSpec
-    f("metadata", 742, 0, [1, 0, 0]),
-    f("spec", 322, 0, [2, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
+    f("spec", 322, 32, [2, 0, 0]),
     // io.k8s.api.core.v1.PodVolumeHealth
     k("healthConditions", 923, 2, [0, 0, 0], "status", ""),
     f("lastTransitionTime", 9, 0, [0, 0, 0]),
@@ -3079,9 +3079,9 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.core.v1.ReplicationController
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
-    f("spec", 337, 0, [2, 0, 0]),
-    f("status", 338, 0, [3, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
+    f("spec", 337, 32, [2, 0, 0]),
+    f("status", 338, 32, [3, 0, 0]),
     // io.k8s.api.core.v1.ReplicationControllerCondition
     f("lastTransitionTime", 9, 0, [3, 0, 0]),
     f("message", 5, 0, [5, 0, 0]),
@@ -3092,7 +3092,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 904, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.core.v1.ReplicationControllerSpec
     f("minReadySeconds", 2, 0, [4, 0, 0]),
     f("replicas", 2, 0, [1, 0, 0]),
@@ -3119,14 +3119,14 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.core.v1.ResourceQuota
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
-    f("spec", 343, 0, [2, 0, 0]),
-    f("status", 344, 0, [3, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
+    f("spec", 343, 32, [2, 0, 0]),
+    f("status", 344, 32, [3, 0, 0]),
     // io.k8s.api.core.v1.ResourceQuotaList
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 908, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.core.v1.ResourceQuotaSpec
     f("hard", 758, 0, [1, 0, 0]),
     f("scopeSelector", 350, 0, [3, 0, 0]),
@@ -3182,7 +3182,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("data", 757, 0, [2, 0, 0]),
     f("immutable", 1, 0, [5, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     f("stringData", 755, 0, [4, 0, 0]),
     f("type", 5, 0, [3, 0, 0]),
     // io.k8s.api.core.v1.SecretEnvSource
@@ -3196,7 +3196,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 911, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.core.v1.SecretProjection
     f("items", 869, 0, [2, 0, 0]),
     f("name", 5, 0, [1, 1, 0]),
@@ -3226,21 +3226,21 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.core.v1.Service
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
-    f("spec", 364, 0, [2, 0, 0]),
-    f("status", 365, 0, [3, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
+    f("spec", 364, 32, [2, 0, 0]),
+    f("status", 365, 32, [3, 0, 0]),
     // io.k8s.api.core.v1.ServiceAccount
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("automountServiceAccountToken", 1, 0, [4, 0, 0]),
     f("imagePullSecrets", 873, 0, [3, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     k("secrets", 887, 2, [2, 0, 0], "name", ""),
     // io.k8s.api.core.v1.ServiceAccountList
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 913, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.core.v1.ServiceAccountTokenProjection
     f("audience", 5, 0, [1, 0, 0]),
     f("expirationSeconds", 3, 0, [2, 0, 0]),
@@ -3250,7 +3250,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 912, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.core.v1.ServicePort
     f("appProtocol", 5, 0, [6, 0, 0]),
     f("name", 5, 0, [1, 0, 0]),
@@ -3281,7 +3281,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("type", 5, 0, [4, 0, 0]),
     // io.k8s.api.core.v1.ServiceStatus
     k("conditions", 1074, 2, [2, 0, 0], "type", ""),
-    f("loadBalancer", 263, 0, [1, 0, 0]),
+    f("loadBalancer", 263, 32, [1, 0, 0]),
     // io.k8s.api.core.v1.SessionAffinityConfig
     f("clientIP", 194, 0, [1, 0, 0]),
     // io.k8s.api.core.v1.SleepAction
@@ -3424,7 +3424,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("runAsUserName", 5, 0, [3, 0, 0]),
     // io.k8s.api.discovery.v1.Endpoint
     f("addresses", 779, 1, [1, 0, 0]),
-    f("conditions", 393, 0, [2, 0, 0]),
+    f("conditions", 393, 32, [2, 0, 0]),
     f("deprecatedTopology", 755, 0, [5, 0, 0]),
     f("hints", 394, 0, [8, 0, 0]),
     f("hostname", 5, 0, [3, 0, 0]),
@@ -3448,13 +3448,13 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("endpoints", 928, 0, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     f("ports", 929, 0, [3, 0, 0]),
     // io.k8s.api.discovery.v1.EndpointSliceList
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 930, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.discovery.v1.ForNode
     f("name", 5, 1, [1, 0, 0]),
     // io.k8s.api.discovery.v1.ForZone
@@ -3465,13 +3465,13 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("deprecatedCount", 2, 0, [15, 0, 0]),
     f("deprecatedFirstTimestamp", 9, 0, [13, 0, 0]),
     f("deprecatedLastTimestamp", 9, 0, [14, 0, 0]),
-    f("deprecatedSource", 233, 0, [12, 0, 0]),
+    f("deprecatedSource", 233, 32, [12, 0, 0]),
     f("eventTime", 10, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     f("note", 5, 0, [10, 0, 0]),
     f("reason", 5, 0, [7, 0, 0]),
-    f("regarding", 294, 0, [8, 0, 0]),
+    f("regarding", 294, 32, [8, 0, 0]),
     f("related", 294, 0, [9, 0, 0]),
     f("reportingController", 5, 0, [4, 0, 0]),
     f("reportingInstance", 5, 0, [5, 0, 0]),
@@ -3481,7 +3481,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 933, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.events.v1.EventSeries
     f("count", 2, 1, [1, 0, 0]),
     f("lastObservedTime", 10, 1, [2, 0, 0]),
@@ -3493,7 +3493,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.flowcontrol.v1.FlowSchema
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     f("spec", 405, 1, [2, 0, 0]),
     f("status", 406, 0, [3, 0, 0]),
     // io.k8s.api.flowcontrol.v1.FlowSchemaCondition
@@ -3506,7 +3506,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 934, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.flowcontrol.v1.FlowSchemaSpec
     f("distinguisherMethod", 402, 0, [3, 0, 0]),
     f("matchingPrecedence", 2, 0, [2, 0, 0]),
@@ -3534,7 +3534,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.flowcontrol.v1.PriorityLevelConfiguration
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     f("spec", 415, 1, [2, 0, 0]),
     f("status", 416, 0, [3, 0, 0]),
     // io.k8s.api.flowcontrol.v1.PriorityLevelConfigurationCondition
@@ -3547,7 +3547,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 938, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.flowcontrol.v1.PriorityLevelConfigurationReference
     f("name", 5, 1, [1, 0, 0]),
     // io.k8s.api.flowcontrol.v1.PriorityLevelConfigurationSpec
@@ -3579,28 +3579,28 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.lifecycle.v1alpha1.Eviction
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [0, 0, 0]),
+    f("metadata", 742, 32, [0, 0, 0]),
     f("spec", 429, 1, [0, 0, 0]),
     f("status", 430, 0, [0, 0, 0]),
     // io.k8s.api.lifecycle.v1alpha1.EvictionList
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 942, 1, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [0, 0, 0]),
+    f("metadata", 740, 32, [0, 0, 0]),
     // io.k8s.api.lifecycle.v1alpha1.EvictionPodReference
     f("name", 5, 1, [0, 0, 0]),
     f("uid", 5, 1, [0, 0, 0]),
     // io.k8s.api.lifecycle.v1alpha1.EvictionRequest
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [0, 0, 0]),
+    f("metadata", 742, 32, [0, 0, 0]),
     f("spec", 426, 1, [0, 0, 0]),
     f("status", 427, 0, [0, 0, 0]),
     // io.k8s.api.lifecycle.v1alpha1.EvictionRequestList
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 943, 1, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [0, 0, 0]),
+    f("metadata", 740, 32, [0, 0, 0]),
     // io.k8s.api.lifecycle.v1alpha1.EvictionRequestPodReference
     f("name", 5, 1, [0, 0, 0]),
     f("uid", 5, 1, [0, 0, 0]),
@@ -3646,13 +3646,13 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.networking.v1.IPAddress
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
-    f("spec", 438, 1, [2, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
+    f("spec", 438, 33, [2, 0, 0]),
     // io.k8s.api.networking.v1.IPAddressList
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 948, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.networking.v1.IPAddressSpec
     f("parentRef", 459, 1, [1, 0, 0]),
     // io.k8s.api.networking.v1.IPBlock
@@ -3661,22 +3661,22 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.networking.v1.Ingress
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
-    f("spec", 450, 0, [2, 0, 0]),
-    f("status", 451, 0, [3, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
+    f("spec", 450, 32, [2, 0, 0]),
+    f("status", 451, 32, [3, 0, 0]),
     // io.k8s.api.networking.v1.IngressBackend
     f("resource", 377, 0, [3, 0, 0]),
     f("service", 449, 0, [4, 0, 0]),
     // io.k8s.api.networking.v1.IngressClass
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     f("spec", 444, 0, [2, 0, 0]),
     // io.k8s.api.networking.v1.IngressClassList
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 950, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.networking.v1.IngressClassParametersReference
     f("apiGroup", 5, 0, [1, 0, 0]),
     f("kind", 5, 1, [2, 0, 0]),
@@ -3690,7 +3690,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 949, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.networking.v1.IngressLoadBalancerIngress
     f("hostname", 5, 0, [2, 0, 0]),
     f("ip", 5, 0, [1, 0, 0]),
@@ -3713,15 +3713,15 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("rules", 953, 0, [3, 0, 0]),
     f("tls", 954, 0, [2, 0, 0]),
     // io.k8s.api.networking.v1.IngressStatus
-    f("loadBalancer", 446, 0, [1, 0, 0]),
+    f("loadBalancer", 446, 32, [1, 0, 0]),
     // io.k8s.api.networking.v1.IngressTLS
     f("hosts", 778, 0, [1, 0, 0]),
     f("secretName", 5, 0, [2, 0, 0]),
     // io.k8s.api.networking.v1.NetworkPolicy
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
-    f("spec", 458, 0, [2, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
+    f("spec", 458, 32, [2, 0, 0]),
     // io.k8s.api.networking.v1.NetworkPolicyEgressRule
     f("ports", 959, 0, [1, 0, 0]),
     f("to", 958, 0, [2, 0, 0]),
@@ -3732,7 +3732,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 955, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.networking.v1.NetworkPolicyPeer
     f("ipBlock", 439, 0, [3, 0, 0]),
     f("namespaceSelector", 738, 0, [2, 0, 0]),
@@ -3744,7 +3744,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.networking.v1.NetworkPolicySpec
     f("egress", 956, 0, [3, 0, 0]),
     f("ingress", 957, 0, [2, 0, 0]),
-    f("podSelector", 738, 0, [1, 0, 0]),
+    f("podSelector", 738, 32, [1, 0, 0]),
     f("policyTypes", 778, 0, [4, 0, 0]),
     // io.k8s.api.networking.v1.ParentReference
     f("group", 5, 0, [1, 0, 0]),
@@ -3757,14 +3757,14 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.networking.v1.ServiceCIDR
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
-    f("spec", 462, 0, [2, 0, 0]),
-    f("status", 463, 0, [3, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
+    f("spec", 462, 32, [2, 0, 0]),
+    f("status", 463, 32, [3, 0, 0]),
     // io.k8s.api.networking.v1.ServiceCIDRList
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 960, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.networking.v1.ServiceCIDRSpec
     f("cidrs", 778, 0, [1, 0, 0]),
     // io.k8s.api.networking.v1.ServiceCIDRStatus
@@ -3775,14 +3775,14 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("handler", 5, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     f("overhead", 464, 0, [3, 0, 0]),
     f("scheduling", 466, 0, [4, 0, 0]),
     // io.k8s.api.node.v1.RuntimeClassList
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 961, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.node.v1.Scheduling
     f("nodeSelector", 756, 0, [1, 0, 0]),
     f("tolerations", 917, 0, [2, 0, 0]),
@@ -3790,18 +3790,18 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("deleteOptions", 734, 0, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     // io.k8s.api.policy.v1.PodDisruptionBudget
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
-    f("spec", 468, 0, [2, 0, 0]),
-    f("status", 469, 0, [3, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
+    f("spec", 468, 32, [2, 0, 0]),
+    f("status", 469, 32, [3, 0, 0]),
     // io.k8s.api.policy.v1.PodDisruptionBudgetList
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 962, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.policy.v1.PodDisruptionBudgetSpec
     f("maxUnavailable", 8, 0, [3, 0, 0]),
     f("minAvailable", 8, 0, [1, 0, 0]),
@@ -3821,24 +3821,24 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("aggregationRule", 470, 0, [3, 0, 0]),
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     f("rules", 965, 0, [2, 0, 0]),
     // io.k8s.api.rbac.v1.ClusterRoleBinding
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
-    f("roleRef", 476, 1, [3, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
+    f("roleRef", 476, 33, [3, 0, 0]),
     f("subjects", 968, 0, [2, 0, 0]),
     // io.k8s.api.rbac.v1.ClusterRoleBindingList
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 964, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.rbac.v1.ClusterRoleList
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 963, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.rbac.v1.PolicyRule
     f("apiGroups", 778, 0, [2, 0, 0]),
     f("nonResourceURLs", 778, 0, [5, 0, 0]),
@@ -3848,24 +3848,24 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.rbac.v1.Role
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     f("rules", 965, 0, [2, 0, 0]),
     // io.k8s.api.rbac.v1.RoleBinding
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
-    f("roleRef", 476, 1, [3, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
+    f("roleRef", 476, 33, [3, 0, 0]),
     f("subjects", 968, 0, [2, 0, 0]),
     // io.k8s.api.rbac.v1.RoleBindingList
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 967, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.rbac.v1.RoleList
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 966, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.rbac.v1.RoleRef
     f("apiGroup", 5, 0, [1, 0, 0]),
     f("kind", 5, 1, [2, 0, 0]),
@@ -3947,7 +3947,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.resource.v1.DeviceClass
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     f("spec", 495, 0, [2, 0, 0]),
     // io.k8s.api.resource.v1.DeviceClassConfiguration
     f("opaque", 514, 0, [1, 1, 0]),
@@ -3955,7 +3955,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 974, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.resource.v1.DeviceClassSpec
     f("config", 975, 0, [2, 0, 0]),
     f("extendedResourceName", 5, 0, [4, 0, 0]),
@@ -4006,14 +4006,14 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.resource.v1.DeviceTaintRule
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [0, 0, 0]),
+    f("metadata", 742, 32, [0, 0, 0]),
     f("spec", 505, 1, [0, 0, 0]),
     f("status", 506, 0, [0, 0, 0]),
     // io.k8s.api.resource.v1.DeviceTaintRuleList
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 984, 1, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [0, 0, 0]),
+    f("metadata", 740, 32, [0, 0, 0]),
     // io.k8s.api.resource.v1.DeviceTaintRuleSpec
     f("deviceSelector", 507, 0, [0, 0, 0]),
     f("taint", 503, 1, [0, 0, 0]),
@@ -4058,7 +4058,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.resource.v1.ResourceClaim
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     f("spec", 517, 0, [2, 0, 0]),
     f("status", 518, 0, [3, 0, 0]),
     // io.k8s.api.resource.v1.ResourceClaimConsumerReference
@@ -4070,7 +4070,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 986, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.resource.v1.ResourceClaimSpec
     f("devices", 491, 0, [1, 0, 0]),
     // io.k8s.api.resource.v1.ResourceClaimStatus
@@ -4080,15 +4080,15 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.resource.v1.ResourceClaimTemplate
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     f("spec", 520, 0, [2, 0, 0]),
     // io.k8s.api.resource.v1.ResourceClaimTemplateList
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 988, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.resource.v1.ResourceClaimTemplateSpec
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     f("spec", 517, 0, [2, 0, 0]),
     // io.k8s.api.resource.v1.ResourcePool
     f("generation", 3, 1, [2, 0, 0]),
@@ -4097,13 +4097,13 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.resource.v1.ResourceSlice
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     f("spec", 523, 1, [2, 0, 0]),
     // io.k8s.api.resource.v1.ResourceSliceList
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 989, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.resource.v1.ResourceSliceSpec
     f("allNodes", 1, 0, [5, 0, 0]),
     f("devices", 971, 0, [6, 0, 0]),
@@ -4123,14 +4123,14 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.resource.v1alpha3.DeviceTaintRule
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     f("spec", 526, 1, [2, 0, 0]),
     f("status", 527, 0, [3, 0, 0]),
     // io.k8s.api.resource.v1alpha3.DeviceTaintRuleList
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 990, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.resource.v1alpha3.DeviceTaintRuleSpec
     f("deviceSelector", 528, 0, [1, 0, 0]),
     f("taint", 524, 1, [2, 0, 0]),
@@ -4161,14 +4161,14 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.resource.v1alpha3.ResourcePoolStatusRequest
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 1, [0, 0, 0]),
+    f("metadata", 742, 33, [0, 0, 0]),
     f("spec", 532, 1, [0, 0, 0]),
     f("status", 533, 0, [0, 0, 0]),
     // io.k8s.api.resource.v1alpha3.ResourcePoolStatusRequestList
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 993, 1, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [0, 0, 0]),
+    f("metadata", 740, 32, [0, 0, 0]),
     // io.k8s.api.resource.v1alpha3.ResourcePoolStatusRequestSpec
     f("defaultPartitionTypeAttribute", 5, 0, [0, 0, 0]),
     f("driver", 5, 1, [0, 0, 0]),
@@ -4261,7 +4261,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.resource.v1beta1.DeviceClass
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     f("spec", 554, 0, [2, 0, 0]),
     // io.k8s.api.resource.v1beta1.DeviceClassConfiguration
     f("opaque", 568, 0, [1, 1, 0]),
@@ -4269,7 +4269,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 1000, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.resource.v1beta1.DeviceClassSpec
     f("config", 1001, 0, [2, 0, 0]),
     f("extendedResourceName", 5, 0, [4, 0, 0]),
@@ -4350,7 +4350,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.resource.v1beta1.ResourceClaim
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     f("spec", 571, 0, [2, 0, 0]),
     f("status", 572, 0, [3, 0, 0]),
     // io.k8s.api.resource.v1beta1.ResourceClaimConsumerReference
@@ -4362,7 +4362,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 1011, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.resource.v1beta1.ResourceClaimSpec
     f("devices", 550, 0, [1, 0, 0]),
     // io.k8s.api.resource.v1beta1.ResourceClaimStatus
@@ -4372,15 +4372,15 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.resource.v1beta1.ResourceClaimTemplate
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     f("spec", 574, 0, [2, 0, 0]),
     // io.k8s.api.resource.v1beta1.ResourceClaimTemplateList
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 1013, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.resource.v1beta1.ResourceClaimTemplateSpec
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     f("spec", 571, 0, [2, 0, 0]),
     // io.k8s.api.resource.v1beta1.ResourcePool
     f("generation", 3, 1, [2, 0, 0]),
@@ -4389,13 +4389,13 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.resource.v1beta1.ResourceSlice
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     f("spec", 577, 1, [2, 0, 0]),
     // io.k8s.api.resource.v1beta1.ResourceSliceList
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 1014, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.resource.v1beta1.ResourceSliceSpec
     f("allNodes", 1, 0, [5, 0, 0]),
     f("devices", 997, 0, [6, 0, 0]),
@@ -4479,7 +4479,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.resource.v1beta2.DeviceClass
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     f("spec", 595, 0, [2, 0, 0]),
     // io.k8s.api.resource.v1beta2.DeviceClassConfiguration
     f("opaque", 614, 0, [1, 1, 0]),
@@ -4487,7 +4487,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 1020, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.resource.v1beta2.DeviceClassSpec
     f("config", 1021, 0, [2, 0, 0]),
     f("extendedResourceName", 5, 0, [4, 0, 0]),
@@ -4538,14 +4538,14 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.resource.v1beta2.DeviceTaintRule
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [0, 0, 0]),
+    f("metadata", 742, 32, [0, 0, 0]),
     f("spec", 605, 1, [0, 0, 0]),
     f("status", 606, 0, [0, 0, 0]),
     // io.k8s.api.resource.v1beta2.DeviceTaintRuleList
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 1030, 1, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [0, 0, 0]),
+    f("metadata", 740, 32, [0, 0, 0]),
     // io.k8s.api.resource.v1beta2.DeviceTaintRuleSpec
     f("deviceSelector", 607, 0, [0, 0, 0]),
     f("taint", 603, 1, [0, 0, 0]),
@@ -4590,7 +4590,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.resource.v1beta2.ResourceClaim
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     f("spec", 617, 0, [2, 0, 0]),
     f("status", 618, 0, [3, 0, 0]),
     // io.k8s.api.resource.v1beta2.ResourceClaimConsumerReference
@@ -4602,7 +4602,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 1032, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.resource.v1beta2.ResourceClaimSpec
     f("devices", 591, 0, [1, 0, 0]),
     // io.k8s.api.resource.v1beta2.ResourceClaimStatus
@@ -4612,15 +4612,15 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.resource.v1beta2.ResourceClaimTemplate
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     f("spec", 620, 0, [2, 0, 0]),
     // io.k8s.api.resource.v1beta2.ResourceClaimTemplateList
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 1034, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.resource.v1beta2.ResourceClaimTemplateSpec
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     f("spec", 617, 0, [2, 0, 0]),
     // io.k8s.api.resource.v1beta2.ResourcePool
     f("generation", 3, 1, [2, 0, 0]),
@@ -4629,13 +4629,13 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.resource.v1beta2.ResourceSlice
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     f("spec", 623, 1, [2, 0, 0]),
     // io.k8s.api.resource.v1beta2.ResourceSliceList
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 1035, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.resource.v1beta2.ResourceSliceSpec
     f("allNodes", 1, 0, [5, 0, 0]),
     f("devices", 1017, 0, [6, 0, 0]),
@@ -4652,14 +4652,14 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("description", 5, 0, [4, 0, 0]),
     f("globalDefault", 1, 0, [3, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     f("preemptionPolicy", 5, 0, [5, 0, 0]),
     f("value", 2, 0, [2, 0, 0]),
     // io.k8s.api.scheduling.v1.PriorityClassList
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 1036, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.scheduling.v1alpha3.AllCompositeDisruptionMode
     // io.k8s.api.scheduling.v1alpha3.AllDisruptionMode
     // io.k8s.api.scheduling.v1alpha3.BasicSchedulingPolicy
@@ -4672,14 +4672,14 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.scheduling.v1alpha3.CompositePodGroup
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [0, 0, 0]),
+    f("metadata", 742, 32, [0, 0, 0]),
     f("spec", 634, 1, [0, 0, 0]),
     f("status", 635, 0, [0, 0, 0]),
     // io.k8s.api.scheduling.v1alpha3.CompositePodGroupList
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 1037, 1, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [0, 0, 0]),
+    f("metadata", 740, 32, [0, 0, 0]),
     // io.k8s.api.scheduling.v1alpha3.CompositePodGroupSchedulingConstraints
     f("topology", 1043, 0, [0, 0, 0]),
     // io.k8s.api.scheduling.v1alpha3.CompositePodGroupSchedulingPolicy
@@ -4714,14 +4714,14 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.scheduling.v1alpha3.PodGroup
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [0, 0, 0]),
+    f("metadata", 742, 32, [0, 0, 0]),
     f("spec", 644, 1, [0, 0, 0]),
     f("status", 645, 0, [0, 0, 0]),
     // io.k8s.api.scheduling.v1alpha3.PodGroupList
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 1039, 1, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [0, 0, 0]),
+    f("metadata", 740, 32, [0, 0, 0]),
     // io.k8s.api.scheduling.v1alpha3.PodGroupResourceClaim
     f("name", 5, 1, [0, 0, 0]),
     f("resourceClaimName", 5, 0, [0, 0, 0]),
@@ -4767,13 +4767,13 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.scheduling.v1alpha3.Workload
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [0, 0, 0]),
+    f("metadata", 742, 32, [0, 0, 0]),
     f("spec", 661, 1, [0, 0, 0]),
     // io.k8s.api.scheduling.v1alpha3.WorkloadList
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 1044, 1, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [0, 0, 0]),
+    f("metadata", 740, 32, [0, 0, 0]),
     // io.k8s.api.scheduling.v1alpha3.WorkloadPodGroupAllDisruptionMode
     // io.k8s.api.scheduling.v1alpha3.WorkloadPodGroupBasicSchedulingPolicy
     // io.k8s.api.scheduling.v1alpha3.WorkloadPodGroupDisruptionMode
@@ -4830,14 +4830,14 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.scheduling.v1beta1.PodGroup
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [0, 0, 0]),
+    f("metadata", 742, 32, [0, 0, 0]),
     f("spec", 678, 1, [0, 0, 0]),
     f("status", 679, 0, [0, 0, 0]),
     // io.k8s.api.scheduling.v1beta1.PodGroupList
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 1047, 1, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [0, 0, 0]),
+    f("metadata", 740, 32, [0, 0, 0]),
     // io.k8s.api.scheduling.v1beta1.PodGroupResourceClaim
     f("name", 5, 1, [0, 0, 0]),
     f("resourceClaimName", 5, 0, [0, 0, 0]),
@@ -4883,13 +4883,13 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.scheduling.v1beta1.Workload
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [0, 0, 0]),
+    f("metadata", 742, 32, [0, 0, 0]),
     f("spec", 687, 1, [0, 0, 0]),
     // io.k8s.api.scheduling.v1beta1.WorkloadList
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 1052, 1, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [0, 0, 0]),
+    f("metadata", 740, 32, [0, 0, 0]),
     // io.k8s.api.scheduling.v1beta1.WorkloadReference
     f("templateName", 5, 1, [0, 0, 0]),
     f("workloadName", 5, 1, [0, 0, 0]),
@@ -4900,13 +4900,13 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.storage.v1.CSIDriver
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     f("spec", 689, 1, [2, 0, 0]),
     // io.k8s.api.storage.v1.CSIDriverList
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 1053, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.storage.v1.CSIDriverSpec
     f("attachRequired", 1, 0, [1, 0, 0]),
     f("fsGroupPolicy", 5, 0, [5, 0, 0]),
@@ -4922,7 +4922,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.storage.v1.CSINode
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     f("spec", 692, 1, [2, 0, 0]),
     f("status", 693, 0, [0, 0, 0]),
     // io.k8s.api.storage.v1.CSINodeDriver
@@ -4934,7 +4934,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 1054, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.storage.v1.CSINodeSpec
     k("drivers", 1055, 3, [1, 0, 0], "name", ""),
     // io.k8s.api.storage.v1.CSINodeStatus
@@ -4944,20 +4944,20 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("capacity", 7, 0, [4, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
     f("maximumVolumeSize", 7, 0, [5, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     f("nodeTopology", 738, 0, [2, 0, 0]),
     f("storageClassName", 5, 1, [3, 0, 0]),
     // io.k8s.api.storage.v1.CSIStorageCapacityList
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 1056, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.storage.v1.StorageClass
     f("allowVolumeExpansion", 1, 0, [6, 0, 0]),
     f("allowedTopologies", 919, 0, [8, 0, 0]),
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     f("mountOptions", 778, 0, [5, 0, 0]),
     f("parameters", 755, 0, [3, 0, 0]),
     f("provisioner", 5, 1, [2, 0, 0]),
@@ -4967,7 +4967,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 1057, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.storage.v1.StorageHealth
     f("healthConditions", 1059, 0, [0, 0, 0]),
     f("name", 5, 1, [0, 0, 0]),
@@ -4984,14 +4984,14 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.storage.v1.VolumeAttachment
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     f("spec", 701, 1, [2, 0, 0]),
     f("status", 702, 0, [3, 0, 0]),
     // io.k8s.api.storage.v1.VolumeAttachmentList
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 1061, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.storage.v1.VolumeAttachmentSource
     f("inlineVolumeSpec", 302, 0, [2, 0, 0]),
     f("persistentVolumeName", 5, 0, [1, 0, 0]),
@@ -5008,13 +5008,13 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("driverName", 5, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     f("parameters", 755, 0, [3, 0, 0]),
     // io.k8s.api.storage.v1.VolumeAttributesClassList
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 1062, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.storage.v1.VolumeError
     f("errorCode", 2, 0, [3, 0, 0]),
     f("message", 5, 0, [2, 0, 0]),
@@ -5024,14 +5024,14 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.storagemigration.v1.StorageVersionMigration
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [0, 0, 0]),
+    f("metadata", 742, 32, [0, 0, 0]),
     f("spec", 707, 0, [0, 0, 0]),
     f("status", 708, 0, [0, 0, 0]),
     // io.k8s.api.storagemigration.v1.StorageVersionMigrationList
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 1063, 1, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [0, 0, 0]),
+    f("metadata", 740, 32, [0, 0, 0]),
     // io.k8s.api.storagemigration.v1.StorageVersionMigrationSpec
     f("resource", 736, 1, [0, 0, 0]),
     // io.k8s.api.storagemigration.v1.StorageVersionMigrationStatus
@@ -5040,14 +5040,14 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.api.storagemigration.v1beta1.StorageVersionMigration
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     f("spec", 710, 0, [2, 0, 0]),
     f("status", 711, 0, [3, 0, 0]),
     // io.k8s.api.storagemigration.v1beta1.StorageVersionMigrationList
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 1064, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.api.storagemigration.v1beta1.StorageVersionMigrationSpec
     f("resource", 736, 1, [1, 0, 0]),
     // io.k8s.api.storagemigration.v1beta1.StorageVersionMigrationStatus
@@ -5066,7 +5066,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     f("spec", 717, 1, [2, 0, 0]),
     f("status", 718, 0, [3, 0, 0]),
     // io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionCondition
@@ -5080,7 +5080,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 1066, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionNames
     f("categories", 778, 0, [6, 0, 0]),
     f("kind", 5, 1, [4, 0, 0]),
@@ -5305,7 +5305,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("details", 748, 0, [5, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
     f("message", 5, 0, [3, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     f("reason", 5, 0, [4, 0, 0]),
     f("status", 5, 0, [2, 0, 0]),
     // io.k8s.apimachinery.pkg.apis.meta.v1.StatusCause
@@ -5339,7 +5339,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     // io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIService
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 742, 0, [1, 0, 0]),
+    f("metadata", 742, 32, [1, 0, 0]),
     f("spec", 751, 0, [2, 0, 0]),
     f("status", 752, 0, [3, 0, 0]),
     // io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIServiceCondition
@@ -5352,7 +5352,7 @@ pub(crate) static FIELDS: [Field; 3424] = [
     f("apiVersion", 5, 0, [0, 0, 0]),
     f("items", 1083, 1, [2, 0, 0]),
     f("kind", 5, 0, [0, 0, 0]),
-    f("metadata", 740, 0, [1, 0, 0]),
+    f("metadata", 740, 32, [1, 0, 0]),
     // io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIServiceSpec
     f("caBundle", 6, 0, [5, 0, 0]),
     f("group", 5, 0, [2, 0, 0]),

@@ -124,7 +124,8 @@ impl<'a> Index<'a> {
             | u8::from(field.patch_merge) << 1
             | u8::from(field.retain_keys) << 2
             | u8::from(field.atomic == Some(true)) << 3
-            | u8::from(field.atomic == Some(false)) << 4;
+            | u8::from(field.atomic == Some(false)) << 4
+            | u8::from(field.always_there) << 5;
         let common = format!("{:?}, {value}, {flags}, {:?}", field.name, field.numbers);
         Ok(match (field.merge_key.as_str(), field.default) {
             ("", "") => format!("f({common})"),

@@ -31,6 +31,7 @@ pub struct Field {
     pub required: bool,
     pub patch_merge: bool,
     pub retain_keys: bool,
+    pub always_there: bool,
     /// Overrides what the type says: `Some(false)` for a granular use of an atomic type.
     pub atomic: Option<bool>,
     pub merge_key: String,
@@ -71,6 +72,86 @@ pub enum List {
 const KEY_DEFAULTS: &[(&str, &str, &str)] = &[
     ("io.k8s.api.core.v1.ContainerPort", "protocol", "\"TCP\""),
     ("io.k8s.api.core.v1.ServicePort", "protocol", "\"TCP\""),
+];
+
+/// Fields that hold a struct by value in Go, which cannot leave it out; `*` for every type. The schemas do not say.
+const ALWAYS_THERE: &[(&str, &str)] = &[
+    ("*", "metadata"),
+    ("*", "jobTemplate"),
+    ("apps.v1.DaemonSet", "spec"),
+    ("apps.v1.DaemonSet", "status"),
+    ("apps.v1.DaemonSetSpec", "template"),
+    ("apps.v1.DaemonSetSpec", "updateStrategy"),
+    ("apps.v1.Deployment", "spec"),
+    ("apps.v1.Deployment", "status"),
+    ("apps.v1.DeploymentSpec", "strategy"),
+    ("apps.v1.DeploymentSpec", "template"),
+    ("apps.v1.ReplicaSet", "spec"),
+    ("apps.v1.ReplicaSet", "status"),
+    ("apps.v1.ReplicaSetSpec", "template"),
+    ("apps.v1.StatefulSet", "spec"),
+    ("apps.v1.StatefulSet", "status"),
+    ("apps.v1.StatefulSetSpec", "template"),
+    ("apps.v1.StatefulSetSpec", "updateStrategy"),
+    ("autoscaling.v2.HorizontalPodAutoscaler", "spec"),
+    ("autoscaling.v2.HorizontalPodAutoscaler", "status"),
+    ("autoscaling.v2.HorizontalPodAutoscalerSpec", "scaleTargetRef"),
+    ("batch.v1.CronJob", "spec"),
+    ("batch.v1.CronJob", "status"),
+    ("batch.v1.Job", "spec"),
+    ("batch.v1.Job", "status"),
+    ("batch.v1.JobSpec", "template"),
+    ("batch.v1.JobTemplateSpec", "spec"),
+    ("certificates.v1.CertificateSigningRequest", "spec"),
+    ("certificates.v1.CertificateSigningRequest", "status"),
+    ("coordination.v1.Lease", "spec"),
+    ("core.v1.Binding", "target"),
+    ("core.v1.Container", "resources"),
+    ("core.v1.ContainerStatus", "lastState"),
+    ("core.v1.ContainerStatus", "state"),
+    ("core.v1.EphemeralContainer", "resources"),
+    ("core.v1.Event", "involvedObject"),
+    ("core.v1.Event", "source"),
+    ("core.v1.LimitRange", "spec"),
+    ("core.v1.Namespace", "spec"),
+    ("core.v1.Namespace", "status"),
+    ("core.v1.Node", "spec"),
+    ("core.v1.Node", "status"),
+    ("core.v1.NodeDaemonEndpoints", "kubeletEndpoint"),
+    ("core.v1.NodeStatus", "daemonEndpoints"),
+    ("core.v1.NodeStatus", "nodeInfo"),
+    ("core.v1.PersistentVolume", "spec"),
+    ("core.v1.PersistentVolume", "status"),
+    ("core.v1.PersistentVolumeClaim", "spec"),
+    ("core.v1.PersistentVolumeClaim", "status"),
+    ("core.v1.PersistentVolumeClaimSpec", "resources"),
+    ("core.v1.PersistentVolumeClaimTemplate", "spec"),
+    ("core.v1.Pod", "spec"),
+    ("core.v1.Pod", "status"),
+    ("core.v1.PodTemplate", "template"),
+    ("core.v1.PodTemplateSpec", "spec"),
+    ("core.v1.ReplicationController", "spec"),
+    ("core.v1.ReplicationController", "status"),
+    ("core.v1.ResourceQuota", "spec"),
+    ("core.v1.ResourceQuota", "status"),
+    ("core.v1.Service", "spec"),
+    ("core.v1.Service", "status"),
+    ("core.v1.ServiceStatus", "loadBalancer"),
+    ("discovery.v1.Endpoint", "conditions"),
+    ("events.v1.Event", "regarding"),
+    ("events.v1.Event", "deprecatedSource"),
+    ("networking.v1.Ingress", "spec"),
+    ("networking.v1.Ingress", "status"),
+    ("networking.v1.IngressStatus", "loadBalancer"),
+    ("networking.v1.IPAddress", "spec"),
+    ("networking.v1.NetworkPolicy", "spec"),
+    ("networking.v1.NetworkPolicySpec", "podSelector"),
+    ("networking.v1.ServiceCIDR", "spec"),
+    ("networking.v1.ServiceCIDR", "status"),
+    ("policy.v1.PodDisruptionBudget", "spec"),
+    ("policy.v1.PodDisruptionBudget", "status"),
+    ("rbac.v1.ClusterRoleBinding", "roleRef"),
+    ("rbac.v1.RoleBinding", "roleRef"),
 ];
 
 /// Types that are no structs.
@@ -164,6 +245,9 @@ impl Type {
                 read.required = required.contains(field.as_str());
                 let default = KEY_DEFAULTS.iter().find(|(t, f, _)| *t == name && f == field);
                 read.default = default.map_or("", |(.., default)| default);
+                let short = name.trim_start_matches("io.k8s.api.");
+                read.always_there = matches!(read.value, Value::Struct(_))
+                    && ALWAYS_THERE.iter().any(|(t, f)| (*t == "*" || *t == short) && f == field);
                 Ok(read)
             })
             .collect::<Result<Vec<_>>>()?;
@@ -182,6 +266,7 @@ impl Field {
             required: false,
             patch_merge: has("merge"),
             retain_keys: has("retainKeys"),
+            always_there: false,
             atomic: match (property.get("$ref"), property["x-kubernetes-map-type"].as_str()) {
                 (Some(_), Some(kind)) => Some(kind == "atomic"),
                 _ => None,

@@ -31,7 +31,7 @@ impl Comparison {
     }
 }
 
-/// Compares two objects of the type that `schema` describes. `metadata.managedFields` is not looked at.
+/// Compares two objects of the type that `schema` describes.
 pub fn compare<'s, S: Schema<'s>>(live: Raw<'_>, new: Raw<'_>, schema: S) -> Comparison {
     between(Some(live), Some(new), Some(schema)).inside
 }
@@ -148,12 +148,10 @@ fn fields<'s, S: Schema<'s>>(live: Option<Raw<'_>>, new: Option<Raw<'_>>, place:
             next = at + 1;
             old[at].1.take()
         });
-        if key != "managedFields" {
-            field(&mut difference, &key, (before, Some(value)), (live, new), place);
-        }
+        field(&mut difference, &key, (before, Some(value)), (live, new), place);
     }
     for (key, value) in old {
-        if value.is_some() && key != "managedFields" {
+        if value.is_some() {
             field(&mut difference, &key, (value, None), (live, new), place);
         }
     }
@@ -168,9 +166,9 @@ fn field<'s, S: Schema<'s>>(
     place: Option<S>,
 ) {
     let child = place.and_then(|p| p.field(key));
-    if child.is_some_and(Schema::always_there) {
-        before = before.or(live.map(|_| Raw::new("{}")));
-        after = after.or(new.map(|_| Raw::new("{}")));
+    if let Some(zero) = child.and_then(Schema::zero) {
+        before = before.or(live.map(|_| Raw::new(zero)));
+        after = after.or(new.map(|_| Raw::new(zero)));
     }
     let below = between(before, after, child);
     difference.put(Element::field(key), below);
