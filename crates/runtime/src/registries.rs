@@ -51,6 +51,20 @@ pub struct Auth {
     pub identity_token: String,
 }
 
+impl Auth {
+    /// User name and password, from either form; none when the coded one is not valid.
+    pub(crate) fn basic(&self) -> Option<(String, String)> {
+        if self.auth.is_empty() {
+            return Some((self.username.clone(), self.password.clone()));
+        }
+        use base64::Engine;
+        let decoded = base64::engine::general_purpose::STANDARD.decode(self.auth.trim()).ok()?;
+        let text = String::from_utf8(decoded).ok()?;
+        let (username, password) = text.trim_end_matches('\0').split_once(':')?;
+        Some((username.to_string(), password.to_string()))
+    }
+}
+
 impl std::fmt::Debug for Auth {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Auth").field("username", &self.username).finish_non_exhaustive()

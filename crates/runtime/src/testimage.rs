@@ -40,9 +40,7 @@ pub fn busybox(config: serde_json::Value) -> Result<TestImage> {
         let mut header = header(tar::EntryType::Symlink, 0o777, 0);
         tar.append_link(&mut header, format!("bin/{applet}"), "busybox")?;
     }
-    // `id` that changes its user: setuid must work in a container. busybox gives it up for applets that need none, by
-    // the real user; the shell's builtin test of `-p` is not needed, `id -u` shows the effective one.
-    add(&mut tar, "bin/suid-id", tar::EntryType::Regular, 0o4755, &binary)?;
+    add(&mut tar, "bin/suid", tar::EntryType::Regular, 0o4755, &effective_user())?;
     let passwd = "root:x:0:0:root:/root:/bin/sh\nweb:x:33:34:web:/home:/bin/sh\n";
     add(&mut tar, "etc/passwd", tar::EntryType::Regular, 0o644, passwd.as_bytes())?;
     add(&mut tar, "etc/group", tar::EntryType::Regular, 0o644, b"root:x:0:\nwww:x:34:\nlog:x:4:web\n")?;
@@ -55,6 +53,33 @@ pub fn busybox(config: serde_json::Value) -> Result<TestImage> {
         "history": [{ "created_by": "knarr test image" }],
     });
     Ok(TestImage { config: serde_json::to_vec(&config)?, layer })
+}
+
+/// A program that ends with its effective user's number as exit code, to see setuid at work: busybox itself gives such
+/// rights up at once.
+fn effective_user() -> Vec<u8> {
+    /// geteuid, then exit with its result.
+    const CODE: &[u8] = if cfg!(target_arch = "aarch64") {
+        &[0xe8, 0x15, 0x80, 0xd2, 1, 0, 0, 0xd4, 0xa8, 0x0b, 0x80, 0xd2, 1, 0, 0, 0xd4]
+    } else {
+        &[0xb8, 107, 0, 0, 0, 0x0f, 0x05, 0x89, 0xc7, 0xb8, 60, 0, 0, 0, 0x0f, 0x05]
+    };
+    const BASE: u64 = 0x40_0000;
+    const HEADERS: u64 = 64 + 56;
+    let machine: u16 = if cfg!(target_arch = "aarch64") { 183 } else { 62 };
+    let mut elf = vec![0x7f, b'E', b'L', b'F', 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    // Executable, machine, version; entry point, program header at 64, no sections; sizes and counts.
+    elf.extend([2u16, machine].map(u16::to_le_bytes).concat());
+    elf.extend(1u32.to_le_bytes());
+    elf.extend([BASE + HEADERS, 64, 0].map(u64::to_le_bytes).concat());
+    elf.extend(0u32.to_le_bytes());
+    elf.extend([64u16, 56, 1, 0, 0, 0].map(u16::to_le_bytes).concat());
+    // One segment to load: readable and executable, the whole file.
+    let size = HEADERS + CODE.len() as u64;
+    elf.extend([1u32, 5].map(u32::to_le_bytes).concat());
+    elf.extend([0, BASE, BASE, size, size, 0x1000].map(u64::to_le_bytes).concat());
+    elf.extend(CODE);
+    elf
 }
 
 /// Writes `image` as `docker save` would, under `names`.

@@ -14,7 +14,7 @@ use super::Control;
 use super::user::{self, Identity};
 use crate::caps;
 use crate::spec::{Capabilities, ProcessSpec, Progress, Rlimit};
-use crate::sys;
+use crate::sys::{self, words as plain};
 
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -51,14 +51,6 @@ pub fn become_command(spec: &ProcessSpec, control: &Control) -> Result<Infallibl
     verify(spec)?;
     let failure = sys::exec(&program, &args, &c_env);
     Err(anyhow!("exec {name:?}: {}", plain(&failure)))
-}
-
-/// `No such file or directory (os error 2)` → `no such file or directory`
-fn plain(error: &std::io::Error) -> String {
-    match error.raw_os_error() {
-        Some(number) => nix::errno::Errno::from_raw(number).desc().to_lowercase(),
-        None => error.to_string(),
-    }
 }
 
 /// Makes a terminal of the container's own devpts our stdio and hands its master over.

@@ -246,30 +246,33 @@ struct Index {
 }
 
 #[derive(Deserialize)]
-struct Descriptor {
-    digest: String,
+pub(super) struct Descriptor {
+    pub digest: String,
+    #[serde(default)]
+    pub size: i64,
     #[serde(default)]
     annotations: BTreeMap<String, String>,
     #[serde(default)]
-    platform: Option<Platform>,
+    pub platform: Option<Platform>,
 }
 
 #[derive(Deserialize)]
-struct Platform {
+pub(super) struct Platform {
     architecture: String,
     os: String,
 }
 
 impl Platform {
-    fn is_ours(&self) -> bool {
+    pub fn is_ours(&self) -> bool {
         self.os == "linux" && self.architecture == architecture()
     }
 }
 
+/// A manifest (with `config`) or an index (with `manifests`).
 #[derive(Deserialize)]
-struct Manifest {
-    config: Option<Descriptor>,
+pub(super) struct Manifest {
+    pub config: Option<Descriptor>,
     #[serde(default)]
-    layers: Vec<Descriptor>,
-    manifests: Option<Vec<Descriptor>>,
+    pub layers: Vec<Descriptor>,
+    pub manifests: Option<Vec<Descriptor>>,
 }

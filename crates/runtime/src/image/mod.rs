@@ -2,6 +2,7 @@
 
 pub(crate) mod archive;
 pub(crate) mod config;
+mod endpoints;
 pub(crate) mod layers;
 pub(crate) mod pull;
 pub(crate) mod reference;

@@ -41,9 +41,9 @@ pub(crate) struct Store {
 
 impl Store {
     pub fn open(dir: &Path) -> Result<Self> {
-        for part in ["downloads"] {
-            fs::create_dir_all(dir.join(part)).with_context(|| format!("create {}", dir.display()))?;
-        }
+        // Downloads that nobody finished.
+        files::remove(&dir.join("downloads"))?;
+        fs::create_dir_all(dir.join("downloads")).with_context(|| format!("create {}", dir.display()))?;
         let images: BTreeMap<String, ImageRecord> =
             files::read_json(&dir.join("images.json"))?.unwrap_or_default();
         let store = Store {

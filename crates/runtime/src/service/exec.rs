@@ -210,7 +210,7 @@ async fn connect(link: &Link, port: u16, ipv6: bool) -> Result<tokio::net::TcpSt
     let stream = tokio::net::TcpStream::from_std(std::net::TcpStream::from(socket))?;
     stream.writable().await?;
     match stream.take_error()? {
-        Some(e) => Err(e.into()),
+        Some(e) => Err(anyhow!("connect to localhost:{port}: {}", crate::sys::words(&e))),
         None => Ok(stream),
     }
 }

@@ -12,6 +12,14 @@ use crate::image::reference::Reference;
 use crate::image::store::ImageRecord;
 
 impl Runtime {
+    pub(crate) fn images(&self) -> &crate::image::store::Store {
+        &self.images
+    }
+
+    pub(crate) fn program(&self) -> &crate::program::Program {
+        &self.program
+    }
+
     pub(super) async fn load(&self, path: &Path) -> Result<Vec<String>> {
         let runtime = self.this.upgrade().context("the runtime is being dropped")?;
         let path = path.to_path_buf();
@@ -71,7 +79,7 @@ impl ImageService for Runtime {
         }
         let pulled = {
             let _making = self.images.making.read().await;
-            self.puller.pull(&runtime.images, &runtime.program, &reference, auth).await
+            self.puller.pull(&runtime, &reference, auth).await
         };
         if pulled.is_err()
             && let Err(e) = self.collect_layers().await

@@ -180,7 +180,7 @@ fn private_dir(path: &Path) -> Result<()> {
 }
 
 /// 64 hex digits, as other runtimes' ids are.
-fn new_id() -> String {
+pub(crate) fn new_id() -> String {
     let mut bytes = [0; 32];
     Random::secret(&mut bytes);
     crate::child::unpack::hex(&bytes)

@@ -19,7 +19,9 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Fixture {
     pub runtime: Arc<Runtime>,
     pub config: Config,
-    dir: tempfile::TempDir,
+    dir: PathBuf,
+    /// Removed at the end, by whoever made it.
+    _temporary: Option<tempfile::TempDir>,
 }
 
 impl Fixture {
@@ -35,7 +37,7 @@ impl Fixture {
                 () = test(fixture.clone()) => Ok(()),
                 () = SystemClock.sleep(PATIENCE) => Err("the test hangs"),
             };
-            let dir = fixture.dir.path().to_path_buf();
+            let dir = fixture.dir.clone();
             config.tasks.signal();
             Runtime::reset(&config).await.unwrap();
             let mut guard = guard;
@@ -53,11 +55,17 @@ impl Fixture {
         let archive = dir.path().join("busybox.tar");
         runtime::testimage::busybox_archive(&archive, "busybox:test").unwrap();
         assert_eq!(runtime.load_archive(&archive).await.unwrap(), [IMAGE]);
-        Fixture { runtime, config, dir }
+        let path = dir.path().to_path_buf();
+        Fixture { runtime, config, dir: path, _temporary: Some(dir) }
+    }
+
+    /// Helpers for a runtime that somebody else opened and loaded.
+    pub fn around(runtime: Arc<Runtime>, dir: &Path) -> Self {
+        Fixture { runtime, config: config(dir, ""), dir: dir.to_path_buf(), _temporary: None }
     }
 
     pub fn dir(&self) -> &Path {
-        self.dir.path()
+        &self.dir
     }
 
     pub fn pod(&self) -> PodSandboxConfig {
@@ -69,7 +77,7 @@ impl Fixture {
                 attempt: 0,
             },
             hostname: "pod".into(),
-            log_directory: self.dir.path().join("logs").to_string_lossy().into_owned(),
+            log_directory: self.dir.join("logs").to_string_lossy().into_owned(),
             cgroup_parent: "kubepods/poduid-1".into(),
             namespaces: cri::NamespaceOptions {
                 pid: cri::NamespaceMode::Container,
@@ -119,6 +127,7 @@ impl Fixture {
 
     /// Runs a container in a sandbox of its own to its end; its status and what it wrote.
     pub async fn outcome(&self, config: &ContainerConfig) -> (ContainerStatus, String) {
+        drop(std::fs::remove_file(self.dir.join("logs").join(&config.log_path)));
         let sandbox = self.sandbox().await;
         let id = self.start(&sandbox, config).await;
         let status = self.ended(&id).await;
@@ -135,7 +144,7 @@ impl Fixture {
     }
 
     pub fn log(&self, path: &str) -> String {
-        std::fs::read_to_string(self.dir.path().join("logs").join(path)).unwrap_or_default()
+        std::fs::read_to_string(self.dir.join("logs").join(path)).unwrap_or_default()
     }
 
     /// The lines of a log without times and tags.

@@ -2,8 +2,10 @@
 
 mod basics;
 mod fixture;
+mod images;
 mod security;
 mod streams;
+mod survival;
 
 use std::process::ExitCode;
 
@@ -16,8 +18,16 @@ fn main() -> ExitCode {
     if let Some(code) = runtime::early_main(std::env::args_os()) {
         return code;
     }
+    let own: Vec<String> = std::env::args().skip(1).collect();
+    if let [role, dir, cgroup_root] = &own[..]
+        && role == survival::SERVER
+    {
+        survival::serve(dir.as_ref(), cgroup_root);
+    }
+    // As the server does at its start.
+    drop(rustls::crypto::ring::default_provider().install_default());
     let arguments = Arguments::from_args();
-    let tests = [basics::TESTS, security::TESTS, streams::TESTS].into_iter().flatten();
+    let tests = [basics::TESTS, images::TESTS, security::TESTS, streams::TESTS, survival::TESTS].into_iter().flatten();
     let trials = tests
         .map(|(name, test)| {
             Trial::test(*name, move || {
