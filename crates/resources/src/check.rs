@@ -34,7 +34,8 @@ pub(crate) fn known(path: &Path, value: &str, supported: &[&str]) -> ErrorList {
 }
 
 /// The number is not negative.
-pub(crate) fn non_negative(path: &Path, value: i64) -> ErrorList {
+pub(crate) fn non_negative(path: &Path, value: impl Into<i64>) -> ErrorList {
+    let value = value.into();
     each_number(path, value, names::non_negative(value))
 }
 

@@ -7,10 +7,11 @@ use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetCondition, ReplicaSetStat
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde_json::{Value, json};
 
+use crate::check::non_negative;
 use crate::columns::{REPLICAS, replicas};
 use crate::conditions;
 use crate::core::pod;
-use crate::core::replication_controller::{Counts, non_negative, template_errors};
+use crate::core::replication_controller::{Counts, template_errors};
 use crate::desired;
 use crate::selector::{self, LabelSelectorExt};
 use crate::strategy::{Column, Part, ScaleView};
@@ -134,8 +135,11 @@ impl crate::Strategy for Strategy {
 fn spec_errors(rs: &ReplicaSet) -> ErrorList {
     let path = Path::new("spec");
     let mut errs = ErrorList::new();
-    errs.extend(non_negative(rs.spec.replicas.unwrap_or(0), &path.child("replicas")));
-    errs.extend(non_negative(rs.spec.min_ready_seconds.unwrap_or(0), &path.child("minReadySeconds")));
+    errs.extend(non_negative(&path.child("replicas"), rs.spec.replicas.unwrap_or(0)));
+    errs.extend(non_negative(
+        &path.child("minReadySeconds"),
+        i64::from(rs.spec.min_ready_seconds.unwrap_or(0)),
+    ));
     let (selector, bad) = selector_errors(&rs.spec.selector, &path.child("selector"));
     errs.extend(bad);
     if let Some(selector) = selector {
@@ -200,6 +204,9 @@ fn status_errors(rs: &ReplicaSet) -> ErrorList {
     };
     let path = Path::new("status");
     let mut errs = counts.errors(&path);
-    errs.extend(non_negative(status.terminating_replicas.unwrap_or(0), &path.child("terminatingReplicas")));
+    errs.extend(non_negative(
+        &path.child("terminatingReplicas"),
+        i64::from(status.terminating_replicas.unwrap_or(0)),
+    ));
     errs
 }

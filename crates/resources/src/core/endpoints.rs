@@ -1,12 +1,13 @@
 //! Endpoints, the older form of endpoint slices.
 
-use apimachinery::field::{Error, ErrorList, Path, Raw};
+use apimachinery::field::{Error, ErrorList, Path};
 use apimachinery::names;
 use codec::Kind;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{EndpointAddress, EndpointPort, EndpointSubset, Endpoints};
 use serde_json::{Value, json};
 
+use crate::check::one_of;
 use crate::columns::{AGE, NAME, text};
 use crate::fill;
 use crate::strategy::{Column, Part, age};
@@ -159,22 +160,15 @@ fn port_errors(port: &EndpointPort, needs_name: bool, path: &Path) -> ErrorList 
     for message in names::port_number(port.port.into()) {
         errs.push(Error::invalid(&path.child("port"), port.port, message));
     }
-    errs.extend(protocol_errors(port.protocol.as_deref().unwrap_or_default(), &path.child("protocol")));
+    errs.extend(one_of(
+        &path.child("protocol"),
+        port.protocol.as_deref().unwrap_or_default(),
+        &["SCTP", "TCP", "UDP"],
+    ));
     if let Some(protocol) = &port.app_protocol {
         for message in names::qualified_name(protocol) {
             errs.push(Error::invalid(&path.child("appProtocol"), protocol, message));
         }
     }
     errs
-}
-
-/// TCP, UDP or SCTP.
-pub(crate) fn protocol_errors(protocol: &str, path: &Path) -> ErrorList {
-    const PROTOCOLS: &[&str] = &["SCTP", "TCP", "UDP"];
-    let error = match protocol {
-        "" => Some(Error::required(path, "")),
-        p if PROTOCOLS.contains(&p) => None,
-        p => Some(Error::not_supported(path, Raw(format!("{p:?}")), PROTOCOLS)),
-    };
-    error.into_iter().collect()
 }

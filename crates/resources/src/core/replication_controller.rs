@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{PodTemplateSpec, ReplicationController, ReplicationControllerStatus};
 use serde_json::Value;
 
+use crate::check::non_negative;
 use crate::columns::{REPLICAS, replicas};
 use crate::core::{pod, pod_template};
 use crate::desired;
@@ -135,12 +136,12 @@ fn spec_errors(rc: &ReplicationController) -> ErrorList {
     let path = Path::new("spec");
     let spec = rc.spec.clone().unwrap_or_default();
     let mut errs = ErrorList::new();
-    errs.extend(non_negative(spec.min_ready_seconds.unwrap_or(0), &path.child("minReadySeconds")));
+    errs.extend(non_negative(&path.child("minReadySeconds"), spec.min_ready_seconds.unwrap_or(0)));
     let labels = spec.selector.unwrap_or_default();
     if labels.is_empty() {
         errs.push(Error::required(&path.child("selector"), ""));
     }
-    errs.extend(non_negative(spec.replicas.unwrap_or(0), &path.child("replicas")));
+    errs.extend(non_negative(&path.child("replicas"), spec.replicas.unwrap_or(0)));
     let selector = Selector::from_set(&labels);
     let template = spec.template.as_ref();
     errs.extend(template_errors(template, &selector, "ReplicationController", &path.child("template")));
@@ -191,13 +192,6 @@ fn run_forever(template: &PodTemplateSpec, kind: &str, path: &Path) -> ErrorList
     errs
 }
 
-pub(crate) fn non_negative(value: i32, path: &Path) -> ErrorList {
-    apimachinery::names::non_negative(value.into())
-        .into_iter()
-        .map(|message| Error::invalid(path, value, message))
-        .collect()
-}
-
 /// The counts of a replica set or replication controller.
 pub(crate) struct Counts {
     pub replicas: i32,
@@ -211,10 +205,10 @@ impl Counts {
     /// None is negative, and the parts are not more than the whole.
     pub fn errors(&self, path: &Path) -> ErrorList {
         let mut errs = ErrorList::new();
-        errs.extend(non_negative(self.replicas, &path.child("replicas")));
-        errs.extend(non_negative(self.fully_labeled, &path.child("fullyLabeledReplicas")));
-        errs.extend(non_negative(self.ready, &path.child("readyReplicas")));
-        errs.extend(non_negative(self.available, &path.child("availableReplicas")));
+        errs.extend(non_negative(&path.child("replicas"), self.replicas));
+        errs.extend(non_negative(&path.child("fullyLabeledReplicas"), self.fully_labeled));
+        errs.extend(non_negative(&path.child("readyReplicas"), self.ready));
+        errs.extend(non_negative(&path.child("availableReplicas"), self.available));
         if self.observed_generation < 0 {
             errs.push(Error::invalid(
                 &path.child("observedGeneration"),

@@ -1,12 +1,13 @@
 //! Endpoint slices: who answers for a service.
 
-use apimachinery::field::{Error, ErrorList, Path, Raw};
+use apimachinery::field::{Error, ErrorList, Path};
 use apimachinery::names;
 use codec::Kind;
 use jiff::Timestamp;
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointPort, EndpointSlice};
 use serde_json::{Value, json};
 
+use crate::check::{known, one_of, required};
 use crate::columns::{AGE, NAME, first_three, text};
 use crate::core::endpoints::special_ip_errors;
 use crate::desired;
@@ -118,13 +119,7 @@ impl crate::Strategy for Strategy {
 }
 
 fn type_errors(kind: &str, path: &Path) -> ErrorList {
-    const TYPES: &[&str] = &["FQDN", "IPv4", "IPv6"];
-    let error = match kind {
-        "" => Some(Error::required(path, "")),
-        k if TYPES.contains(&k) => None,
-        k => Some(Error::not_supported(path, k, TYPES)),
-    };
-    error.into_iter().collect()
+    one_of(path, kind, &["FQDN", "IPv4", "IPv6"])
 }
 
 fn endpoints_errors(slice: &EndpointSlice) -> ErrorList {
@@ -248,13 +243,10 @@ fn ports_errors(ports: &[EndpointPort]) -> ErrorList {
                 errs.push(Error::invalid(&path.child("port"), number, message));
             }
         }
-        match port.protocol.as_deref() {
-            None => errs.push(Error::required(&path.child("protocol"), "")),
-            Some(p) if !PROTOCOLS.contains(&p) => {
-                errs.push(Error::not_supported(&path.child("protocol"), Raw(format!("{p:?}")), PROTOCOLS));
-            }
-            Some(_) => {}
-        }
+        errs.extend(match port.protocol.as_deref() {
+            None => required(&path.child("protocol"), ""),
+            Some(protocol) => known(&path.child("protocol"), protocol, PROTOCOLS),
+        });
         if let Some(protocol) = &port.app_protocol {
             for message in names::qualified_name(protocol) {
                 errs.push(Error::invalid(&path.child("appProtocol"), protocol, message));

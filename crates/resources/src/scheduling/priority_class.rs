@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::scheduling::v1::PriorityClass;
 use serde_json::{Value, json};
 
+use crate::check::one_of;
 use crate::columns::{AGE, NAME, number, text};
 use crate::fill;
 use crate::strategy::{Column, Part, age};
@@ -106,13 +107,7 @@ fn known(class: &PriorityClass) -> Result<(), String> {
 }
 
 fn policy_errors(class: &PriorityClass) -> ErrorList {
-    const POLICIES: &[&str] = &["Never", "PreemptLowerPriority"];
     let path = Path::new("preemptionPolicy");
-    let error = match class.preemption_policy.as_deref() {
-        None => None,
-        Some("") => Some(Error::required(&path, "")),
-        Some(p) if POLICIES.contains(&p) => None,
-        Some(p) => Some(Error::not_supported(&path, p, &["PreemptLowerPriority", "Never"])),
-    };
-    error.into_iter().collect()
+    let policy = class.preemption_policy.as_deref();
+    policy.map_or_else(ErrorList::new, |p| one_of(&path, p, &["PreemptLowerPriority", "Never"]))
 }

@@ -7,7 +7,8 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::{Round, scaled};
 use crate::apps::replica_set::{selector_errors, selector_fixed};
-use crate::core::replication_controller::{non_negative, template_errors};
+use crate::check::non_negative;
+use crate::core::replication_controller::template_errors;
 use crate::strategy::Part;
 
 /// A new deployment.
@@ -15,7 +16,7 @@ pub fn create(deployment: &Deployment) -> ErrorList {
     let path = Path::new("spec");
     let spec = &deployment.spec;
     let mut errs = ErrorList::new();
-    errs.extend(non_negative(spec.replicas.unwrap_or(0), &path.child("replicas")));
+    errs.extend(non_negative(&path.child("replicas"), spec.replicas.unwrap_or(0)));
     let (selector, bad) = selector_errors(&spec.selector, &path.child("selector"));
     errs.extend(bad);
     if let Some(selector) = selector {
@@ -23,13 +24,13 @@ pub fn create(deployment: &Deployment) -> ErrorList {
     }
     errs.extend(strategy_errors(spec.strategy.as_ref(), &path.child("strategy")));
     let min_ready = spec.min_ready_seconds.unwrap_or(0);
-    errs.extend(non_negative(min_ready, &path.child("minReadySeconds")));
+    errs.extend(non_negative(&path.child("minReadySeconds"), min_ready));
     if let Some(limit) = spec.revision_history_limit {
-        errs.extend(non_negative(limit, &path.child("revisionHistoryLimit")));
+        errs.extend(non_negative(&path.child("revisionHistoryLimit"), limit));
     }
     if let Some(deadline) = spec.progress_deadline_seconds {
         let path = path.child("progressDeadlineSeconds");
-        errs.extend(non_negative(deadline, &path));
+        errs.extend(non_negative(&path, deadline));
         if deadline <= min_ready {
             errs.push(Error::invalid(&path, deadline, "must be greater than minReadySeconds"));
         }
@@ -137,7 +138,7 @@ fn status_errors(new: &Deployment, old: &Deployment) -> ErrorList {
         ("terminatingReplicas", status.terminating_replicas),
         ("collisionCount", status.collision_count),
     ] {
-        errs.extend(non_negative(count(value), &path.child(field)));
+        errs.extend(non_negative(&path.child(field), count(value)));
     }
     for (field, value) in [
         ("updatedReplicas", status.updated_replicas),

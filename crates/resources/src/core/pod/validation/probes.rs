@@ -120,7 +120,7 @@ fn probe(probe: &Probe, context: &Context<'_>, path: &Path) -> ErrorList {
         ("successThreshold", probe.success_threshold),
         ("failureThreshold", probe.failure_threshold),
     ] {
-        errs.extend(non_negative(&path.child(field), value.unwrap_or(0).into()));
+        errs.extend(non_negative(&path.child(field), value.unwrap_or(0)));
     }
     if let Some(grace) = probe.termination_grace_period_seconds.filter(|g| *g <= 0) {
         let path = path.child("terminationGracePeriodSeconds");
