@@ -106,9 +106,12 @@ pub(super) fn open(path: &Path, vfs: Option<&str>) -> Result<Connection, Embedde
 
 /// The file's format; 0 for a new file.
 fn identify(conn: &Connection, path: &Path) -> Result<i64, EmbeddedError> {
-    let number = |pragma: &str| conn.query_row(&format!("PRAGMA {pragma}"), [], |r| r.get::<_, i64>(0));
+    let number = |sql: &str| conn.query_row(sql, [], |r| r.get::<_, i64>(0));
     let read = || -> rusqlite::Result<_> {
-        Ok((number("application_id")?, number("user_version")?, number("page_count")?))
+        let application = number("PRAGMA application_id")?;
+        let format = number("PRAGMA user_version")?;
+        // Not the size: a crash may leave a header without contents.
+        Ok((application, format, number("SELECT count(*) FROM sqlite_schema")?))
     };
     match read().map_err(|e| explain(path, e))? {
         (0, 0, 0) => Ok(0),

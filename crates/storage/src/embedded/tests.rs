@@ -143,6 +143,36 @@ fn newer_and_foreign_files_are_refused_and_left_alone() {
     assert_eq!(refused, format!("{} is not a Knarr store", path.display()));
 }
 
+/// The power may go at any sync of the very first start, too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_first_start_that_is_cut_short_is_begun_anew() {
+    let disk = Disk::new("first-start");
+    let images = Arc::new(Mutex::new(Vec::new()));
+    let (kept, random) = (images.clone(), stdx::Random::seeded(1));
+    disk.at_sync(move |disk| {
+        let mut images = kept.lock().unwrap();
+        images.push(disk.cut(None));
+        images.extend((0..4).map(|_| disk.cut(Some(&random))));
+    });
+    let dir = tempfile::tempdir().unwrap();
+    drop(open_on(&disk, dir.path()));
+    disk.at_sync(|_| ());
+    let images = std::mem::take(&mut *images.lock().unwrap());
+    assert!(images.len() > 20, "{}", images.len());
+    for image in images {
+        let dir = tempfile::tempdir().unwrap();
+        disk::restore(&image, dir.path());
+        let engine = open(dir.path()).unwrap();
+        write(&engine, put("/a", "1")).await.unwrap();
+        assert_eq!(count(&engine).await, 1);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(database::FILE);
+    Connection::open(&path).unwrap().query_row("PRAGMA journal_mode = WAL", [], |_| Ok(())).unwrap();
+    assert!(std::fs::metadata(&path).unwrap().len() > 0);
+    open(dir.path()).unwrap();
+}
+
 #[test]
 fn only_the_owner_may_read_it() {
     use std::os::unix::fs::PermissionsExt;

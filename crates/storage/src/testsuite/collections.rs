@@ -157,8 +157,7 @@ async fn late_collections(engine: Arc<dyn Engine>) {
     let early = store.collection(spec("/registry/early/")).await.unwrap();
     let key = ObjectKey::cluster("a");
     let mut last = early.create(&key, thing("0"), Terms::default()).await.unwrap();
-    let op =
-        |text: &str| super::put("/registry/late/ns/x", &String::from_utf8(thing(text).to_vec()).unwrap());
+    let op = |text: &str| super::put("/registry/late/ns/x", std::str::from_utf8(&thing(text)).unwrap());
     let first = super::write(&*engine, op("old")).await;
     for n in 1..5 {
         last = early.update(&key, thing(&n.to_string()), last.revision, Terms::default()).await.unwrap();

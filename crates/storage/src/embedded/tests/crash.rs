@@ -34,10 +34,10 @@ async fn kill_9_loses_nothing_acknowledged() {
     let mut highest = 0;
     for round in 0..ROUNDS {
         let mut child = child("victim", dir.path());
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
         let mut told = 0;
         // After the kill the pipe still holds what was acknowledged before it.
-        while let Some(line) = lines.next() {
+        for line in lines {
             let [key, value, revision] = line.split(' ').collect::<Vec<_>>()[..] else { continue };
             let Ok(revision) = revision.parse::<u64>() else { continue };
             assert!(revision > highest || told > 0, "round {round}: {revision} was handed out before");
