@@ -63,7 +63,7 @@ impl Api {
             config.clock.clone(),
         ));
         Arc::new(Api {
-            discovery: Discovery::new(config.registry.resources(), &config.advertised),
+            discovery: Discovery::new(config.registry.resources(), &config.virtuals, &config.advertised),
             registry: config.registry,
             authenticator: config.authenticator,
             authorizer: config.authorizer,

@@ -6,7 +6,7 @@ use client::transport::PatchType;
 use codec::decode::Content;
 use http::{HeaderMap, header};
 
-use super::negotiate::{self, Format};
+use super::negotiate::{self, BodyFormat};
 use super::service::header_text;
 use crate::pipeline::call::{Payload, Verb};
 
@@ -22,9 +22,10 @@ pub fn payload(verb: Verb, headers: &HeaderMap, bytes: Bytes) -> Result<Payload,
         Verb::Delete | Verb::DeleteCollection if bytes.is_empty() => Ok(Payload::json(bytes)),
         Verb::Patch => Ok(Payload { patch: Some(patch_type(content_type)?), ..Payload::json(bytes) }),
         _ => {
-            let content = match negotiate::body_format(content_type)? {
-                Format::Json => Content::Json,
-                Format::Yaml => Content::Yaml,
+            let (bytes, content) = match negotiate::body_format(content_type)? {
+                BodyFormat::Json => (bytes, Content::Json),
+                BodyFormat::Yaml => (bytes, Content::Yaml),
+                BodyFormat::Protobuf => (codec::protobuf::to_json(&bytes)?.into(), Content::Json),
             };
             Ok(Payload { bytes, content, patch: None })
         }

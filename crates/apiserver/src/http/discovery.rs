@@ -8,6 +8,7 @@ use resources::Resource;
 use serde_json::{Value, json};
 
 use crate::pipeline::subresources;
+use crate::pipeline::virtuals::Virtual;
 
 /// All discovery documents.
 #[derive(Debug)]
@@ -28,13 +29,30 @@ pub struct Document {
 /// Versions of one group in the order of the table.
 struct Group<'a> {
     name: &'a str,
-    versions: Vec<(&'a str, Vec<&'a Resource>)>,
+    versions: Vec<(&'a str, Vec<Row<'a>>)>,
+}
+
+/// What has a row of its own in discovery.
+#[derive(Clone, Copy)]
+enum Row<'a> {
+    Stored(&'a Resource),
+    Virtual(&'a Virtual),
+}
+
+impl<'a> Row<'a> {
+    fn group_version(self) -> (&'a str, &'a str) {
+        match self {
+            Row::Stored(r) => (&r.gvr.group, &r.gvr.version),
+            Row::Virtual(v) => (v.group, &v.kind.version),
+        }
+    }
 }
 
 impl Discovery {
     /// `address` is what `/api` names as the server's address (`host:port`).
-    pub fn new(resources: &[Resource], address: &str) -> Discovery {
-        let groups = grouped(resources);
+    pub fn new(resources: &[Resource], virtuals: &[Virtual], address: &str) -> Discovery {
+        let own = virtuals.iter().filter(|v| v.is_own()).map(Row::Virtual);
+        let groups = grouped(resources.iter().map(Row::Stored).chain(own));
         let mut legacy = BTreeMap::new();
         for group in &groups {
             for (version, rows) in &group.versions {
@@ -85,17 +103,18 @@ fn encode(value: &Value) -> Bytes {
     Bytes::from(value.to_string())
 }
 
-fn grouped(resources: &[Resource]) -> Vec<Group<'_>> {
+fn grouped<'a>(rows: impl Iterator<Item = Row<'a>>) -> Vec<Group<'a>> {
     let mut groups: Vec<Group<'_>> = Vec::new();
-    for resource in resources {
-        let at = groups.iter().position(|g| *g.name == *resource.gvr.group).unwrap_or_else(|| {
-            groups.push(Group { name: &resource.gvr.group, versions: Vec::new() });
+    for row in rows {
+        let (group, version) = row.group_version();
+        let at = groups.iter().position(|g| g.name == group).unwrap_or_else(|| {
+            groups.push(Group { name: group, versions: Vec::new() });
             groups.len() - 1
         });
         let versions = &mut groups[at].versions;
-        match versions.iter_mut().find(|(v, _)| **v == *resource.gvr.version) {
-            Some((_, rows)) => rows.push(resource),
-            None => versions.push((&resource.gvr.version, vec![resource])),
+        match versions.iter_mut().find(|(v, _)| *v == version) {
+            Some((_, rows)) => rows.push(row),
+            None => versions.push((version, vec![row])),
         }
     }
     groups
@@ -118,12 +137,24 @@ fn api_group(group: &Group<'_>) -> Value {
     })
 }
 
-fn resource_list(group: &str, version: &str, rows: &[&Resource]) -> (String, Value) {
+fn resource_list(group: &str, version: &str, rows: &[Row<'_>]) -> (String, Value) {
     let (path, group_version) = match group {
         "" => (format!("/api/{version}"), version.to_owned()),
         group => (format!("/apis/{group}/{version}"), format!("{group}/{version}")),
     };
-    let mut list: Vec<Value> = rows.iter().flat_map(|r| legacy_rows(r)).collect();
+    let mut list: Vec<Value> = rows
+        .iter()
+        .flat_map(|row| match row {
+            Row::Stored(resource) => legacy_rows(resource),
+            Row::Virtual(found) => vec![json!({
+                "name": found.resource,
+                "singularName": found.kind.kind.to_lowercase(),
+                "namespaced": found.namespaced,
+                "kind": &*found.kind.kind,
+                "verbs": ["create"],
+            })],
+        })
+        .collect();
     list.sort_by(|a, b| a["name"].as_str().cmp(&b["name"].as_str()));
     let document = json!({
         "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": list,
@@ -175,7 +206,13 @@ fn aggregated(groups: &[&Group<'_>]) -> Document {
                 .versions
                 .iter()
                 .map(|(version, rows)| {
-                    let mut list: Vec<Value> = rows.iter().map(|r| aggregated_row(r)).collect();
+                    let mut list: Vec<Value> = rows
+                        .iter()
+                        .map(|row| match row {
+                            Row::Stored(resource) => aggregated_row(resource),
+                            Row::Virtual(found) => virtual_row(found),
+                        })
+                        .collect();
                     list.sort_by(|a, b| a["resource"].as_str().cmp(&b["resource"].as_str()));
                     json!({"version": version, "resources": list, "freshness": "Current"})
                 })
@@ -224,6 +261,17 @@ fn aggregated_row(resource: &Resource) -> Value {
         row["subresources"] = json!(subs);
     }
     row
+}
+
+fn virtual_row(found: &Virtual) -> Value {
+    let kind = &found.kind;
+    json!({
+        "resource": found.resource,
+        "responseKind": {"group": &*kind.group, "version": &*kind.version, "kind": &*kind.kind},
+        "scope": if found.namespaced { "Namespaced" } else { "Cluster" },
+        "singularResource": kind.kind.to_lowercase(),
+        "verbs": ["create"],
+    })
 }
 
 /// A strong validator of a body: 128 bits of FNV-1a, quoted. Good enough to tell versions of one document apart.

@@ -110,12 +110,22 @@ impl<'a> Clause<'a> {
     }
 }
 
+/// What a request body is written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyFormat {
+    Json,
+    Yaml,
+    /// Read, never written: every client that sends it takes JSON as well.
+    Protobuf,
+}
+
 /// The format of a request body. An absent `Content-Type` is JSON.
-pub fn body_format(content_type: Option<&str>) -> Result<Format, Status> {
+pub fn body_format(content_type: Option<&str>) -> Result<BodyFormat, Status> {
     match media_type(content_type.unwrap_or_default()) {
-        "" | "application/json" => Ok(Format::Json),
-        "application/yaml" | "application/x-yaml" => Ok(Format::Yaml),
-        _ => Err(unsupported(&["application/json", "application/yaml"])),
+        "" | "application/json" => Ok(BodyFormat::Json),
+        "application/yaml" | "application/x-yaml" => Ok(BodyFormat::Yaml),
+        codec::protobuf::CONTENT_TYPE => Ok(BodyFormat::Protobuf),
+        _ => Err(unsupported(&["application/json", "application/yaml", codec::protobuf::CONTENT_TYPE])),
     }
 }
 
@@ -167,9 +177,9 @@ mod tests {
 
     #[test]
     fn bodies() {
-        assert_eq!(body_format(Some("application/json; charset=utf-8")).unwrap(), Format::Json);
-        assert_eq!(body_format(Some("application/yaml")).unwrap(), Format::Yaml);
-        assert_eq!(body_format(None).unwrap(), Format::Json);
-        assert_eq!(body_format(Some("application/vnd.kubernetes.protobuf")).unwrap_err().code, 415);
+        assert_eq!(body_format(Some("application/json; charset=utf-8")).unwrap(), BodyFormat::Json);
+        assert_eq!(body_format(Some("application/yaml")).unwrap(), BodyFormat::Yaml);
+        assert_eq!(body_format(None).unwrap(), BodyFormat::Json);
+        assert_eq!(body_format(Some("application/cbor")).unwrap_err().code, 415);
     }
 }

@@ -18,7 +18,7 @@ use crate::pipeline::authorize::{authorize, resource_attributes};
 use crate::pipeline::call::{Call, Verb};
 use crate::pipeline::params::Params;
 use crate::pipeline::path::{Path, ResourcePath};
-use crate::pipeline::{self, authenticate, impersonate};
+use crate::pipeline::{self, authenticate, impersonate, virtuals};
 
 /// What a connection knows before its first request.
 #[derive(Debug, Default)]
@@ -96,7 +96,9 @@ async fn resource(api: &Arc<Api>, exchange: Exchange, path: ResourcePath) -> Res
     let verb = verb(exchange.request.method(), &path, &exchange.params)?;
     let attributes = resource_attributes(&exchange.user, verb.name(), &path, &exchange.params.field_selector);
     authorize(&*api.authorizer, &attributes).await?;
-    if !api.registry.serves_version(&path.group, &path.version) {
+    let served = api.registry.serves_version(&path.group, &path.version)
+        || virtuals::serves_version(&api.virtuals, &path.group, &path.version);
+    if !served {
         return Ok(body::text(404, "404 page not found\n"));
     }
     let presenter = presenter(api, &exchange)?;

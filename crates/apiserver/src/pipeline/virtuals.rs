@@ -10,6 +10,7 @@ use futures::future::BoxFuture;
 use super::body;
 use super::call::{Answer, Call, Outcome, Shown, Verb};
 use super::dispatch::{strictness, write_options};
+use super::path::ResourcePath;
 
 /// A request for a virtual kind: who asks, where, and the decoded body.
 pub struct VirtualRequest {
@@ -32,18 +33,35 @@ pub struct Virtual {
     pub resource: &'static str,
     /// Empty for kinds of their own.
     pub subresource: &'static str,
-    /// Kind of the body, for strict decoding.
+    /// Of kinds of their own: within a namespace's path, or not.
+    pub namespaced: bool,
+    /// Kind of the body, for strict decoding and discovery.
     pub kind: apimachinery::Gvk,
     pub handler: VirtualHandler,
 }
 
+impl Virtual {
+    /// One with a path of its own, not below another resource.
+    pub fn is_own(&self) -> bool {
+        self.subresource.is_empty()
+    }
+
+    fn is_for(&self, path: &ResourcePath) -> bool {
+        let place = (self.group, self.resource, self.subresource);
+        place == (&*path.group, &*path.resource, &*path.subresource)
+            && (!self.is_own()
+                || *path.version == *self.kind.version && self.namespaced != path.namespace.is_empty())
+    }
+}
+
+/// True when a virtual kind is served under this group and version.
+pub fn serves_version(virtuals: &[Virtual], group: &str, version: &str) -> bool {
+    virtuals.iter().any(|v| v.is_own() && v.group == group && *v.kind.version == *version)
+}
+
 /// The answer, when the call is for a virtual kind.
 pub async fn answer(virtuals: &[Virtual], call: &Call) -> Option<Result<Outcome, Status>> {
-    let path = &call.path;
-    let wanted = |v: &&Virtual| {
-        v.group == path.group && v.resource == path.resource && v.subresource == path.subresource
-    };
-    let found = virtuals.iter().find(wanted)?;
+    let found = virtuals.iter().find(|v| v.is_for(&call.path))?;
     Some(run(found, call).await)
 }
 
@@ -64,3 +82,6 @@ async fn run(found: &Virtual, call: &Call) -> Result<Outcome, Status> {
     let answer = Answer::Object { code: 201, object: Shown { resource: None, json } };
     Ok(Outcome { answer, warnings: decoded.warnings })
 }
+
+#[cfg(test)]
+mod tests;
