@@ -153,7 +153,10 @@ pub fn qos(pod: &Pod) -> Qos {
             requests.0.extend(parse(own.requests.as_ref()).0);
             vec![(requests, parse(own.limits.as_ref()))]
         }
-        _ => spec::init(pod).chain(spec::main(pod)).map(|s| (requests(&s.container), limits(&s.container))).collect(),
+        _ => spec::init(pod)
+            .chain(spec::main(pod))
+            .map(|s| (requests(&s.container), limits(&s.container)))
+            .collect(),
     };
     let given = |r: &Resources, name: &str| r.get(name).filter(|a| !a.is_zero());
     if parts.iter().all(|(r, l)| COUNTED.iter().all(|n| given(r, n).is_none() && given(l, n).is_none())) {

@@ -18,8 +18,12 @@ const TOP: &str = "kubepods";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Hierarchy {
     /// Each controller (or group of them) on its own; also hybrid, where v2 is mounted besides without controllers.
-    V1 { mounts: Vec<Mount> },
-    V2 { root: PathBuf },
+    V1 {
+        mounts: Vec<Mount>,
+    },
+    V2 {
+        root: PathBuf,
+    },
 }
 
 /// One v1 hierarchy.
@@ -42,7 +46,10 @@ impl Hierarchy {
                 (Some("cgroup2"), _) => v2 = Some(PathBuf::from(path)),
                 (Some("cgroup"), Some(options)) => {
                     let controllers = options.split(',').filter(|o| !matches!(*o, "rw" | "ro"));
-                    v1.push(Mount { controllers: controllers.map(str::to_owned).collect(), path: path.into() });
+                    v1.push(Mount {
+                        controllers: controllers.map(str::to_owned).collect(),
+                        path: path.into(),
+                    });
                 }
                 _ => {}
             }

@@ -113,7 +113,9 @@ fn read_message(container: &ContainerStatus) -> String {
     let written = mount.map(|m| logs::head(m.host_path.as_ref(), MESSAGE_MAX));
     let message = match written {
         Some(Ok(text)) => text,
-        Some(Err(e)) => format!("Error on reading termination log {}: {e}", path.cloned().unwrap_or_default()),
+        Some(Err(e)) => {
+            format!("Error on reading termination log {}: {e}", path.cloned().unwrap_or_default())
+        }
         None => String::new(),
     };
     let from_logs = annotations.get(label::MESSAGE_POLICY).is_some_and(|p| p == "FallbackToLogsOnError");

@@ -36,7 +36,8 @@ pub async fn collect(context: Arc<Context>) {
 
 async fn collect_once(context: &Context, ages: &mut Ages) -> cri::Result<()> {
     let images = context.images.service().list_images().await?;
-    let used: BTreeSet<String> = context.runtime.list_containers().await?.into_iter().map(|c| c.image).collect();
+    let used: BTreeSet<String> =
+        context.runtime.list_containers().await?.into_iter().map(|c| c.image).collect();
     let now = context.clock.now();
     ages.0.retain(|id, _| images.iter().any(|i| i.id == *id));
     for image in &images {
@@ -83,7 +84,13 @@ pub async fn rotate_logs(context: Arc<Context>) {
                 continue;
             }
             let log = PathBuf::from(status.log_path);
-            let done = rotate::rotate(&*context.runtime, &container.id, &log, Policy::default(), context.clock.now());
+            let done = rotate::rotate(
+                &*context.runtime,
+                &container.id,
+                &log,
+                Policy::default(),
+                context.clock.now(),
+            );
             if let Err(e) = done.await {
                 tracing::warn!(container = container.id, "cannot rotate a log: {e}");
             }

@@ -34,7 +34,10 @@ pub async fn run(
         let target = target::http(container, get, pod_ips)?;
         return match http::get(&target).await {
             Ok(answer) if answer.status < 400 => Ok(()),
-            Ok(answer) => Err(format!("HTTP lifecycle hook ({}) failed with statuscode: {}", target.path, answer.status)),
+            Ok(answer) => Err(format!(
+                "HTTP lifecycle hook ({}) failed with statuscode: {}",
+                target.path, answer.status
+            )),
             Err(e) => Err(e),
         };
     }

@@ -76,11 +76,13 @@ impl Images {
                 pull_failed: false,
             }
         })?;
-        let present = self.service.image_status(&image).await.map_err(|e| inspect_failed(given, &e.to_string()))?;
+        let present =
+            self.service.image_status(&image).await.map_err(|e| inspect_failed(given, &e.to_string()))?;
         match (present, wanted.policy) {
             (Some(image), "IfNotPresent" | "Never") => {
-                let message =
-                    format!("Container image {given:?} already present on machine and can be accessed by the pod");
+                let message = format!(
+                    "Container image {given:?} already present on machine and can be accessed by the pod"
+                );
                 return Ok(Ready { image, message });
             }
             (None, "Never") => {
@@ -107,7 +109,12 @@ impl Images {
         self.pull_new(given, &image, &wanted.credentials).await
     }
 
-    async fn pull_new(&self, given: &str, image: &str, credentials: &[AuthConfig]) -> Result<Ready, NotReady> {
+    async fn pull_new(
+        &self,
+        given: &str,
+        image: &str,
+        credentials: &[AuthConfig],
+    ) -> Result<Ready, NotReady> {
         let begun = self.clock.monotonic();
         let pulled = self.pull(image, credentials).await;
         let took = self.clock.monotonic().saturating_sub(begun);
@@ -164,7 +171,12 @@ impl Images {
 
 fn inspect_failed(given: &str, why: &str) -> NotReady {
     let message = format!("Failed to inspect image {given:?}: {why}");
-    NotReady { reason: "ImageInspectError", event: ("InspectFailed", message.clone()), message, pull_failed: false }
+    NotReady {
+        reason: "ImageInspectError",
+        event: ("InspectFailed", message.clone()),
+        message,
+        pull_failed: false,
+    }
 }
 
 fn pull_key(image: &str, credentials: &[AuthConfig]) -> String {

@@ -55,7 +55,8 @@ impl Kubelet {
         let runtime_name = wait_for_runtime(&*runtime, &clock).await;
         let Config { server, node_labels, node_taints, .. } = config;
         let parts = Parts { transport, runtime, images, clock, random, tasks };
-        let config = Config { server: None, node_labels: Default::default(), node_taints: Vec::new(), ..config };
+        let config =
+            Config { server: None, node_labels: Default::default(), node_taints: Vec::new(), ..config };
         let context = context(config, &machine, runtime_name, parts);
         let port = match &server {
             Some(server) => server.listener.local_addr().context("read the server's address")?.port(),
@@ -118,8 +119,14 @@ fn context(config: Config, machine: &MachineInfo, runtime_name: String, parts: P
         clock.clone(),
         random.clone(),
     );
-    let recorder =
-        EventRecorder::new(transport.clone(), tasks, clock.clone(), random.clone(), "kubelet", &config.node_name);
+    let recorder = EventRecorder::new(
+        transport.clone(),
+        tasks,
+        clock.clone(),
+        random.clone(),
+        "kubelet",
+        &config.node_name,
+    );
     let services = transport.reflect(&Gvr::new("", "v1", "services"), &ViewScope::default());
     Arc::new(Context {
         seccomp_dir: paths.seccomp(),
@@ -160,7 +167,8 @@ fn start_node(
     taints: Vec<k8s_openapi::api::core::v1::Taint>,
     port: u16,
 ) {
-    let scope = ViewScope { field_selector: format!("metadata.name={}", context.node_name), ..ViewScope::default() };
+    let scope =
+        ViewScope { field_selector: format!("metadata.name={}", context.node_name), ..ViewScope::default() };
     let (registered, receiver) = watch::channel(None);
     let keeper = NodeKeeper {
         machine,

@@ -81,7 +81,8 @@ fn mount_point(line: &str) -> Option<PathBuf> {
     let mut bytes = field.as_bytes();
     while let Some((byte, rest)) = bytes.split_first() {
         let octal = (*byte == b'\\').then(|| rest.get(..3)).flatten();
-        let code = octal.and_then(|o| std::str::from_utf8(o).ok()).and_then(|o| u8::from_str_radix(o, 8).ok());
+        let code =
+            octal.and_then(|o| std::str::from_utf8(o).ok()).and_then(|o| u8::from_str_radix(o, 8).ok());
         match code {
             Some(code) => {
                 path.push(code);

@@ -109,9 +109,14 @@ impl NodeKeeper {
     /// The API's node, or what our last write returned if that is newer.
     fn known(&self, memory: &mut Memory) -> Option<Node> {
         let object = self.view.get(&ObjectKey::cluster(&self.context.node_name))?;
-        let seen = Node::from_json(object.json()).map_err(|e| tracing::error!("cannot read the node: {e}")).ok()?;
+        let seen =
+            Node::from_json(object.json()).map_err(|e| tracing::error!("cannot read the node: {e}")).ok()?;
         let version = |n: &Node| n.metadata.resource_version.as_deref().and_then(|v| v.parse::<u64>().ok());
-        match memory.written.take().filter(|w| w.metadata.uid == seen.metadata.uid && version(w) > version(&seen)) {
+        match memory
+            .written
+            .take()
+            .filter(|w| w.metadata.uid == seen.metadata.uid && version(w) > version(&seen))
+        {
             Some(written) => {
                 memory.written = Some(written.clone());
                 Some(written)

@@ -99,7 +99,11 @@ impl Objects {
     }
 
     /// The object as it is now, read through a view that is complete; the error is upstream's.
-    pub async fn get<K: Kind>(&self, objects: &PodObjects, reference: &Reference) -> Result<Option<K>, String> {
+    pub async fn get<K: Kind>(
+        &self,
+        objects: &PodObjects,
+        reference: &Reference,
+    ) -> Result<Option<K>, String> {
         let held = objects.entries.iter().find(|(r, _)| r == reference).map(|(_, e)| e.clone());
         let entry = held.unwrap_or_else(|| self.entry(reference));
         tokio::select! {

@@ -18,13 +18,19 @@ use crate::spec::{self, Role, Spec};
 pub enum Action {
     /// Directories, cgroup, volumes.
     Prepare,
-    CreateSandbox { attempt: u32 },
+    CreateSandbox {
+        attempt: u32,
+    },
     /// Stops a sandbox that is no longer wanted, with what runs in it.
-    StopSandbox { id: String },
+    StopSandbox {
+        id: String,
+    },
     Start(Start),
     Kill(Kill),
     /// Forgets a container that was created and never started.
-    Remove { id: String },
+    Remove {
+        id: String,
+    },
     /// Stops the sandbox, unmounts the volumes, removes the cgroup.
     TearDown,
     /// Writes the last status and, when the pod is being deleted, deletes it from the API.
@@ -193,7 +199,8 @@ impl Plan<'_> {
             let done = match (spec.role, state) {
                 (Role::Sidecar, _) => {
                     self.keep(&spec);
-                    let running = self.current(spec.name()).filter(|c| c.container.state == ContainerState::Running);
+                    let running =
+                        self.current(spec.name()).filter(|c| c.container.state == ContainerState::Running);
                     running.is_some_and(|c| self.observed.started(c)) && !self.starting(spec.name())
                 }
                 (_, Some(ContainerState::Exited)) => {
@@ -243,7 +250,8 @@ impl Plan<'_> {
             // Its start was cut short by a crash of ours.
             ContainerState::Created => self.actions.push(Action::Remove { id: current.container.id }),
             ContainerState::Unknown => {
-                let message = format!("Container {} is in unknown state, try killing it before restart", spec.name());
+                let message =
+                    format!("Container {} is in unknown state, try killing it before restart", spec.name());
                 self.kill(&current, spec::grace(self.pod), message);
             }
         }
@@ -254,7 +262,9 @@ impl Plan<'_> {
         let earlier = self.observed.latest(spec.name()).cloned();
         match earlier {
             // Init containers run again in every sandbox, also those that succeeded.
-            Some(earlier) if spec.role != Role::Init || earlier.exit_code != 0 => self.restart(spec, &earlier),
+            Some(earlier) if spec.role != Role::Init || earlier.exit_code != 0 => {
+                self.restart(spec, &earlier)
+            }
             _ => self.start(spec),
         }
     }
@@ -263,13 +273,14 @@ impl Plan<'_> {
         let annotated = current.container.annotations.get(label::HASH);
         let unhealthy = self.observed.probes.get(&current.container.id).and_then(|p| p.unhealthy.clone());
         let name = spec.name();
-        let (grace, mut message) = if annotated.is_some_and(|h| *h != hash(&spec.container)) && spec.role != Role::Init {
-            (None, format!("Container {name} definition changed"))
-        } else if let Some(unhealthy) = unhealthy {
-            (unhealthy.grace, format!("Container {name} failed {} probe", unhealthy.probe))
-        } else {
-            return;
-        };
+        let (grace, mut message) =
+            if annotated.is_some_and(|h| *h != hash(&spec.container)) && spec.role != Role::Init {
+                (None, format!("Container {name} definition changed"))
+            } else if let Some(unhealthy) = unhealthy {
+                (unhealthy.grace, format!("Container {name} failed {} probe", unhealthy.probe))
+            } else {
+                return;
+            };
         if spec::restarts(self.pod, spec, 1) {
             message += ", will be restarted";
         }
@@ -298,7 +309,9 @@ impl Plan<'_> {
             spec.name(),
             spec::full_name(self.pod)
         );
-        self.actions.waiting.push((spec.name().into(), Waiting { reason: "CrashLoopBackOff".into(), message }));
+        self.actions
+            .waiting
+            .push((spec.name().into(), Waiting { reason: "CrashLoopBackOff".into(), message }));
         self.actions.wake(until);
     }
 
@@ -326,7 +339,12 @@ impl Plan<'_> {
         }
         let status = self.pod.status.as_ref();
         let lists = status.map(|s| [&s.container_statuses, &s.init_container_statuses]);
-        let known = lists.into_iter().flatten().flatten().flatten().find(|s| s.name == name && s.container_id.is_some());
+        let known = lists
+            .into_iter()
+            .flatten()
+            .flatten()
+            .flatten()
+            .find(|s| s.name == name && s.container_id.is_some());
         known.map_or(0, |s| u32::try_from(s.restart_count).unwrap_or(0) + 1)
     }
 }

@@ -70,7 +70,8 @@ impl Probes {
             let running = self.begin(pod, spec, container, ips);
             self.running.insert(id.clone(), running);
         }
-        let state = self.running.get(id).map(|r| r.state.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        let state =
+            self.running.get(id).map(|r| r.state.lock().unwrap_or_else(PoisonError::into_inner).clone());
         let mut state = state.unwrap_or_default();
         if ending {
             state.unhealthy = None;

@@ -42,9 +42,15 @@ pub trait Streaming: Send + Sync {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StreamTarget {
     /// Ids as the runtime knows them. The query holds command, tty, stdin, …
-    Exec { container: String },
-    Attach { container: String },
-    PortForward { sandbox: String },
+    Exec {
+        container: String,
+    },
+    Attach {
+        container: String,
+    },
+    PortForward {
+        sandbox: String,
+    },
 }
 
 struct Server {
@@ -86,7 +92,14 @@ impl Server {
             Err(e) => return tracing::debug!("TLS handshake failed: {e}"),
         };
         let certificates: Arc<Vec<Vec<u8>>> = Arc::new(
-            stream.get_ref().1.peer_certificates().unwrap_or_default().iter().map(|c| c.as_ref().to_vec()).collect(),
+            stream
+                .get_ref()
+                .1
+                .peer_certificates()
+                .unwrap_or_default()
+                .iter()
+                .map(|c| c.as_ref().to_vec())
+                .collect(),
         );
         let service = service_fn(move |request: Request<Incoming>| {
             let (server, certificates) = (self.clone(), certificates.clone());
@@ -99,7 +112,9 @@ impl Server {
     }
 
     async fn handle(&self, request: Request<Incoming>, certificates: &[Vec<u8>]) -> Response<Body> {
-        if let Err(refusal) = access::check(&self.config, &self.context.node_name, &request, certificates).await {
+        if let Err(refusal) =
+            access::check(&self.config, &self.context.node_name, &request, certificates).await
+        {
             return refusal;
         }
         let path = request.uri().path().to_owned();
@@ -133,7 +148,10 @@ impl Server {
     fn pods(&self) -> Response<Body> {
         let items: Vec<String> =
             self.workers.pods().iter().map(|p| String::from_utf8_lossy(&p.to_json()).into_owned()).collect();
-        let list = format!(r#"{{"kind":"PodList","apiVersion":"v1","metadata":{{}},"items":[{}]}}"#, items.join(","));
+        let list = format!(
+            r#"{{"kind":"PodList","apiVersion":"v1","metadata":{{}},"items":[{}]}}"#,
+            items.join(",")
+        );
         with_type(StatusCode::OK, "application/json", list)
     }
 
@@ -144,7 +162,9 @@ impl Server {
             return status(&Status::failure(501, "NotImplemented", message));
         };
         let (pod, container) = match parts {
-            ["portForward", namespace, pod] | ["portForward", namespace, pod, _] => (self.pod(namespace, pod), None),
+            ["portForward", namespace, pod] | ["portForward", namespace, pod, _] => {
+                (self.pod(namespace, pod), None)
+            }
             [_, namespace, pod, container] | [_, namespace, pod, _, container] => {
                 (self.pod(namespace, pod), Some(*container))
             }
@@ -160,8 +180,12 @@ impl Server {
     async fn target(&self, verb: &str, pod: &Pod, container: Option<&str>) -> Result<StreamTarget, String> {
         let Some(name) = container else {
             let sandboxes = self.context.runtime.list_pod_sandboxes().await.map_err(|e| e.to_string())?;
-            let own = sandboxes.into_iter().filter(|s| s.metadata.uid == pod.uid() && s.state == cri::SandboxState::Ready);
-            let newest = own.max_by_key(|s| s.created_at).ok_or_else(|| format!("pod not found ({:?})", pod.name()))?;
+            let own = sandboxes
+                .into_iter()
+                .filter(|s| s.metadata.uid == pod.uid() && s.state == cri::SandboxState::Ready);
+            let newest = own
+                .max_by_key(|s| s.created_at)
+                .ok_or_else(|| format!("pod not found ({:?})", pod.name()))?;
             return Ok(StreamTarget::PortForward { sandbox: newest.id });
         };
         let id = logs::status_of(pod, name)

@@ -2,8 +2,8 @@
 
 mod conditions;
 mod containers;
-mod phase;
 pub mod patch;
+mod phase;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{HostIP, Pod, PodIP, PodStatus};

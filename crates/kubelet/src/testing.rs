@@ -100,6 +100,7 @@ impl World {
     pub fn config(&self) -> Config {
         let mut config = Config::new("n1", self.dir.path(), self.mounter.clone());
         config.node_ips = vec!["192.0.2.1".parse().expect("an address")];
+        config.cluster_dns = vec!["10.43.0.10".parse().expect("an address")];
         config
     }
 
@@ -129,9 +130,9 @@ impl World {
         self.kubelet = None;
     }
 
-    /// Lets time pass until `done`; at most an hour of it.
+    /// Lets time pass until `done`; at most ten minutes of it.
     pub async fn until(&self, what: &str, mut done: impl FnMut(&Self) -> bool) {
-        for _ in 0..36_000 {
+        for _ in 0..6_000 {
             for _ in 0..20 {
                 if done(self) {
                     return;
@@ -174,7 +175,8 @@ impl World {
 /// `Running: c=running(ready) restarts=1`
 pub fn summary(pod: &Pod) -> String {
     let Some(status) = &pod.status else { return "no status".into() };
-    let lists = [&status.init_container_statuses, &status.container_statuses, &status.ephemeral_container_statuses];
+    let lists =
+        [&status.init_container_statuses, &status.container_statuses, &status.ephemeral_container_statuses];
     let containers = lists.into_iter().flatten().flatten().map(|c| {
         let state = c.state.clone().unwrap_or_default();
         let mut text = match (state.running, state.terminated, state.waiting) {

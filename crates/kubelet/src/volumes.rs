@@ -72,7 +72,12 @@ impl Volumes {
     }
 
     /// Makes and updates all of them. The first that fails is the error; the others are there.
-    pub async fn set_up(&self, pod: &Pod, objects: &PodObjects, fields: &PodFields) -> Result<SetUp, VolumeError> {
+    pub async fn set_up(
+        &self,
+        pod: &Pod,
+        objects: &PodObjects,
+        fields: &PodFields,
+    ) -> Result<SetUp, VolumeError> {
         let mut done = SetUp::default();
         let mut failed = None;
         for volume in spec::of(pod).volumes.iter().flatten() {
@@ -108,7 +113,9 @@ impl Volumes {
                 self.make(&dir, on_tmpfs.then_some(0)).map_err(|e| format!("{}: {e}", dir.display()))?;
                 self.project(pod, &content, &dir, objects, fields).await
             }
-            Source::Unsupported(kind) => Err(format!("volumes of type {kind} are not supported by this kubelet")),
+            Source::Unsupported(kind) => {
+                Err(format!("volumes of type {kind} are not supported by this kubelet"))
+            }
         }
     }
 

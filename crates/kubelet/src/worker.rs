@@ -15,6 +15,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use client::EventType;
 use codec::Kind as _;
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
@@ -29,6 +30,7 @@ use crate::objects::PodObjects;
 use crate::observed::Observed;
 use crate::plan::{self, Actions};
 use crate::probes::Probes;
+use crate::spec;
 use crate::workers::{Desired, Mailbox};
 use jobs::Done;
 
@@ -55,6 +57,10 @@ pub struct Worker {
     /// Ends the start that is under way.
     start_cancel: CancellationToken,
     purged: bool,
+    /// Dead containers are being removed.
+    cleaning: bool,
+    /// The dead container whose back-off has been told.
+    told_back_off: HashMap<String, String>,
 }
 
 /// After a failed pull.
@@ -94,6 +100,8 @@ impl Worker {
             status: report::Report::default(),
             start_cancel: CancellationToken::new(),
             purged: false,
+            cleaning: false,
+            told_back_off: HashMap::new(),
         }
     }
 
@@ -128,6 +136,7 @@ impl Worker {
             self.begin(action, &status);
         }
         self.refresh_volumes(now);
+        self.tell_back_offs(&actions);
         self.clean_up();
         earliest(&[actions.wake_at, self.renew_at, self.status.retry_at])
     }
@@ -189,8 +198,27 @@ impl Worker {
     fn objects_changed(&mut self) {
         self.observed.retry_pod_at = None;
         let now = self.context.clock.now();
-        for failure in self.observed.failures.values_mut().filter(|f| f.reason == "CreateContainerConfigError") {
+        for failure in
+            self.observed.failures.values_mut().filter(|f| f.reason == "CreateContainerConfigError")
+        {
             failure.retry_at = now;
+        }
+    }
+
+    /// One event for each container that waits for its restart.
+    fn tell_back_offs(&mut self, actions: &Actions) {
+        for (name, _) in &actions.waiting {
+            let (Some(spec), Some(ended)) = (spec::find(&self.pod, name), self.observed.latest(name)) else {
+                continue;
+            };
+            let id = ended.container.id.clone();
+            if self.told_back_off.insert(name.clone(), id.clone()) != Some(id) {
+                let message = format!(
+                    "Back-off restarting failed container {name} in pod {}",
+                    spec::full_name(&self.pod)
+                );
+                self.context.container_event(&self.pod, &spec, EventType::Warning, "BackOff", &message);
+            }
         }
     }
 

@@ -49,6 +49,10 @@ impl Mailbox {
         ids.containers.extend(container.map(str::to_owned));
     }
 
+    pub fn remove_container(&self, id: &str) {
+        self.ids.lock().unwrap_or_else(PoisonError::into_inner).containers.remove(id);
+    }
+
     pub fn ids(&self) -> Ids {
         self.ids.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -172,7 +176,11 @@ impl Workers {
         if complete && !known && !begins {
             return;
         }
-        self.found(uid, sandbox, container).wake.notify_one();
+        let mailbox = self.found(uid, sandbox, container);
+        if let Event::ContainerDeleted { container, .. } = event {
+            mailbox.remove_container(container);
+        }
+        mailbox.wake.notify_one();
         if complete && !known {
             self.adopt_orphans();
         }
@@ -244,7 +252,12 @@ impl Workers {
             let (workers, context) = (self.clone(), self.context.clone());
             self.context.tasks.spawn_until_shutdown(async move {
                 let pod = orphan(&context, &workers.found(&uid, None, None), &uid).await;
-                tracing::info!(pod = pod.name(), namespace = pod.namespace(), uid, "ending a pod that the API does not know");
+                tracing::info!(
+                    pod = pod.name(),
+                    namespace = pod.namespace(),
+                    uid,
+                    "ending a pod that the API does not know"
+                );
                 // It may have come meanwhile; then it is no orphan.
                 if !workers.lock().running.contains_key(&uid) {
                     workers.spawn(uid, Desired { pod: Arc::new(pod), gone: true });
@@ -273,7 +286,8 @@ async fn orphan(context: &Context, mailbox: &Mailbox, uid: &str) -> Pod {
         let sandbox = status.sandbox;
         meta.name = Some(sandbox.metadata.name);
         meta.namespace = Some(sandbox.metadata.namespace);
-        spec.termination_grace_period_seconds = sandbox.annotations.get(label::POD_GRACE).and_then(|g| g.parse().ok());
+        spec.termination_grace_period_seconds =
+            sandbox.annotations.get(label::POD_GRACE).and_then(|g| g.parse().ok());
     }
     for id in &ids.containers {
         let Ok(status) = context.runtime.container_status(id).await else { continue };

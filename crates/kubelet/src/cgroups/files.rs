@@ -27,7 +27,10 @@ pub struct Usage {
 
 fn write(path: &Path, text: &str) -> io::Result<()> {
     // Not fs::write: these files must not be created, and O_TRUNC is refused on some kernels.
-    let written = fs::OpenOptions::new().write(true).open(path).and_then(|mut f| io::Write::write_all(&mut f, text.as_bytes()));
+    let written = fs::OpenOptions::new()
+        .write(true)
+        .open(path)
+        .and_then(|mut f| io::Write::write_all(&mut f, text.as_bytes()));
     written.map_err(|e| io::Error::new(e.kind(), format!("write {text:?} to {}: {e}", path.display())))
 }
 
@@ -96,7 +99,9 @@ pub fn write_limits(hierarchy: &Hierarchy, name: &str, limits: &Limits) -> io::R
                 cpu_v1(&dir, limits)?;
             }
             match limits.memory {
-                Some(bytes) if has("memory") => write(&dir.join("memory.limit_in_bytes"), &unlimited(bytes, "-1")),
+                Some(bytes) if has("memory") => {
+                    write(&dir.join("memory.limit_in_bytes"), &unlimited(bytes, "-1"))
+                }
                 _ => Ok(()),
             }
         }),
@@ -169,7 +174,8 @@ fn kill_all(dir: &Path) {
 }
 
 pub fn usage(hierarchy: &Hierarchy, name: &str) -> Usage {
-    let number = |path: &Path| fs::read_to_string(path).ok().and_then(|t| t.trim().parse::<u64>().ok()).unwrap_or(0);
+    let number =
+        |path: &Path| fs::read_to_string(path).ok().and_then(|t| t.trim().parse::<u64>().ok()).unwrap_or(0);
     let field = |path: &Path, key: &str| {
         let text = fs::read_to_string(path).unwrap_or_default();
         let line = text.lines().find_map(|l| l.strip_prefix(key)?.strip_prefix(' ')?.parse::<u64>().ok());
@@ -182,11 +188,17 @@ pub fn usage(hierarchy: &Hierarchy, name: &str) -> Usage {
             Usage {
                 cpu_nanoseconds: field(&dir.join("cpu.stat"), "usage_usec") * 1000,
                 memory_bytes,
-                memory_working_set: memory_bytes.saturating_sub(field(&dir.join("memory.stat"), "inactive_file")),
+                memory_working_set: memory_bytes
+                    .saturating_sub(field(&dir.join("memory.stat"), "inactive_file")),
             }
         }
         Hierarchy::V1 { mounts } => {
-            let of = |controller: &str| mounts.iter().find(|m| m.controllers.iter().any(|c| c == controller)).map(|m| m.path.join(name));
+            let of = |controller: &str| {
+                mounts
+                    .iter()
+                    .find(|m| m.controllers.iter().any(|c| c == controller))
+                    .map(|m| m.path.join(name))
+            };
             let memory = of("memory").unwrap_or_default();
             let memory_bytes = number(&memory.join("memory.usage_in_bytes"));
             let inactive = field(&memory.join("memory.stat"), "total_inactive_file");

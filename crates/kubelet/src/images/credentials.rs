@@ -48,7 +48,9 @@ fn entries(secret: &Secret) -> Vec<(String, Entry)> {
         Some("kubernetes.io/dockerconfigjson") => data(".dockerconfigjson")
             .and_then(|json| serde_json::from_slice::<DockerConfig>(json).ok())
             .map(|config| config.auths),
-        Some("kubernetes.io/dockercfg") => data(".dockercfg").and_then(|json| serde_json::from_slice(json).ok()),
+        Some("kubernetes.io/dockercfg") => {
+            data(".dockercfg").and_then(|json| serde_json::from_slice(json).ok())
+        }
         _ => None,
     };
     auths.unwrap_or_default().into_iter().collect()

@@ -19,7 +19,8 @@ pub fn with_default_tag(image: &str) -> Result<String, String> {
         return invalid("invalid reference format");
     }
     if path.bytes().any(|b| b.is_ascii_uppercase()) {
-        let full = if domain.is_none() && !path.contains('/') { format!("library/{path}") } else { path.to_owned() };
+        let full =
+            if domain.is_none() && !path.contains('/') { format!("library/{path}") } else { path.to_owned() };
         return invalid(&format!("invalid reference format: repository name ({full}) must be lowercase"));
     }
     if !path.split('/').all(is_component) {

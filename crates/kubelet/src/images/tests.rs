@@ -17,7 +17,9 @@ fn references() {
         ),
         (
             "InvalidName",
-            Err("couldn't parse image name \"InvalidName\": invalid reference format: repository name (library/InvalidName) must be lowercase"),
+            Err(
+                "couldn't parse image name \"InvalidName\": invalid reference format: repository name (library/InvalidName) must be lowercase",
+            ),
         ),
         ("a b", Err("couldn't parse image name \"a b\": invalid reference format")),
         ("", Err("couldn't parse image name \"\": invalid reference format")),
@@ -62,7 +64,9 @@ fn credentials_fit_by_registry_and_path() {
 
 #[test]
 fn durations_read_like_gos() {
-    for (millis, text) in [(0, "0s"), (56, "56ms"), (1000, "1s"), (1234, "1.234s"), (62_500, "1m2.5s"), (3_600_000, "1h0m0s")] {
+    for (millis, text) in
+        [(0, "0s"), (56, "56ms"), (1000, "1s"), (1234, "1.234s"), (62_500, "1m2.5s"), (3_600_000, "1h0m0s")]
+    {
         assert_eq!(go_duration(Duration::from_millis(millis)), text);
     }
 }
@@ -94,9 +98,13 @@ async fn policies() {
     assert_eq!(fake.take_journal(), ["pull_image a:latest", "pull_image a:latest"]);
     fake.fail_next("pull_image", cri::Error::Unknown("no such host".into()));
     let failed = images.ensure(&wanted("b", "Always"), || {}).await.unwrap_err();
-    assert_eq!((failed.reason, failed.message.as_str(), failed.pull_failed), ("ErrImagePull", "no such host", true));
+    assert_eq!(
+        (failed.reason, failed.message.as_str(), failed.pull_failed),
+        ("ErrImagePull", "no such host", true)
+    );
     assert_eq!(failed.event, ("Failed", "Failed to pull image \"b\": no such host".into()));
-    let backing_off = Wanted { backing_off: Some("ErrImagePull: no such host".into()), ..wanted("b", "Always") };
+    let backing_off =
+        Wanted { backing_off: Some("ErrImagePull: no such host".into()), ..wanted("b", "Always") };
     let waiting = images.ensure(&backing_off, || panic!("no pull")).await.unwrap_err();
     assert_eq!(waiting.message, "Back-off pulling image \"b\": ErrImagePull: no such host");
 }

@@ -75,6 +75,11 @@ async fn crashes_back_off() {
     assert_eq!((last.exit_code, last.reason.as_deref()), (3, Some("Error")));
     w.until_pod("p", "Running: c=CrashLoopBackOff,restarts=2").await;
     w.until_pod("p", "Running: c=CrashLoopBackOff,restarts=3").await;
+    let told = format!(
+        "Warning BackOff: Back-off restarting failed container c in pod p_default({})",
+        pod.metadata.uid.as_deref().unwrap()
+    );
+    w.until("event", |w| w.events().contains(&told)).await;
     // The one that counts and the last dead one.
     w.until("cleaned up", |w| w.runtime.containers_named("c").len() == 2).await;
 }
@@ -121,7 +126,8 @@ async fn init_containers_come_first_and_sidecars_stay() {
     w.runtime.exit(&w.container("i"), 0);
     w.until_pod("p", "Pending: i=Completed(0),ready s=running,ready j=running c=PodInitializing").await;
     w.runtime.exit(&w.container("j"), 0);
-    w.until_pod("p", "Running: i=Completed(0),ready s=running,ready j=Completed(0),ready c=running,ready").await;
+    w.until_pod("p", "Running: i=Completed(0),ready s=running,ready j=Completed(0),ready c=running,ready")
+        .await;
     // A sidecar that ends comes back.
     w.runtime.exit(&w.container("s"), 0);
     w.until_pod(
@@ -230,7 +236,9 @@ async fn volumes_wait_for_their_objects_and_follow_them() {
         json!([{"name": "v", "mountPath": "/v"}, {"name": "e", "mountPath": "/e"}]);
     w.api.insert(&pod("p", spec));
     w.until("event", |w| {
-        w.events().contains("Warning FailedMount: MountVolume.SetUp failed for volume \"v\" : configmap \"m\" not found")
+        w.events().contains(
+            "Warning FailedMount: MountVolume.SetUp failed for volume \"v\" : configmap \"m\" not found",
+        )
     })
     .await;
     w.api.insert(&config_map("m", "k", "one"));
@@ -240,7 +248,8 @@ async fn volumes_wait_for_their_objects_and_follow_them() {
     assert!(mount.readonly);
     let file = std::path::Path::new(&mount.host_path).join("k");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "one");
-    w.api.edit("default", "m", |m: &mut ConfigMap| m.data = Some([("k".to_owned(), "two".to_owned())].into()));
+    w.api
+        .edit("default", "m", |m: &mut ConfigMap| m.data = Some([("k".to_owned(), "two".to_owned())].into()));
     w.until("the file follows", |_| std::fs::read_to_string(&file).is_ok_and(|t| t == "two")).await;
 }
 
@@ -267,7 +276,10 @@ async fn a_deadline_ends_a_pod() {
     spec["activeDeadlineSeconds"] = json!(60);
     w.api.insert(&pod("p", spec));
     w.until_pod("p", "Running: c=running,ready").await;
-    w.until("over", |w| w.pod("p").is_some_and(|p| summary(&p) == "Failed(DeadlineExceeded): c=Completed(0)")).await;
+    w.until("over", |w| {
+        w.pod("p").is_some_and(|p| summary(&p) == "Failed(DeadlineExceeded): c=Completed(0)")
+    })
+    .await;
     let status = w.pod("p").unwrap().status.unwrap();
     assert_eq!(
         status.message.as_deref(),

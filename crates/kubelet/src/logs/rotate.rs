@@ -52,7 +52,10 @@ pub async fn rotate(
 }
 
 async fn reopen(runtime: &dyn RuntimeService, container: &str) -> io::Result<()> {
-    runtime.reopen_container_log(container).await.map_err(|e| io::Error::other(format!("reopen the log: {e}")))
+    runtime
+        .reopen_container_log(container)
+        .await
+        .map_err(|e| io::Error::other(format!("reopen the log: {e}")))
 }
 
 /// `0.log.20260131-120000`

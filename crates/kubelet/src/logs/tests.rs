@@ -112,7 +112,8 @@ async fn rotation_keeps_the_newest() {
     fake.add_image("i");
     let sandbox = fake.run_pod_sandbox(&cri::PodSandboxConfig::default()).await.unwrap();
     let config = cri::ContainerConfig { image: "i".into(), log_path: "0.log".into(), ..Default::default() };
-    let pod = cri::PodSandboxConfig { log_directory: dir.path().to_string_lossy().into(), ..Default::default() };
+    let pod =
+        cri::PodSandboxConfig { log_directory: dir.path().to_string_lossy().into(), ..Default::default() };
     let id = fake.create_container(&sandbox, &config, &pod).await.unwrap();
     let log = dir.path().join("0.log");
     let policy = rotate::Policy { max_bytes: 10, max_files: 3 };
@@ -122,8 +123,11 @@ async fn rotation_keeps_the_newest() {
         assert!(rotate::rotate(&fake, &id, &log, policy, now).await.unwrap());
         assert!(!rotate::rotate(&fake, &id, &log, policy, now).await.unwrap());
     }
-    let mut names: Vec<_> =
-        rotate::rotated(&log).unwrap().iter().map(|p| p.file_name().unwrap().to_string_lossy().into_owned()).collect();
+    let mut names: Vec<_> = rotate::rotated(&log)
+        .unwrap()
+        .iter()
+        .map(|p| p.file_name().unwrap().to_string_lossy().into_owned())
+        .collect();
     names.sort();
     assert_eq!(names, ["0.log.20260101-030000", "0.log.20260101-040000"]);
     // The runtime cannot: the log stays where it is.

@@ -42,7 +42,12 @@ pub async fn keep_lease(context: Arc<Context>, mut registered: watch::Receiver<O
     }
 }
 
-async fn renew(context: &Context, api: &Api<Lease>, known: Option<Lease>, uid: &str) -> Result<Lease, Status> {
+async fn renew(
+    context: &Context,
+    api: &Api<Lease>,
+    known: Option<Lease>,
+    uid: &str,
+) -> Result<Lease, Status> {
     let name = &context.node_name;
     let old = match known {
         Some(lease) => Some(lease),

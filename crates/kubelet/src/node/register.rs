@@ -31,7 +31,8 @@ impl NodeKeeper {
         node.status = Some(self.status(&node, now).await);
         match self.api.create(&node).await {
             Err(e) if e.is_already_exists() => {
-                let patch = json!({"metadata": {"labels": self.all_labels(), "annotations": self.annotations()}});
+                let patch =
+                    json!({"metadata": {"labels": self.all_labels(), "annotations": self.annotations()}});
                 self.api.patch("", name, PatchType::Strategic, &patch).await
             }
             made => made,

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use codec::Kind as _;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{
-    ContainerImage, DaemonEndpoint, Node, NodeAddress, NodeCondition, NodeDaemonEndpoints, NodeFeatures, NodeStatus,
-    NodeSystemInfo,
+    ContainerImage, DaemonEndpoint, Node, NodeAddress, NodeCondition, NodeDaemonEndpoints, NodeFeatures,
+    NodeStatus, NodeSystemInfo,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -66,12 +66,14 @@ impl NodeKeeper {
         match runtime.status().await {
             Err(e) => against.push(format!("container runtime status check may not have completed yet: {e}")),
             Ok(status) => {
-                for (kind, what) in
-                    [("RuntimeReady", "container runtime not ready"), ("NetworkReady", "container runtime network not ready")]
-                {
+                for (kind, what) in [
+                    ("RuntimeReady", "container runtime not ready"),
+                    ("NetworkReady", "container runtime network not ready"),
+                ] {
                     match status.conditions.iter().find(|c| c.kind == kind) {
                         Some(c) if c.status => {}
-                        Some(c) => against.push(format!("{what}: {kind}=false reason:{} message:{}", c.reason, c.message)),
+                        Some(c) => against
+                            .push(format!("{what}: {kind}=false reason:{} message:{}", c.reason, c.message)),
                         None => against.push(format!("{what}: {kind} is not set")),
                     }
                 }
@@ -80,7 +82,8 @@ impl NodeKeeper {
         let finding = match against.is_empty() {
             true => Finding("Ready", true, "KubeletReady", "kubelet is posting ready status".into()),
             false => {
-                let text = if against.len() == 1 { against.remove(0) } else { format!("[{}]", against.join(", ")) };
+                let text =
+                    if against.len() == 1 { against.remove(0) } else { format!("[{}]", against.join(", ")) };
                 Finding("Ready", false, "KubeletNotReady", text)
             }
         };
@@ -138,7 +141,11 @@ fn kib(bytes: u64) -> String {
     format!("{}Ki", bytes / 1024)
 }
 
-fn allocatable(capacity: &BTreeMap<String, Quantity>, disk: Filesystem, memory: u64) -> BTreeMap<String, Quantity> {
+fn allocatable(
+    capacity: &BTreeMap<String, Quantity>,
+    disk: Filesystem,
+    memory: u64,
+) -> BTreeMap<String, Quantity> {
     let mut left = capacity.clone();
     left.insert("memory".into(), Quantity(kib(memory.saturating_sub(MEMORY_RESERVE))));
     left.insert("ephemeral-storage".into(), Quantity((disk.size / 10 * 9).to_string()));
@@ -181,7 +188,9 @@ fn disk_pressure(disk: Filesystem) -> Finding {
     let short = disk.size > 0 && (disk.available < disk.size / 10 || disk.inodes_free < disk.inodes / 20);
     match short {
         true => Finding("DiskPressure", true, "KubeletHasDiskPressure", "kubelet has disk pressure".into()),
-        false => Finding("DiskPressure", false, "KubeletHasNoDiskPressure", "kubelet has no disk pressure".into()),
+        false => {
+            Finding("DiskPressure", false, "KubeletHasNoDiskPressure", "kubelet has no disk pressure".into())
+        }
     }
 }
 
@@ -189,11 +198,26 @@ fn pid_pressure() -> Finding {
     let number = |path: &str| std::fs::read_to_string(path).ok().and_then(|t| t.trim().parse::<u64>().ok());
     // The last field but one of loadavg: running/all tasks.
     let loadavg = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let tasks = loadavg.split(' ').nth(3).and_then(|t| t.split_once('/')).and_then(|(_, all)| all.parse::<u64>().ok());
-    let short = matches!((tasks, number("/proc/sys/kernel/pid_max")), (Some(tasks), Some(max)) if tasks + 100 > max);
+    let tasks = loadavg
+        .split(' ')
+        .nth(3)
+        .and_then(|t| t.split_once('/'))
+        .and_then(|(_, all)| all.parse::<u64>().ok());
+    let short =
+        matches!((tasks, number("/proc/sys/kernel/pid_max")), (Some(tasks), Some(max)) if tasks + 100 > max);
     match short {
-        true => Finding("PIDPressure", true, "KubeletHasInsufficientPID", "kubelet has insufficient PID available".into()),
-        false => Finding("PIDPressure", false, "KubeletHasSufficientPID", "kubelet has sufficient PID available".into()),
+        true => Finding(
+            "PIDPressure",
+            true,
+            "KubeletHasInsufficientPID",
+            "kubelet has insufficient PID available".into(),
+        ),
+        false => Finding(
+            "PIDPressure",
+            false,
+            "KubeletHasSufficientPID",
+            "kubelet has sufficient PID available".into(),
+        ),
     }
 }
 

@@ -70,7 +70,11 @@ pub fn finished(pod: &Pod, observed: &Observed) -> bool {
 pub fn plan(pod: &Pod, observed: &Observed, now: Timestamp, ending: &Ending, actions: &mut Actions) {
     let work = &observed.work;
     kill_all(pod, observed, now, ending, actions);
-    if observed.alive().next().is_some() || !work.killing.is_empty() || work.starting.is_some() || work.pod_job {
+    if observed.alive().next().is_some()
+        || !work.killing.is_empty()
+        || work.starting.is_some()
+        || work.pod_job
+    {
         return;
     }
     let sandbox_left = observed.sandboxes.iter().any(|s| s.sandbox.state == SandboxState::Ready);

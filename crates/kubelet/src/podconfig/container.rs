@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use cri::{ContainerConfig, ContainerMetadata, Mount, MountPropagation, NamespaceMode};
 use k8s_openapi::api::core::v1::{Container, Pod, VolumeMount};
 
+use super::ConfigError;
 use super::expand::expand;
 use super::resources::{self, Machine};
 use super::security::{self, NodeDefaults};
-use super::ConfigError;
 use crate::observed::label;
 use crate::plan::{self, Start};
 use crate::spec;
@@ -28,7 +28,11 @@ pub struct Given<'a> {
 }
 
 /// The configuration.
-pub fn container_config(pod: &Pod, container: &Container, given: Given<'_>) -> Result<ContainerConfig, ConfigError> {
+pub fn container_config(
+    pod: &Pod,
+    container: &Container,
+    given: Given<'_>,
+) -> Result<ContainerConfig, ConfigError> {
     let known = |name: &str| given.env.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
     let expand_all = |list: &Option<Vec<String>>| {
         list.iter().flatten().map(|text| expand(text, &known)).collect::<Vec<_>>()
@@ -38,7 +42,8 @@ pub fn container_config(pod: &Pod, container: &Container, given: Given<'_>) -> R
     }
     let mut security = security::security_context(pod, container, given.image, given.defaults)?;
     if let NamespaceMode::Target(name) = &security.namespaces.pid {
-        let id = given.target.ok_or_else(|| ConfigError(format!("unable to find target container {name}")))?;
+        let id =
+            given.target.ok_or_else(|| ConfigError(format!("unable to find target container {name}")))?;
         security.namespaces.pid = NamespaceMode::Target(id);
     }
     Ok(ContainerConfig {
@@ -107,7 +112,10 @@ pub fn message_policy(container: &Container) -> &str {
 pub fn volume_mount(mount: &VolumeMount, host_path: String, readonly: bool) -> Result<Mount, ConfigError> {
     if mount.bind_mount_options.as_ref().is_some_and(|o| !o.is_empty()) {
         // Behind a feature gate upstream, off by default.
-        return Err(ConfigError(format!("volumeMount {:?}: bindMountOptions is not supported by this kubelet", mount.name)));
+        return Err(ConfigError(format!(
+            "volumeMount {:?}: bindMountOptions is not supported by this kubelet",
+            mount.name
+        )));
     }
     // Relative to the root, wherever the image's working directory is.
     let container_path = match mount.mount_path.starts_with('/') {

@@ -20,7 +20,11 @@ const MAX_SEARCHES: usize = 32;
 const MAX_SEARCH_CHARS: usize = 2048;
 
 /// The configuration, and a warning (reason, message) when the pod does not get what it asked for.
-pub fn pod_dns(pod: &Pod, cluster: &ClusterDns, host: &DnsConfig) -> (DnsConfig, Option<(&'static str, String)>) {
+pub fn pod_dns(
+    pod: &Pod,
+    cluster: &ClusterDns,
+    host: &DnsConfig,
+) -> (DnsConfig, Option<(&'static str, String)>) {
     let spec = spec::of(pod);
     let policy = spec.dns_policy.as_deref().unwrap_or("ClusterFirst");
     let wants_cluster =

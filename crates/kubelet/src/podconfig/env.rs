@@ -101,9 +101,9 @@ impl Env<'_> {
             if let Some(reference) = &from.secret_ref {
                 let found = found(&self.sources.secrets, &reference.name, "secret")?;
                 match found {
-                    Some(secret) => pairs.extend(
-                        secret.data.iter().flatten().map(|(k, v)| (k.clone(), text(&v.0))),
-                    ),
+                    Some(secret) => {
+                        pairs.extend(secret.data.iter().flatten().map(|(k, v)| (k.clone(), text(&v.0))))
+                    }
                     None if reference.optional == Some(true) => {}
                     None => return Err(missing("secret", &reference.name)),
                 }
@@ -158,13 +158,16 @@ impl Env<'_> {
             };
             let value = secret.data.as_ref().and_then(|d| d.get(&key.key)).map(|v| text(&v.0));
             return match value {
-                None if !optional => {
-                    Err(ConfigError(format!("couldn't find key {} in Secret {namespace}/{}", key.key, key.name)))
-                }
+                None if !optional => Err(ConfigError(format!(
+                    "couldn't find key {} in Secret {namespace}/{}",
+                    key.key, key.name
+                ))),
                 value => Ok(value),
             };
         }
-        Err(ConfigError::new("environment variables from files (fileKeyRef) are not supported by this kubelet"))
+        Err(ConfigError::new(
+            "environment variables from files (fileKeyRef) are not supported by this kubelet",
+        ))
     }
 }
 

@@ -49,8 +49,11 @@ pub fn hosts_file(pod: &Pod, ips: &[String], cluster_domain: &str, host_file: &s
         managed(pod, ips, cluster_domain)
     };
     let aliases = spec::of(pod).host_aliases.iter().flatten();
-    let lines: Vec<_> =
-        aliases.map(|a| format!("{}\t{}\n", a.ip, a.hostnames.iter().flatten().cloned().collect::<Vec<_>>().join("\t"))).collect();
+    let lines: Vec<_> = aliases
+        .map(|a| {
+            format!("{}\t{}\n", a.ip, a.hostnames.iter().flatten().cloned().collect::<Vec<_>>().join("\t"))
+        })
+        .collect();
     if !lines.is_empty() {
         text += "\n# Entries added by HostAliases.\n";
         text += &lines.concat();

@@ -78,7 +78,9 @@ fn unsupported(pod: &Pod) -> Result<(), ConfigError> {
         return Err(ConfigError::new("user namespaces (hostUsers: false) are not supported by this kubelet"));
     }
     if let Some(class) = spec.runtime_class_name.as_deref().filter(|c| !c.is_empty()) {
-        return Err(ConfigError(format!("RuntimeClass {class:?}: runtime handlers are not supported by this kubelet")));
+        return Err(ConfigError(format!(
+            "RuntimeClass {class:?}: runtime handlers are not supported by this kubelet"
+        )));
     }
     Ok(())
 }
@@ -87,7 +89,8 @@ fn port_mappings(pod: &Pod) -> Vec<PortMapping> {
     if spec::host_network(pod) {
         return Vec::new();
     }
-    let ports = spec::init(pod).chain(spec::main(pod)).flat_map(|s| s.container.ports.clone().unwrap_or_default());
+    let ports =
+        spec::init(pod).chain(spec::main(pod)).flat_map(|s| s.container.ports.clone().unwrap_or_default());
     ports
         .filter_map(|port| {
             Some(PortMapping {

@@ -20,8 +20,13 @@ pub struct NodeDefaults<'a> {
 /// Whose namespaces the pod's containers use.
 pub fn namespaces(pod: &Pod) -> NamespaceOptions {
     let spec = spec::of(pod);
-    let host = |own: Option<bool>, else_: NamespaceMode| if own == Some(true) { NamespaceMode::Node } else { else_ };
-    let pid = if spec.share_process_namespace == Some(true) { NamespaceMode::Pod } else { NamespaceMode::Container };
+    let host =
+        |own: Option<bool>, else_: NamespaceMode| if own == Some(true) { NamespaceMode::Node } else { else_ };
+    let pid = if spec.share_process_namespace == Some(true) {
+        NamespaceMode::Pod
+    } else {
+        NamespaceMode::Container
+    };
     NamespaceOptions {
         network: host(spec.host_network, NamespaceMode::Pod),
         pid: host(spec.host_pid, pid),
@@ -115,9 +120,7 @@ pub fn profile_of(profile: &SeccompProfile, dir: &Path) -> Result<SecurityProfil
         "Unconfined" => Ok(SecurityProfile::Unconfined),
         "Localhost" => {
             let name = profile.localhost_profile.as_deref().filter(|n| !n.is_empty()).ok_or_else(|| {
-                ConfigError::new(
-                    "localhostProfile must be set if seccompProfile type is Localhost.",
-                )
+                ConfigError::new("localhostProfile must be set if seccompProfile type is Localhost.")
             })?;
             Ok(SecurityProfile::Localhost(dir.join(name).to_string_lossy().into_owned()))
         }

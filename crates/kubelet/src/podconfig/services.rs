@@ -11,14 +11,17 @@ pub fn variables(services: &[Service], namespace: &str, links: bool) -> Vec<(Str
             (links && own) || is_kubernetes(s)
         })
         // One of the pod's own namespace hides the cluster's of the same name.
-        .filter(|s| !is_kubernetes(s) || namespace == "default" || !(links && has(services, namespace, "kubernetes")))
+        .filter(|s| {
+            !is_kubernetes(s) || namespace == "default" || !(links && has(services, namespace, "kubernetes"))
+        })
         .collect();
     chosen.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
     chosen.into_iter().flat_map(of_service).collect()
 }
 
 fn is_kubernetes(service: &Service) -> bool {
-    service.metadata.namespace.as_deref() == Some("default") && service.metadata.name.as_deref() == Some("kubernetes")
+    service.metadata.namespace.as_deref() == Some("default")
+        && service.metadata.name.as_deref() == Some("kubernetes")
 }
 
 fn has(services: &[Service], namespace: &str, name: &str) -> bool {

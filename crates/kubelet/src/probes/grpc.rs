@@ -76,7 +76,8 @@ where
         }
         // Without a message the status comes in the headers.
         let early = status(response.headers());
-        let body = Limited::new(response.into_body(), ANSWER_MAX).collect().await.map_err(|e| e.to_string())?;
+        let body =
+            Limited::new(response.into_body(), ANSWER_MAX).collect().await.map_err(|e| e.to_string())?;
         let late = body.trailers().and_then(status);
         let serving = serving(&body.to_bytes());
         let grpc_status = late.or(early).ok_or("the answer has no grpc-status")?;

@@ -61,7 +61,13 @@ fn follow(from: &HttpTarget, location: &str) -> Option<HttpTarget> {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let tls = to.scheme_str() == Some("https");
     let port = to.port_u16().unwrap_or(if tls { 443 } else { 80 });
-    (host == from.host).then(|| HttpTarget { tls, host: host.to_owned(), port, path, headers: from.headers.clone() })
+    (host == from.host).then(|| HttpTarget {
+        tls,
+        host: host.to_owned(),
+        port,
+        path,
+        headers: from.headers.clone(),
+    })
 }
 
 /// One GET. The error is for people.
@@ -95,7 +101,9 @@ where
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| e.to_string())?;
     let mut request = http::Request::get(&target.path).header(header::CONNECTION, "close");
     let has = |name: &str| target.headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(name));
-    for (name, value) in [("host", target.address()), ("user-agent", "kube-probe/1.37".into()), ("accept", "*/*".into())] {
+    for (name, value) in
+        [("host", target.address()), ("user-agent", "kube-probe/1.37".into()), ("accept", "*/*".into())]
+    {
         if !has(name) {
             request = request.header(name, value);
         }
@@ -106,7 +114,8 @@ where
     let request = request.body(Empty::<Bytes>::new()).map_err(|e| e.to_string())?;
     let answer = async {
         let response = sender.send_request(request).await.map_err(|e| e.to_string())?;
-        let location = response.headers().get(header::LOCATION).and_then(|l| l.to_str().ok()).map(str::to_owned);
+        let location =
+            response.headers().get(header::LOCATION).and_then(|l| l.to_str().ok()).map(str::to_owned);
         let status = response.status().as_u16();
         // What is longer is cut off: an error here is no error of the pod.
         let body = Limited::new(response.into_body(), BODY_MAX).collect().await.map(|b| b.to_bytes());

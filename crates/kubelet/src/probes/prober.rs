@@ -94,8 +94,11 @@ impl Prober {
                 let same = std::mem::discriminant(&run.0) == std::mem::discriminant(&success);
                 run = (success, if same { run.1 + 1 } else { 1 });
                 let good = matches!(run.0, Outcome::Success);
-                let threshold =
-                    if good { probe.success_threshold.unwrap_or(1) } else { probe.failure_threshold.unwrap_or(3) };
+                let threshold = if good {
+                    probe.success_threshold.unwrap_or(1)
+                } else {
+                    probe.failure_threshold.unwrap_or(3)
+                };
                 if run.1 >= threshold.max(1) && self.conclude(kind, good, probe) {
                     return;
                 }
@@ -164,7 +167,8 @@ impl Prober {
     }
 
     async fn ask(&self, probe: &Probe) -> Outcome {
-        let timeout = Duration::from_secs(u64::try_from(probe.timeout_seconds.unwrap_or(1)).unwrap_or(1).max(1));
+        let timeout =
+            Duration::from_secs(u64::try_from(probe.timeout_seconds.unwrap_or(1)).unwrap_or(1).max(1));
         let clock = &self.context.clock;
         if let Some(exec) = &probe.exec {
             return self.exec(exec.command.clone().unwrap_or_default(), timeout).await;
@@ -219,9 +223,10 @@ impl Prober {
                 output.truncate(OUTPUT_MAX);
                 Outcome::Failure(String::from_utf8_lossy(&output).into_owned())
             }
-            Err(cri::Error::DeadlineExceeded(_)) => {
-                Outcome::Failure(format!("command timed out: {:?} timed out after {seconds}s", command.join(" ")))
-            }
+            Err(cri::Error::DeadlineExceeded(_)) => Outcome::Failure(format!(
+                "command timed out: {:?} timed out after {seconds}s",
+                command.join(" ")
+            )),
             Err(e) => Outcome::Unknown(e.to_string()),
         }
     }

@@ -44,7 +44,9 @@ fn port(container: &Container, given: &IntOrString) -> Result<u16, String> {
     let valid = number.and_then(|n| u16::try_from(n).ok()).filter(|n| *n > 0);
     valid.ok_or_else(|| match given {
         IntOrString::Int(number) => format!("invalid port number: {number}"),
-        IntOrString::String(name) => format!("couldn't find port: {name:?} in container {:?}", container.name),
+        IntOrString::String(name) => {
+            format!("couldn't find port: {name:?} in container {:?}", container.name)
+        }
     })
 }
 
@@ -54,7 +56,10 @@ fn host(given: Option<&String>, ips: &[String]) -> String {
 
 pub fn http(container: &Container, get: &HTTPGetAction, ips: &[String]) -> Result<HttpTarget, String> {
     if get.protocol.as_deref().is_some_and(|p| !matches!(p, "" | "HTTP1" | "HTTP/1.1")) {
-        return Err(format!("protocol {:?} is not supported by this kubelet", get.protocol.as_deref().unwrap_or_default()));
+        return Err(format!(
+            "protocol {:?} is not supported by this kubelet",
+            get.protocol.as_deref().unwrap_or_default()
+        ));
     }
     let path = get.path.clone().unwrap_or_default();
     let headers = get.http_headers.iter().flatten().map(|h| (h.name.clone(), h.value.clone()));

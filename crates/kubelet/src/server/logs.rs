@@ -30,7 +30,8 @@ impl Query {
         let mut parsed = Query::default();
         let options = &mut parsed.options;
         for (key, value) in form_urlencoded::parse(query.as_bytes()).filter(|(_, v)| !v.is_empty()) {
-            let number = || value.parse::<i64>().map_err(|_| format!("invalid {key}: {value:?} is not a number"));
+            let number =
+                || value.parse::<i64>().map_err(|_| format!("invalid {key}: {value:?} is not a number"));
             let positive = |least: i64| match number()? {
                 n if n < least => Err(format!("invalid {key}: must be greater than or equal to {least}")),
                 n => Ok(n.unsigned_abs()),
@@ -67,7 +68,8 @@ impl Query {
 /// The container's status in the pod's.
 pub fn status_of<'a>(pod: &'a Pod, name: &str) -> Option<&'a ContainerStatus> {
     let status = pod.status.as_ref()?;
-    let lists = [&status.container_statuses, &status.init_container_statuses, &status.ephemeral_container_statuses];
+    let lists =
+        [&status.container_statuses, &status.init_container_statuses, &status.ephemeral_container_statuses];
     lists.into_iter().flatten().flatten().find(|s| s.name == name)
 }
 
@@ -122,7 +124,10 @@ async fn find(
     let all = context.runtime.list_containers().await.map_err(|e| e.to_string())?;
     let mut own: Vec<_> = all
         .into_iter()
-        .filter(|c| c.metadata.name == name && c.labels.get(crate::observed::label::POD_UID).map(String::as_str) == Some(uid))
+        .filter(|c| {
+            c.metadata.name == name
+                && c.labels.get(crate::observed::label::POD_UID).map(String::as_str) == Some(uid)
+        })
         .filter(|c| c.state != cri::ContainerState::Created)
         .collect();
     own.sort_by_key(|c| std::cmp::Reverse((c.created_at, c.metadata.attempt)));
@@ -130,9 +135,13 @@ async fn find(
     let chosen = match (previous, own.as_slice()) {
         (false, [newest, ..]) => newest,
         // One that waits for its restart is itself the last that ended.
-        (true, [newest, ..]) if newest.state == cri::ContainerState::Exited && is_waiting(pod, name) => newest,
+        (true, [newest, ..]) if newest.state == cri::ContainerState::Exited && is_waiting(pod, name) => {
+            newest
+        }
         (true, [_, before, ..]) => before,
-        (true, _) => return Err(format!("previous terminated container {name:?} in pod {pod_name:?} not found")),
+        (true, _) => {
+            return Err(format!("previous terminated container {name:?} in pod {pod_name:?} not found"));
+        }
         (false, []) => return Err(not_started(pod, name)),
     };
     context.runtime.container_status(&chosen.id).await.map_err(|e| e.to_string())
@@ -165,9 +174,9 @@ async fn ended(context: Arc<Context>, id: String) {
         }
         loop {
             match events.next().await {
-                Some(Event::ContainerStopped { container, .. } | Event::ContainerDeleted { container, .. })
-                    if container == id =>
-                {
+                Some(
+                    Event::ContainerStopped { container, .. } | Event::ContainerDeleted { container, .. },
+                ) if container == id => {
                     return;
                 }
                 Some(Event::Resync) => break,

@@ -23,7 +23,11 @@ pub async fn metrics(context: &Arc<Context>, pods: &[Arc<Pod>]) -> Response<Body
     family("kubernetes_build_info", "A metric with a constant '1' value labeled by version.", &[(build, 1)]);
     let node = format!("{{node={:?}}}", context.node_name);
     family("kubelet_node_name", "The node's name. The count is always 1.", &[(node, 1)]);
-    family("kubelet_active_pods", "The number of pods the kubelet considers active.", &[(String::new(), pods.len())]);
+    family(
+        "kubelet_active_pods",
+        "The number of pods the kubelet considers active.",
+        &[(String::new(), pods.len())],
+    );
     if let Ok(containers) = context.runtime.list_containers().await {
         let count = |state| containers.iter().filter(|c| c.state == state).count();
         let samples = [
@@ -37,7 +41,11 @@ pub async fn metrics(context: &Arc<Context>, pods: &[Arc<Pod>]) -> Response<Body
     }
     if let Ok(sandboxes) = context.runtime.list_pod_sandboxes().await {
         let ready = sandboxes.iter().filter(|s| s.state == cri::SandboxState::Ready).count();
-        family("kubelet_running_pods", "Number of pods that have a running pod sandbox.", &[(String::new(), ready)]);
+        family(
+            "kubelet_running_pods",
+            "Number of pods that have a running pod sandbox.",
+            &[(String::new(), ready)],
+        );
     }
     with_type(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text)
 }

@@ -81,8 +81,14 @@ fn node_cpu_nanoseconds() -> u64 {
     /// The kernel's USER_HZ, fixed for every architecture we run on.
     const NANOSECONDS_PER_TICK: u64 = 10_000_000;
     let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
-    let ticks: Vec<u64> =
-        stat.lines().next().unwrap_or_default().split_whitespace().skip(1).filter_map(|t| t.parse().ok()).collect();
+    let ticks: Vec<u64> = stat
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .skip(1)
+        .filter_map(|t| t.parse().ok())
+        .collect();
     let busy = ticks.iter().take(8).enumerate().filter(|(i, _)| !matches!(i, 3 | 4)).map(|(_, t)| t);
     busy.sum::<u64>() * NANOSECONDS_PER_TICK
 }

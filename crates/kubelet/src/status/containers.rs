@@ -78,10 +78,9 @@ impl Parts<'_> {
                 running: Some(ContainerStateRunning { started_at }),
                 ..ContainerState::default()
             },
-            Cri::Exited | Cri::Unknown => ContainerState {
-                terminated: Some(self.terminated(container)),
-                ..ContainerState::default()
-            },
+            Cri::Exited | Cri::Unknown => {
+                ContainerState { terminated: Some(self.terminated(container)), ..ContainerState::default() }
+            }
             Cri::Created => waiting(&Waiting { reason: "ContainerCreating".into(), message: String::new() }),
         }
     }
@@ -110,7 +109,8 @@ impl Parts<'_> {
 
     fn known(&self, name: &str) -> Option<&ContainerStatus> {
         let old = self.old;
-        let lists = [&old.init_container_statuses, &old.container_statuses, &old.ephemeral_container_statuses];
+        let lists =
+            [&old.init_container_statuses, &old.container_statuses, &old.ephemeral_container_statuses];
         lists.into_iter().flatten().flatten().find(|s| s.name == name)
     }
 
@@ -184,7 +184,8 @@ impl Parts<'_> {
         if state.terminated.as_ref().is_some_and(|t| !spec::restarts(self.pod, spec, t.exit_code)) {
             return;
         }
-        let planned = self.actions.waiting.iter().find(|(name, _)| name == spec.name()).map(|(_, w)| w.clone());
+        let planned =
+            self.actions.waiting.iter().find(|(name, _)| name == spec.name()).map(|(_, w)| w.clone());
         let failed = self.observed.failures.get(spec.name());
         let failed = failed.map(|f| Waiting { reason: f.reason.clone(), message: f.message.clone() });
         let Some(reason) = failed.or(planned) else { return };
@@ -232,7 +233,12 @@ fn volume_mounts(spec: &Spec<'_>) -> Option<Vec<VolumeMountStatus>> {
                 name: m.name.clone(),
                 read_only: m.read_only.filter(|r| *r),
                 recursive_read_only: m.read_only.filter(|r| *r).map(|_| {
-                    if matches!(m.recursive_read_only.as_deref(), Some("Enabled" | "IfPossible")) { "Enabled" } else { "Disabled" }.to_owned()
+                    if matches!(m.recursive_read_only.as_deref(), Some("Enabled" | "IfPossible")) {
+                        "Enabled"
+                    } else {
+                        "Disabled"
+                    }
+                    .to_owned()
                 }),
                 ..VolumeMountStatus::default()
             };

@@ -6,7 +6,12 @@ use crate::observed::Observed;
 use crate::spec::{self, Role};
 
 /// `Pending`, `Running`, `Succeeded` or `Failed`.
-pub fn phase(pod: &Pod, observed: &Observed, init: &[ContainerStatus], main: &[ContainerStatus]) -> &'static str {
+pub fn phase(
+    pod: &Pod,
+    observed: &Observed,
+    init: &[ContainerStatus],
+    main: &[ContainerStatus],
+) -> &'static str {
     match init_phase(pod, init, main) {
         Some(phase) => phase,
         None => main_phase(pod, observed, main),

@@ -61,7 +61,8 @@ pub fn write(
 
 /// Relative, without `..`, and its first name does not begin with `..`.
 fn check_path(path: &str) -> io::Result<()> {
-    let bad = |why: &str| Err(io::Error::new(ErrorKind::InvalidInput, format!("invalid path {path:?}: {why}")));
+    let bad =
+        |why: &str| Err(io::Error::new(ErrorKind::InvalidInput, format!("invalid path {path:?}: {why}")));
     if path.is_empty() || Path::new(path).is_absolute() {
         return bad("must be relative and not empty");
     }
@@ -80,7 +81,8 @@ fn shows(version: &Path, payload: &Payload) -> bool {
         let path = version.join(path);
         let mode = fs::metadata(&path).map(|m| m.permissions().mode() & 0o777);
         // fsGroup adds bits to the mode that was written.
-        fs::read(&path).is_ok_and(|data| data == file.data) && mode.is_ok_and(|m| m & file.mode == file.mode & 0o777)
+        fs::read(&path).is_ok_and(|data| data == file.data)
+            && mode.is_ok_and(|m| m & file.mode == file.mode & 0o777)
     });
     let mut files = BTreeSet::new();
     same && collect(version, Path::new(""), &mut files).is_ok() && files.len() == payload.len()

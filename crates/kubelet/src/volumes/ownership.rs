@@ -81,4 +81,3 @@ fn mode_bits(dir: bool, access: Access) -> u32 {
     };
     if dir { bits | SET_GID | DIR_EXEC } else { bits }
 }
-

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{
-    ConfigMap, Container, DownwardAPIVolumeFile, KeyToPath, Pod, Secret, ServiceAccountTokenProjection, Volume,
-    VolumeProjection,
+    ConfigMap, Container, DownwardAPIVolumeFile, KeyToPath, Pod, Secret, ServiceAccountTokenProjection,
+    Volume, VolumeProjection,
 };
 
 use super::atomic::{self, File, Payload};
@@ -51,7 +51,12 @@ pub fn content(volume: &Volume) -> Option<Content> {
     };
     if let Some(v) = &volume.config_map {
         let keys = Keys::new(v.items.as_ref(), v.optional);
-        return new(false, v.default_mode, v.default_user, vec![Part::ConfigMap { name: v.name.clone(), keys }]);
+        return new(
+            false,
+            v.default_mode,
+            v.default_user,
+            vec![Part::ConfigMap { name: v.name.clone(), keys }],
+        );
     }
     if let Some(v) = &volume.secret {
         let keys = Keys::new(v.items.as_ref(), v.optional);
@@ -80,7 +85,11 @@ fn part(source: &VolumeProjection) -> Part {
     if let Some(v) = &source.service_account_token {
         return Part::Token(v.clone());
     }
-    Part::Unsupported(if source.cluster_trust_bundle.is_some() { "clusterTrustBundle" } else { "podCertificate" })
+    Part::Unsupported(if source.cluster_trust_bundle.is_some() {
+        "clusterTrustBundle"
+    } else {
+        "podCertificate"
+    })
 }
 
 /// The files so far.
@@ -154,9 +163,14 @@ impl Volumes {
         let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
         match part {
             Part::ConfigMap { name, keys } => {
-                let found = self.objects.get::<ConfigMap>(objects, &Reference::config_map(namespace, name)).await?;
+                let found =
+                    self.objects.get::<ConfigMap>(objects, &Reference::config_map(namespace, name)).await?;
                 match found {
-                    Some(map) => builder.keys(&config_map_data(map), keys, "configmap references non-existent config key"),
+                    Some(map) => builder.keys(
+                        &config_map_data(map),
+                        keys,
+                        "configmap references non-existent config key",
+                    ),
                     None if keys.optional => Ok(()),
                     None => Err(format!("configmap {name:?} not found")),
                 }

@@ -15,11 +15,14 @@ use crate::mounts::Mounter;
 /// Opens `sub_path` beneath `volume`, making directories that are missing, and binds it to `target`.
 pub fn bind(mounter: &dyn Mounter, volume: &Path, sub_path: &str, target: &Path) -> Result<(), String> {
     let fail = |e: io::Error| format!("failed to prepare subPath {sub_path:?} of {}: {e}", volume.display());
-    if Path::new(sub_path).is_absolute() || Path::new(sub_path).components().any(|c| c == Component::ParentDir) {
+    if Path::new(sub_path).is_absolute()
+        || Path::new(sub_path).components().any(|c| c == Component::ParentDir)
+    {
         return Err(format!("subPath {sub_path:?} must be relative and not contain '..'"));
     }
     let found = open(volume, sub_path).map_err(fail)?;
-    let is_dir = fstat(&found).map(|s| SFlag::from_bits_truncate(s.st_mode & SFlag::S_IFMT.bits()) == SFlag::S_IFDIR);
+    let is_dir =
+        fstat(&found).map(|s| SFlag::from_bits_truncate(s.st_mode & SFlag::S_IFMT.bits()) == SFlag::S_IFDIR);
     prepare_target(mounter, target, is_dir.map_err(|e| fail(e.into()))?).map_err(fail)?;
     // The descriptor names what was checked, whatever the path names by now.
     let source = PathBuf::from(format!("/proc/self/fd/{}", found.as_raw_fd()));
@@ -27,8 +30,11 @@ pub fn bind(mounter: &dyn Mounter, volume: &Path, sub_path: &str, target: &Path)
 }
 
 fn open(volume: &Path, sub_path: &str) -> io::Result<OwnedFd> {
-    let how = |flags| OpenHow::new().flags(flags).resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS);
-    let root = nix::fcntl::open(volume, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
+    let how = |flags| {
+        OpenHow::new().flags(flags).resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS)
+    };
+    let root =
+        nix::fcntl::open(volume, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
     match openat2(&root, sub_path, how(OFlag::O_PATH | OFlag::O_CLOEXEC)) {
         Err(Errno::ENOENT) => {}
         found => return Ok(found?),

@@ -11,7 +11,7 @@ use super::jobs::Done;
 
 impl Worker {
     pub(super) fn clean_up(&mut self) {
-        if self.observed.work.pod_job || self.observed.work.starting.is_some() {
+        if self.cleaning || self.observed.work.pod_job || self.observed.work.starting.is_some() {
             return;
         }
         let containers = self.surplus_containers();
@@ -19,8 +19,8 @@ impl Worker {
         if containers.is_empty() && sandboxes.is_empty() {
             return;
         }
-        self.observed.work.pod_job = true;
-        let context = self.context.clone();
+        self.cleaning = true;
+        let (context, mailbox) = (self.context.clone(), self.mailbox.clone());
         self.jobs.push(
             async move {
                 for (id, log) in containers {
@@ -28,6 +28,7 @@ impl Worker {
                         tracing::warn!(container = id, "cannot remove a dead container: {e}");
                         continue;
                     }
+                    mailbox.remove_container(&id);
                     remove_logs(&log);
                     context.forget_messages(&id);
                 }
@@ -36,7 +37,7 @@ impl Worker {
                         tracing::warn!(sandbox = id, "cannot remove a dead sandbox: {e}");
                     }
                 }
-                Done::Removed
+                Done::Cleaned
             }
             .boxed(),
         );

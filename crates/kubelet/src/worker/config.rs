@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use client::EventType;
 use codec::Kind as _;
-use cri::{PodSandboxConfig, SandboxState};
+use cri::{DnsConfig, PodSandboxConfig, SandboxState};
 use futures::FutureExt as _;
 use k8s_openapi::api::core::v1::Pod;
 
@@ -18,11 +18,7 @@ use crate::volumes::VolumeError;
 
 /// The configuration of the pod's sandbox; the same whenever it is asked for.
 pub fn sandbox_config(context: &Context, pod: &Pod, attempt: u32) -> Result<PodSandboxConfig, ConfigError> {
-    let text = fs::read_to_string(&context.resolv_conf).unwrap_or_default();
-    let (dns, warning) = dns::pod_dns(pod, &context.dns, &dns::parse(&text));
-    if let Some((reason, message)) = warning {
-        context.pod_event(pod, EventType::Warning, reason, message);
-    }
+    let (dns, _) = pod_dns(context, pod);
     let given = sandbox::Given {
         attempt,
         dns,
@@ -33,6 +29,11 @@ pub fn sandbox_config(context: &Context, pod: &Pod, attempt: u32) -> Result<PodS
         now: context.clock.now(),
     };
     sandbox::sandbox_config(pod, given)
+}
+
+fn pod_dns(context: &Context, pod: &Pod) -> (DnsConfig, Option<(&'static str, String)>) {
+    let text = fs::read_to_string(&context.resolv_conf).unwrap_or_default();
+    dns::pod_dns(pod, &context.dns, &dns::parse(&text))
 }
 
 impl Worker {
@@ -105,7 +106,10 @@ impl Worker {
             async move {
                 for id in sandboxes {
                     if let Err(e) = context.runtime.stop_pod_sandbox(&id).await {
-                        let message = format!("error killing pod: failed to \"KillPodSandbox\" for {:?}: {e}", pod.uid());
+                        let message = format!(
+                            "error killing pod: failed to \"KillPodSandbox\" for {:?}: {e}",
+                            pod.uid()
+                        );
                         context.pod_event(&pod, EventType::Warning, "FailedKillPod", message);
                         return Done::TornDown(Err(format!("stop sandbox {id}: {e}")));
                     }
@@ -121,7 +125,9 @@ impl Worker {
         let (context, pod, uid) = (self.context.clone(), self.pod.clone(), self.uid.clone());
         let sandboxes: Vec<_> = self.observed.sandboxes.iter().map(|s| s.sandbox.id.clone()).collect();
         let containers: Vec<_> = self.observed.containers.iter().map(|c| c.container.id.clone()).collect();
-        self.jobs.push(async move { Done::Purged(purge(&context, &pod, &uid, &sandboxes, &containers).await) }.boxed());
+        self.jobs.push(
+            async move { Done::Purged(purge(&context, &pod, &uid, &sandboxes, &containers).await) }.boxed(),
+        );
     }
 }
 
@@ -133,6 +139,9 @@ fn directories_and_cgroup(context: &Context, pod: &Pod) -> Result<(), String> {
 }
 
 async fn create_sandbox(context: &Arc<Context>, pod: &Pod, attempt: u32) -> Result<String, String> {
+    if let (_, Some((reason, message))) = pod_dns(context, pod) {
+        context.pod_event(pod, EventType::Warning, reason, message);
+    }
     let config = sandbox_config(context, pod, attempt).map_err(|e| e.to_string());
     let made = match config {
         Ok(config) => context.runtime.run_pod_sandbox(&config).await.map_err(|e| e.to_string()),

@@ -25,6 +25,7 @@ pub enum Done {
     Killed(String, Result<(), String>),
     TornDown(Result<(), String>),
     Removed,
+    Cleaned,
     Written(Result<Box<Pod>, Status>),
     Finished(Result<(), Status>),
     Purged(Result<(), String>),
@@ -79,6 +80,7 @@ impl Worker {
                 self.observed.work.killing.remove(&id);
             }
             Done::Removed => self.observed.work.pod_job = false,
+            Done::Cleaned => self.cleaning = false,
             Done::Written(result) => self.written(result),
             Done::Finished(result) => self.finished(result),
             Done::Purged(result) => {
@@ -155,7 +157,9 @@ impl Worker {
                 let retry = if failed.pull { self.pull_failed(&name, &failed.message) } else { failed.retry };
                 let failure = match failed.reason {
                     // The end of the back-off is known already.
-                    "ImagePullBackOff" => self.pulls.get(&name).map_or_else(|| self.later(retry), |p| p.until),
+                    "ImagePullBackOff" => {
+                        self.pulls.get(&name).map_or_else(|| self.later(retry), |p| p.until)
+                    }
                     _ => self.later(retry),
                 };
                 let failure =

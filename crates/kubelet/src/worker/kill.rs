@@ -35,7 +35,13 @@ impl Worker {
                     };
                     if let Some(why) = failed {
                         let message = format!("PreStopHook failed: {why}");
-                        context.container_event(&pod, spec, EventType::Warning, "FailedPreStopHook", &message);
+                        context.container_event(
+                            &pod,
+                            spec,
+                            EventType::Warning,
+                            "FailedPreStopHook",
+                            &message,
+                        );
                     }
                 }
                 let used = context.clock.monotonic().saturating_sub(begun).as_secs();

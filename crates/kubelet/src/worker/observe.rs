@@ -38,9 +38,10 @@ impl Worker {
         sandboxes.sort_by_key(|s| std::cmp::Reverse((s.sandbox.created_at, s.sandbox.metadata.attempt)));
         containers.sort_by_key(|c| std::cmp::Reverse((c.container.created_at, c.container.metadata.attempt)));
         // A kill is over when the container is: the job's own end may come later.
-        self.observed.work.killing.retain(|id, _| {
-            containers.iter().any(|c| c.container.id == *id && crate::observed::is_alive(c))
-        });
+        self.observed
+            .work
+            .killing
+            .retain(|id, _| containers.iter().any(|c| c.container.id == *id && crate::observed::is_alive(c)));
         self.observed.sandboxes = sandboxes;
         self.observed.containers = containers;
         self.watch_probes();

@@ -38,7 +38,8 @@ impl Worker {
         let (api, pod) = (self.context.pods.clone(), self.pod.clone());
         self.jobs.push(
             async move {
-                let written = api.patch_status(pod.namespace(), pod.name(), PatchType::Strategic, &patch).await;
+                let written =
+                    api.patch_status(pod.namespace(), pod.name(), PatchType::Strategic, &patch).await;
                 Done::Written(written.map(Box::new))
             }
             .boxed(),
@@ -56,7 +57,9 @@ impl Worker {
                 }
             }
             // Gone, or another of that name: the view will say so.
-            Err(e) if e.is_not_found() || e.is_conflict() => self.status.retry_at = Some(self.later(RETRY_MAX)),
+            Err(e) if e.is_not_found() || e.is_conflict() => {
+                self.status.retry_at = Some(self.later(RETRY_MAX))
+            }
             Err(e) => {
                 tracing::warn!(pod = self.pod.name(), "cannot write a pod's status: {e}");
                 self.status.failures += 1;
@@ -79,7 +82,8 @@ impl Worker {
         self.jobs.push(
             async move {
                 if let Some(patch) = patch
-                    && let Err(e) = api.patch_status(pod.namespace(), pod.name(), PatchType::Strategic, &patch).await
+                    && let Err(e) =
+                        api.patch_status(pod.namespace(), pod.name(), PatchType::Strategic, &patch).await
                     && !e.is_not_found()
                     && !e.is_conflict()
                 {

@@ -94,7 +94,10 @@ impl Job {
         let mut made = None;
         let result = match spec::find(&self.pod, &name) {
             Some(spec) => self.steps(&spec, &mut made).await,
-            None => Err(Failed::new("CreateContainerConfigError", format!("container {name} is not in the pod's spec"))),
+            None => Err(Failed::new(
+                "CreateContainerConfigError",
+                format!("container {name} is not in the pod's spec"),
+            )),
         };
         Started { name, container: made, result }
     }
@@ -153,7 +156,8 @@ impl Job {
                 Ok(ready.image)
             }
             Err(not) => {
-                let kind = if not.reason == "ImagePullBackOff" { EventType::Normal } else { EventType::Warning };
+                let kind =
+                    if not.reason == "ImagePullBackOff" { EventType::Normal } else { EventType::Warning };
                 self.event(spec, kind, not.event.0, &not.event.1);
                 self.failed_event(spec, not.reason);
                 Err(Failed { pull: not.pull_failed, ..Failed::new(not.reason, not.message) })
@@ -165,7 +169,9 @@ impl Job {
     async fn pull_secrets(&self) -> Vec<Secret> {
         let mut found = Vec::new();
         let mut missing = Vec::new();
-        for reference in spec::of(&self.pod).image_pull_secrets.iter().flatten().filter(|r| !r.name.is_empty()) {
+        for reference in
+            spec::of(&self.pod).image_pull_secrets.iter().flatten().filter(|r| !r.name.is_empty())
+        {
             let of = Reference::secret(self.pod.namespace(), &reference.name);
             match self.context.objects.get::<Secret>(&self.objects, &of).await {
                 Ok(Some(secret)) => found.push(secret),
@@ -233,7 +239,8 @@ impl Job {
         }
         let message_path = container::message_path(&spec.container);
         if !taken(message_path) {
-            let file = self.context.paths.termination_log(self.pod.uid(), spec.name(), self.start.restart_count);
+            let file =
+                self.context.paths.termination_log(self.pod.uid(), spec.name(), self.start.restart_count);
             // Whoever the container runs as may write it.
             write_file(&file, "", 0o666).map_err(|e| failed(&file, e))?;
             more.push((message_path.to_owned(), paths::text(&file)));
@@ -250,11 +257,14 @@ impl Job {
         let known = |name: &str| env.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
         let mut mounts = Vec::new();
         for (i, mount) in spec.container.volume_mounts.iter().flatten().enumerate() {
-            let (mut host, readonly) = self
-                .context
-                .volumes
-                .host_path(&self.pod, &mount.name)
-                .ok_or_else(|| ConfigError(format!("cannot find volume {:?} to mount into container {:?}", mount.name, spec.name())))?;
+            let (mut host, readonly) =
+                self.context.volumes.host_path(&self.pod, &mount.name).ok_or_else(|| {
+                    ConfigError(format!(
+                        "cannot find volume {:?} to mount into container {:?}",
+                        mount.name,
+                        spec.name()
+                    ))
+                })?;
             let sub_path = match mount.sub_path_expr.as_deref().filter(|p| !p.is_empty()) {
                 Some(expression) => Some(expand_strict(expression, &known).map_err(ConfigError)?),
                 None => mount.sub_path.clone().filter(|p| !p.is_empty()),
@@ -271,8 +281,12 @@ impl Job {
     }
 
     async fn post_start(&self, spec: &Spec<'_>, id: &str) -> Result<(), Failed> {
-        let Some(hook) = spec.container.lifecycle.as_ref().and_then(|l| l.post_start.clone()) else { return Ok(()) };
-        let Err(why) = hooks::run(&self.context, &spec.container, id, &self.ips, &hook).await else { return Ok(()) };
+        let Some(hook) = spec.container.lifecycle.as_ref().and_then(|l| l.post_start.clone()) else {
+            return Ok(());
+        };
+        let Err(why) = hooks::run(&self.context, &spec.container, id, &self.ips, &hook).await else {
+            return Ok(());
+        };
         let message = format!("PostStartHook failed: {why}");
         self.event(spec, EventType::Warning, "FailedPostStartHook", &message);
         self.event(spec, EventType::Normal, "Killing", "FailedPostStartHook");

@@ -64,7 +64,9 @@ impl PodFields {
         let resources = found.resources.unwrap_or_default();
         let amount = match list {
             // An unlimited container may use all the node has.
-            "limits" => amounts::get(resources.limits.as_ref(), resource).or_else(|| self.allocatable.get(resource)),
+            "limits" => {
+                amounts::get(resources.limits.as_ref(), resource).or_else(|| self.allocatable.get(resource))
+            }
             "requests" => {
                 let request = amounts::get(resources.requests.as_ref(), resource);
                 request.or_else(|| amounts::get(resources.limits.as_ref(), resource))
@@ -73,7 +75,8 @@ impl PodFields {
         };
         let zero = || Amount::new(0, apimachinery::quantity::Format::DecimalSi);
         let amount = amount.unwrap_or_else(zero);
-        let divisor = selector.divisor.as_ref().and_then(|d| Amount::parse(&d.0).ok()).filter(|d| !d.is_zero());
+        let divisor =
+            selector.divisor.as_ref().and_then(|d| Amount::parse(&d.0).ok()).filter(|d| !d.is_zero());
         let (amount, divisor) = match resource {
             "cpu" => (amount.milli_value(), divisor.map_or(1000, |d| d.milli_value())),
             _ => (amount.value(), divisor.map_or(1, |d| d.value())),

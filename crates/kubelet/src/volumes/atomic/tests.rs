@@ -16,8 +16,11 @@ fn listing(dir: &Path) -> String {
         let path = entry.path();
         lines.push(match path.is_dir() {
             true => {
-                let mut inside: Vec<_> =
-                    fs::read_dir(&path).unwrap().flatten().map(|e| e.file_name().into_string().unwrap()).collect();
+                let mut inside: Vec<_> = fs::read_dir(&path)
+                    .unwrap()
+                    .flatten()
+                    .map(|e| e.file_name().into_string().unwrap())
+                    .collect();
                 inside.sort();
                 format!("{name}/[{}]", inside.join(","))
             }
