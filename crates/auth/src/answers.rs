@@ -24,6 +24,8 @@ pub struct Answered {
     pub resource: &'static str,
     /// Empty for kinds of their own.
     pub subresource: &'static str,
+    /// Of kinds of their own: asked within a namespace, or not.
+    pub namespaced: bool,
     /// Of the body.
     pub kind: Gvk,
     which: Which,
@@ -43,7 +45,8 @@ enum Which {
 /// Every kind that [`Answers`] answers.
 pub fn answered() -> Vec<Answered> {
     fn row<K: Kind>(which: Which) -> Answered {
-        Answered { group: K::GROUP, resource: K::RESOURCE, subresource: "", kind: K::gvk(), which }
+        let namespaced = matches!(which, Which::LocalSubjectAccessReview);
+        Answered { group: K::GROUP, resource: K::RESOURCE, subresource: "", namespaced, kind: K::gvk(), which }
     }
     vec![
         row::<TokenReview>(Which::TokenReview),
@@ -56,6 +59,7 @@ pub fn answered() -> Vec<Answered> {
             group: ServiceAccount::GROUP,
             resource: ServiceAccount::RESOURCE,
             subresource: "token",
+            namespaced: true,
             kind: TokenRequest::gvk(),
             which: Which::TokenRequest,
         },

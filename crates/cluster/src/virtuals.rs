@@ -15,6 +15,7 @@ pub fn all(answers: &Arc<Answers>) -> Vec<Virtual> {
             group: row.group,
             resource: row.resource,
             subresource: row.subresource,
+            namespaced: row.namespaced,
             kind: row.kind.clone(),
             handler: Arc::new(move |request: VirtualRequest| {
                 let (answers, row) = (answers.clone(), row.clone());
