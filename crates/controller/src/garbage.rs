@@ -14,6 +14,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context as _;
+use apimachinery::meta::Owner;
 use apimachinery::{ObjectKey, Status};
 use client::api::raw;
 use client::transport::{Transport, View, ViewScope};
@@ -119,7 +120,7 @@ impl Collector {
     async fn judge(&self, uid: &str) -> anyhow::Result<Requeue> {
         let Some(place) = self.graph().place(uid) else { return Ok(Requeue::Never) };
         // Most are judged at start, when all is well, and from views alone.
-        if place.owners.iter().all(|owner| self.in_view(&place, owner) == Some(Owner::Keeps)) {
+        if place.owners.iter().all(|owner| self.in_view(&place, owner) == Some(Standing::Keeps)) {
             return Ok(Requeue::Never);
         }
         let Some(meta) = self.live(&place, uid).await? else { return Ok(Requeue::Never) };
@@ -183,35 +184,40 @@ impl Collector {
 
     /// Sends the blocking dependents away; when none is left, the owner may go.
     async fn foreground(&self, uid: &str) -> anyhow::Result<Requeue> {
-        let (place, blocking) = {
-            let graph = self.graph();
-            let Some(place) = graph.waiting(uid) else { return Ok(Requeue::Never) };
-            let blocking: Vec<_> = graph.dependents(uid).into_iter().filter(|(_, blocks)| *blocks).collect();
-            (place, blocking)
-        };
-        if !blocking.is_empty() {
-            blocking.into_iter().for_each(|(dependent, _)| self.queue.add(Work::Judge(dependent)));
-            return Ok(Requeue::Never);
+        let Some(place) = self.graph().waiting(uid) else { return Ok(Requeue::Never) };
+        let mut blocked = false;
+        for (_, dependent) in self.dependents(uid) {
+            let blocks = |o: &Owner| *o.uid == *uid && o.block_owner_deletion;
+            if dependent.meta.owners.iter().any(blocks) {
+                blocked = true;
+                self.queue.add(Work::Judge(dependent.meta.uid.clone()));
+            }
         }
-        self.let_go(&place, uid, FOREGROUND).await?;
+        if !blocked {
+            self.let_go(&place, uid, FOREGROUND).await?;
+        }
         Ok(Requeue::Never)
     }
 
     /// Takes the owner out of its dependents' references; then the owner may go.
     async fn orphan(&self, uid: &str) -> anyhow::Result<Requeue> {
-        let (place, dependents) = {
-            let graph = self.graph();
-            let Some(place) = graph.waiting(uid) else { return Ok(Requeue::Never) };
-            (place, graph.dependents(uid))
-        };
-        for (dependent, _) in dependents {
-            let Some(of) = self.graph().place(&dependent) else { continue };
+        let Some(place) = self.graph().waiting(uid) else { return Ok(Requeue::Never) };
+        for (resource, dependent) in self.dependents(uid) {
             let gone = [json!({"$patch": "delete", "uid": uid})];
-            let patch = json!({"metadata": {"uid": &*dependent, "ownerReferences": gone}});
-            self.patch(&of, PatchType::Strategic, &patch).await?;
+            let patch = json!({"metadata": {"uid": &*dependent.meta.uid, "ownerReferences": gone}});
+            let place = Place { resource, key: dependent.key.clone(), owners: Vec::new() };
+            self.patch(&place, PatchType::Strategic, &patch).await?;
         }
         self.let_go(&place, uid, ORPHAN).await?;
         Ok(Requeue::Never)
+    }
+
+    /// By the views' own indexes: the graph may not have heard of all yet, and one that is overlooked would be deleted later.
+    fn dependents(&self, uid: &str) -> Vec<(usize, Arc<cache::Object>)> {
+        let of = |(resource, view): (usize, &Arc<dyn View>)| {
+            view.by_index("owner", uid).into_iter().map(move |object| (resource, object)).collect::<Vec<_>>()
+        };
+        self.views.iter().enumerate().flat_map(of).collect()
     }
 
     /// Removes our finalizer.
@@ -271,9 +277,9 @@ impl Collector {
             };
             let uid = owner.uid.to_string();
             match state {
-                Owner::Keeps => owners.keep.push(uid),
-                Owner::Waits => owners.wait.push(uid),
-                Owner::Gone => owners.gone.push(uid),
+                Standing::Keeps => owners.keep.push(uid),
+                Standing::Waits => owners.wait.push(uid),
+                Standing::Gone => owners.gone.push(uid),
             }
         }
         Ok(owners)
@@ -290,14 +296,14 @@ impl Collector {
     }
 
     /// What the views know of an owner. They never know that one is gone: it may be newer than they are.
-    fn in_view(&self, place: &Place, owner: &graph::OwnerAt) -> Option<Owner> {
+    fn in_view(&self, place: &Place, owner: &graph::OwnerAt) -> Option<Standing> {
         let (resource, key) = self.locate(place, owner)?;
         let object = self.views[resource].get(&key).filter(|o| o.meta.uid == owner.uid)?;
         let waits = object.meta.deleting && object.meta.finalizers.iter().any(|f| **f == *FOREGROUND);
-        Some(if waits { Owner::Waits } else { Owner::Keeps })
+        Some(if waits { Standing::Waits } else { Standing::Keeps })
     }
 
-    async fn ask(&self, place: &Place, owner: &graph::OwnerAt) -> anyhow::Result<Owner> {
+    async fn ask(&self, place: &Place, owner: &graph::OwnerAt) -> anyhow::Result<Standing> {
         let Some((resource, key)) = self.locate(place, owner) else {
             // Perhaps a kind that is not served yet. Nothing is deleted on a guess.
             let (kind, version) = (&owner.kind, &owner.api_version);
@@ -308,15 +314,15 @@ impl Collector {
         }
         let meta = self.live_at(resource, &key).await?.filter(|meta| meta["uid"] == *owner.uid);
         Ok(match meta {
-            None => Owner::Gone,
-            Some(meta) if !meta["deletionTimestamp"].is_null() && has_finalizer(&meta, FOREGROUND) => Owner::Waits,
-            Some(_) => Owner::Keeps,
+            None => Standing::Gone,
+            Some(meta) if !meta["deletionTimestamp"].is_null() && has_finalizer(&meta, FOREGROUND) => Standing::Waits,
+            Some(_) => Standing::Keeps,
         })
     }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Owner {
+enum Standing {
     Keeps,
     /// Deleted in the foreground: waits for its dependents.
     Waits,

@@ -175,9 +175,9 @@ impl Store {
         }
         match r.subresource.as_str() {
             "status" => {
-                let status = new["status"].take();
-                new = old.clone();
-                new["status"] = status;
+                // As in the API, annotations may come along.
+                keep(&mut new, &old, "spec");
+                keep(&mut new["metadata"], &old["metadata"], "labels");
             }
             "finalize" => {
                 let finalizers = new["spec"]["finalizers"].take();
