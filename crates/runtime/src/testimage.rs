@@ -19,12 +19,12 @@ const APPLETS: &[&str] = &[
     "touch", "tr", "true", "tty", "umount", "uname", "unshare", "wc", "wget", "whoami", "yes",
 ];
 
-/// An image of one layer, as its parts.
+/// An image as its parts.
 #[derive(Clone, Debug)]
 pub struct TestImage {
     pub config: Vec<u8>,
-    /// An uncompressed tar.
-    pub layer: Vec<u8>,
+    /// Bottom first; tars, compressed or not.
+    pub layers: Vec<Vec<u8>>,
 }
 
 /// An image with busybox, its applets, a few users, and what `config` (OCI's `config` object) says.
@@ -44,15 +44,20 @@ pub fn busybox(config: serde_json::Value) -> Result<TestImage> {
     let passwd = "root:x:0:0:root:/root:/bin/sh\nweb:x:33:34:web:/home:/bin/sh\n";
     add(&mut tar, "etc/passwd", tar::EntryType::Regular, 0o644, passwd.as_bytes())?;
     add(&mut tar, "etc/group", tar::EntryType::Regular, 0o644, b"root:x:0:\nwww:x:34:\nlog:x:4:web\n")?;
-    let layer = tar.into_inner()?;
+    image(vec![tar.into_inner()?], config)
+}
+
+/// An image of these layers, bottom first, each an uncompressed tar.
+pub fn image(layers: Vec<Vec<u8>>, config: serde_json::Value) -> Result<TestImage> {
+    let diff_ids: Vec<String> = layers.iter().map(|layer| digest(layer)).collect();
     let config = json!({
         "architecture": crate::image::config::architecture(),
         "os": "linux",
         "config": config,
-        "rootfs": { "type": "layers", "diff_ids": [digest(&layer)] },
+        "rootfs": { "type": "layers", "diff_ids": diff_ids },
         "history": [{ "created_by": "knarr test image" }],
     });
-    Ok(TestImage { config: serde_json::to_vec(&config)?, layer })
+    Ok(TestImage { config: serde_json::to_vec(&config)?, layers })
 }
 
 /// A program that ends with its effective user's number as exit code, to see setuid at work: busybox itself gives such
@@ -86,9 +91,12 @@ fn effective_user() -> Vec<u8> {
 pub fn docker_archive(image: &TestImage, names: &[&str], out: impl Write) -> Result<()> {
     let mut tar = tar::Builder::new(out);
     let config = format!("{}.json", digest(&image.config).trim_start_matches("sha256:"));
-    let manifest = json!([{ "Config": config, "RepoTags": names, "Layers": ["layer/layer.tar"] }]);
+    let paths: Vec<String> = (0..image.layers.len()).map(|n| format!("layer{n}/layer.tar")).collect();
+    let manifest = json!([{ "Config": config, "RepoTags": names, "Layers": paths }]);
     add(&mut tar, &config, tar::EntryType::Regular, 0o644, &image.config)?;
-    add(&mut tar, "layer/layer.tar", tar::EntryType::Regular, 0o644, &image.layer)?;
+    for (path, layer) in paths.iter().zip(&image.layers) {
+        add(&mut tar, path, tar::EntryType::Regular, 0o644, layer)?;
+    }
     add(&mut tar, "manifest.json", tar::EntryType::Regular, 0o644, &serde_json::to_vec(&manifest)?)?;
     tar.into_inner()?.flush()?;
     Ok(())

@@ -32,14 +32,14 @@ impl Runtime {
     /// A directory without a record was begun and not finished, or removed and not to its end.
     fn recover_container(&self, dir: &Path) -> Result<()> {
         let id = name(dir);
-        let Some(record) = files::read_json::<ContainerRecord>(&dir.join("container.json"))? else {
+        let Some(record) = readable::<ContainerRecord>(&dir.join("container.json")) else {
             files::remove(&self.rootfs_dir(&id))?;
             return files::remove(dir);
         };
         self.images.use_layers(&id, &record.layers);
         let container = Arc::new(Container::new(&id, dir.to_path_buf(), record));
-        if let Some(status) = files::read_json::<Status>(&dir.join("exit.json"))? {
-            let failure: Option<Option<String>> = files::read_json(&dir.join("failure.json"))?;
+        if let Some(status) = readable::<Status>(&dir.join("exit.json")) {
+            let failure: Option<Option<String>> = readable(&dir.join("failure.json"));
             container.live.send_modify(|live| {
                 let resources = std::mem::take(&mut live.resources);
                 *live = Live { state: ContainerState::Exited, status, failure: failure.flatten(), resources };
@@ -51,7 +51,7 @@ impl Runtime {
 
     async fn recover_sandbox(&self, dir: &Path) -> Result<()> {
         let id = name(dir);
-        let Some(record) = files::read_json::<SandboxRecord>(&dir.join("sandbox.json"))? else {
+        let Some(record) = readable::<SandboxRecord>(&dir.join("sandbox.json")) else {
             self.end_stray_shim(dir).await;
             self.free_sandbox(&id, &Default::default()).await?;
             return files::remove(dir);
@@ -103,6 +103,14 @@ impl Runtime {
         }
         Ok(())
     }
+}
+
+/// A record that is not there or damaged is none: the runtime starts all the same.
+fn readable<T: serde::de::DeserializeOwned>(path: &Path) -> Option<T> {
+    files::read_json(path).unwrap_or_else(|e| {
+        tracing::warn!("a record is lost: {e:#}");
+        None
+    })
 }
 
 pub(super) fn directories(dir: &Path) -> Result<Vec<PathBuf>> {

@@ -217,6 +217,7 @@ impl Drop for Cleanup {
             tokio.block_on(async {
                 drop(Runtime::reset(&config).await);
             });
+            drop(leftovers(Path::new("/nowhere"), &config));
         });
         drop(cleaner.join());
     }

@@ -16,6 +16,9 @@ pub const TESTS: &[Test] = &[
     ("damaged_archives_leave_nothing", damaged_archives_leave_nothing),
     ("images_are_pulled", images_are_pulled),
     ("failed_pulls_say_why", failed_pulls_say_why),
+    ("mirrors_and_credentials_are_used", mirrors_and_credentials_are_used),
+    ("layers_are_stacked_as_docker_does", layers_are_stacked_as_docker_does),
+    ("layers_cannot_lead_out", layers_cannot_lead_out),
 ];
 
 fn images_are_listed_and_removed() {
@@ -39,9 +42,12 @@ fn damaged_archives_leave_nothing() {
     Fixture::run(async |f| {
         let layers = || std::fs::read_dir(f.config.data_dir.join("images/layers")).unwrap().count();
         let whole = std::fs::read(f.dir().join("busybox.tar")).unwrap();
-        let mut image = testimage::busybox(json!({})).unwrap();
-        let at = image.layer.len() / 2;
-        image.layer[at] ^= 1;
+        // Another layer than the one that is there already, and then damaged.
+        let mut layer = testimage::busybox(json!({})).unwrap().layers.remove(0);
+        let at = layer.len() / 2;
+        layer[at] ^= 1;
+        let mut image = testimage::image(vec![layer], json!({})).unwrap();
+        image.layers[0][at] ^= 2;
         let mut flipped = Vec::new();
         testimage::docker_archive(&image, &["bad:1"], &mut flipped).unwrap();
         for (what, bytes, expected) in [
@@ -69,6 +75,11 @@ struct Registry {
 
 impl Registry {
     async fn start() -> Self {
+        Self::start_with(|_| String::new()).await
+    }
+
+    /// With what `more` adds to its configuration, given its directory.
+    async fn start_with(more: impl Fn(&Path) -> String) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let host = format!("127.0.0.1:{port}");
@@ -77,7 +88,7 @@ impl Registry {
         let text = format!(
             "version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: {host}\n",
             storage.display()
-        );
+        ) + &more(dir.path());
         std::fs::write(&config, text).unwrap();
         let child = Command::new("docker-registry")
             .args(["serve".as_ref(), config.as_os_str()])
@@ -96,10 +107,10 @@ impl Registry {
         let client = oci_client::Client::new(ClientConfig { protocol: ClientProtocol::Http, ..ClientConfig::default() });
         let name = oci_client::Reference::with_tag(self.host.clone(), repository.into(), tag.into());
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        gzip.write_all(&image.layer).unwrap();
+        gzip.write_all(&image.layers[0]).unwrap();
         let layer = ImageLayer::oci_v1_gzip(gzip.finish().unwrap(), None);
         let config = Config::oci_v1(image.config.clone(), None);
-        let auth = oci_client::secrets::RegistryAuth::Anonymous;
+        let auth = oci_client::secrets::RegistryAuth::Basic("user".into(), "secret".into());
         let url = client.push(&name, &[layer], config, &auth, None).await.unwrap().manifest_url;
         url.rsplit('/').next().unwrap().to_string()
     }
@@ -153,4 +164,155 @@ fn failed_pulls_say_why() {
 
 fn is_empty(dir: &Path) -> bool {
     std::fs::read_dir(dir).unwrap().next().is_none()
+}
+
+/// Stands in for docker.io, wants a password, and calls its repositories otherwise.
+fn mirrors_and_credentials_are_used() {
+    Fixture::run(async |f| {
+        // "secret", hashed by bcrypt.
+        const USERS: &str = "user:$2b$04$D7QajndeUQNO.FrWfyGEvOyOCxjoqfV67QG50ZYgv01lIu3z7rv/y\n";
+        let registry = Registry::start_with(|dir| {
+            let users = dir.join("htpasswd");
+            std::fs::write(&users, USERS).unwrap();
+            format!("auth:\n  htpasswd:\n    realm: test\n    path: {}\n", users.display())
+        })
+        .await;
+        let image = testimage::busybox(json!({ "Cmd": ["true"] })).unwrap();
+        registry.push("official/nginx", "latest", &image).await;
+        let with = async |registries| {
+            let config = runtime::Config { registries, ..f.config.clone() };
+            runtime::Runtime::open(config).await.unwrap()
+        };
+        let id = with(stand_in(&registry.host)).await.pull_image("nginx", None).await.unwrap();
+        let runtime = with(Default::default()).await;
+        let found = runtime.image_status("nginx").await.unwrap().unwrap();
+        assert_eq!((found.id.as_str(), found.repo_tags[0].as_str()), (id.as_str(), "docker.io/library/nginx:latest"));
+        // Straight from it, with the pod's credentials, wrong ones and none.
+        let name = format!("{}/official/nginx", registry.host);
+        let auth = |password: &str| cri::AuthConfig {
+            username: "user".into(),
+            password: password.into(),
+            ..Default::default()
+        };
+        assert_eq!(runtime.pull_image(&name, Some(&auth("secret"))).await.unwrap(), id);
+        for auth in [Some(auth("wrong")), None] {
+            let error = runtime.pull_image(&name, auth.as_ref()).await.unwrap_err().to_string();
+            let expected = format!(
+                "failed to pull and unpack image \"{name}:latest\": pull access denied, repository does not exist or may require authorization: "
+            );
+            assert!(error.starts_with(&expected), "{error}");
+        }
+    });
+}
+
+/// `host` as a mirror of docker.io, whose `library/x` is `official/x`.
+fn stand_in(host: &str) -> runtime::registries::Registries {
+    use runtime::registries::{Auth, Mirror, Registries, RegistryConfig};
+    let auth = Auth { username: "user".into(), password: "secret".into(), ..Auth::default() };
+    let mirror = Mirror {
+        endpoint: vec![format!("http://{host}")],
+        rewrite: [("^library/(.*)".to_string(), "official/$1".to_string())].into(),
+    };
+    Registries {
+        mirrors: [("docker.io".to_string(), mirror)].into(),
+        configs: [(host.to_string(), RegistryConfig { auth: Some(auth), tls: None })].into(),
+    }
+}
+
+/// One entry of a layer: a path, and what it is.
+enum Entry<'a> {
+    File(&'a str, &'a str),
+    Directory(&'a str),
+    Link(&'a str, &'a str),
+    HardLink(&'a str, &'a str),
+}
+
+fn layer(entries: &[Entry<'_>]) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    for entry in entries {
+        let (path, kind, data, target) = match entry {
+            Entry::File(path, data) => (path, tar::EntryType::Regular, *data, None),
+            Entry::Directory(path) => (path, tar::EntryType::Directory, "", None),
+            Entry::Link(path, target) => (path, tar::EntryType::Symlink, "", Some(target)),
+            Entry::HardLink(path, target) => (path, tar::EntryType::Link, "", Some(target)),
+        };
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(kind);
+        header.set_mode(0o755);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_size(data.len() as u64);
+        // Written as it is: the builder itself refuses paths with `..`.
+        let name = &mut header.as_gnu_mut().unwrap().name;
+        name[..path.len()].copy_from_slice(path.as_bytes());
+        if let Some(target) = target {
+            header.set_link_name_literal(target).unwrap();
+        }
+        header.set_cksum();
+        tar.append(&header, data.as_bytes()).unwrap();
+    }
+    tar.into_inner().unwrap()
+}
+
+async fn load(f: &Fixture, name: &str, layers: Vec<Vec<u8>>) -> Result<(), String> {
+    let image = testimage::image(layers, json!({ "Env": ["PATH=/bin"] })).unwrap();
+    let path = f.dir().join(format!("{name}.tar"));
+    testimage::docker_archive(&image, &[name], std::fs::File::create(&path).unwrap()).unwrap();
+    f.runtime.load_archive(&path).await.map(drop).map_err(|e| format!("{e:#}"))
+}
+
+fn layers_are_stacked_as_docker_does() {
+    Fixture::run(async |f| {
+        use Entry::{Directory, File, HardLink, Link};
+        let base = testimage::busybox(json!({})).unwrap().layers.remove(0);
+        let lower = layer(&[
+            Directory("d"),
+            File("d/removed", "x"),
+            File("d/kept", "kept"),
+            Directory("opaque"),
+            File("opaque/old", "old"),
+            Directory("run"),
+            Link("var/run", "/run"),
+            File("replaced", "file"),
+        ]);
+        let upper = layer(&[
+            File("d/.wh.removed", ""),
+            HardLink("d/hard", "d/kept"),
+            File("opaque/new", "new"),
+            File("opaque/.wh..wh..opq", ""),
+            // Through the lower layer's link, as in the running container.
+            File("var/run/pid", "1"),
+            Directory("replaced"),
+            File("replaced/inner", "inner"),
+        ]);
+        load(&f, "stack", vec![base, lower, upper]).await.unwrap();
+        let mut config = f.shell("main", "ls d opaque run replaced; cat d/hard; stat -c %h d/kept; readlink var/run");
+        config.image = "stack".into();
+        let (_, output) = f.outcome(&config).await;
+        let expected = "d:\nhard\nkept\n\nopaque:\nnew\n\nreplaced:\ninner\n\nrun:\npid\nkept2\n/run\n";
+        assert_eq!(output, expected);
+    });
+}
+
+fn layers_cannot_lead_out() {
+    Fixture::run(async |f| {
+        use Entry::{File, HardLink, Link};
+        let outside = f.dir().join("outside");
+        std::fs::create_dir(&outside).unwrap();
+        let target = outside.to_string_lossy().into_owned();
+        let secret = f.dir().join("secret");
+        std::fs::write(&secret, "secret").unwrap();
+        let secret = secret.to_string_lossy().into_owned();
+        for (what, entries, expected) in [
+            ("dots", vec![File("../../../../../../tmp/knarr-escaped", "x")], "leads out of the layer"),
+            ("link", vec![Link("a", &target), File("a/escaped", "x")], "unpack /a/escaped"),
+            ("hard", vec![HardLink("stolen", &secret)], "No such file or directory"),
+            ("whiteout", vec![Link("a", &target), File("a/.wh...", "")], "whiteout of \"..\""),
+        ] {
+            let error = load(&f, what, vec![layer(&entries)]).await.unwrap_err();
+            assert!(error.contains(expected), "{what}: {error}");
+            assert!(is_empty(&outside), "{what}");
+        }
+        assert!(!Path::new("/tmp/knarr-escaped").exists());
+    });
 }
