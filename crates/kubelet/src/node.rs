@@ -182,3 +182,6 @@ pub async fn runtime_name(runtime: &dyn RuntimeService) -> cri::Result<(String, 
     let version = runtime.version().await?;
     Ok((version.runtime_name, version.runtime_version))
 }
+
+#[cfg(test)]
+mod tests;
