@@ -100,11 +100,16 @@ fn held() -> u64 {
 }
 
 /// A container's sets, and which of the asked-for capabilities this machine does not have to give.
-pub(crate) fn container(add: &[String], drop: &[String], privileged: bool) -> Result<(Capabilities, Vec<String>)> {
+pub(crate) fn container(
+    add: &[String],
+    drop: &[String],
+    privileged: bool,
+) -> Result<(Capabilities, Vec<String>)> {
     let held = held();
     let all = |names: &[String]| names.iter().any(|n| n.eq_ignore_ascii_case("ALL"));
     let single = |names: &[String]| -> Result<u64> {
-        let names: Vec<&str> = names.iter().map(String::as_str).filter(|n| !n.eq_ignore_ascii_case("ALL")).collect();
+        let names: Vec<&str> =
+            names.iter().map(String::as_str).filter(|n| !n.eq_ignore_ascii_case("ALL")).collect();
         mask(&names)
     };
     let (added, dropped) = (single(add)?, single(drop)?);
@@ -116,7 +121,8 @@ pub(crate) fn container(add: &[String], drop: &[String], privileged: bool) -> Re
         }
         set = (set & !dropped) | added;
     }
-    let missing = (0..NAMES.len()).filter(|n| added & !held & (1 << n) != 0).map(|n| NAMES[n].to_string()).collect();
+    let missing =
+        (0..NAMES.len()).filter(|n| added & !held & (1 << n) != 0).map(|n| NAMES[n].to_string()).collect();
     let set = set & held;
     Ok((Capabilities { bounding: set, effective: set, inheritable: 0, ambient: 0 }, missing))
 }

@@ -10,7 +10,12 @@ use async_trait::async_trait;
 pub trait SandboxNetwork: Send + Sync + std::fmt::Debug + 'static {
     /// Connects the namespace pinned at `netns` and returns the sandbox's addresses. Loopback is up already. On failure
     /// nothing is left behind.
-    async fn setup(&self, sandbox: &str, netns: &Path, ports: &[cri::PortMapping]) -> anyhow::Result<Vec<IpAddr>>;
+    async fn setup(
+        &self,
+        sandbox: &str,
+        netns: &Path,
+        ports: &[cri::PortMapping],
+    ) -> anyhow::Result<Vec<IpAddr>>;
     /// Takes the network back. Idempotent; the namespace may be gone.
     async fn teardown(&self, sandbox: &str, netns: &Path) -> anyhow::Result<()>;
     /// Why no sandbox could be connected now, for the NetworkReady condition.

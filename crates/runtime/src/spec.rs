@@ -100,6 +100,9 @@ pub struct Node {
     pub mode: u32,
     pub uid: u32,
     pub gid: u32,
+    /// Of `r`, `w`, `m`, what the cgroup allows; empty: all.
+    #[serde(default)]
+    pub access: String,
 }
 
 /// A process in a container, the first or a later one.
@@ -167,7 +170,11 @@ pub enum Progress {
     /// The terminal's master comes with this packet.
     Terminal,
     /// Who it runs as.
-    User { uid: u32, gid: u32, groups: Vec<u32> },
+    User {
+        uid: u32,
+        gid: u32,
+        groups: Vec<u32>,
+    },
     /// Something asked for could not be done in full; the container runs all the same.
     Warning(String),
     Error(String),

@@ -43,10 +43,8 @@ pub fn move_mount(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<()> {
     let empty = c"".as_ptr();
     let (from, to) = (from.as_raw_fd(), to.as_raw_fd());
     // SAFETY: both descriptors are open, both paths are empty C strings.
-    check(unsafe {
-        libc::syscall(libc::SYS_move_mount, from, empty, to, empty, F_EMPTY_PATH | T_EMPTY_PATH)
-    })
-    .map(drop)
+    check(unsafe { libc::syscall(libc::SYS_move_mount, from, empty, to, empty, F_EMPTY_PATH | T_EMPTY_PATH) })
+        .map(drop)
 }
 
 /// What to change of a mount; see mount_setattr(2).
@@ -62,7 +60,6 @@ pub struct MountAttr<'a> {
 }
 
 pub const MOUNT_ATTR_RDONLY: u64 = 0x1;
-pub const MOUNT_ATTR_NOSUID: u64 = 0x2;
 pub const MOUNT_ATTR_NODEV: u64 = 0x4;
 const MOUNT_ATTR_IDMAP: u64 = 0x0010_0000;
 
@@ -290,8 +287,7 @@ pub fn receive_packet(socket: BorrowedFd<'_>) -> io::Result<(Vec<u8>, Vec<OwnedF
     let mut buffer = vec![0; length];
     let mut space = nix::cmsg_space!([i32; MAX_FDS]);
     let mut iov = [io::IoSliceMut::new(&mut buffer)];
-    let message =
-        recvmsg::<()>(socket.as_raw_fd(), &mut iov, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC)?;
+    let message = recvmsg::<()>(socket.as_raw_fd(), &mut iov, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC)?;
     let mut fds = Vec::new();
     for control in message.cmsgs()? {
         if let ControlMessageOwned::ScmRights(raw) = control {

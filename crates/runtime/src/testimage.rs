@@ -13,10 +13,11 @@ pub const BUSYBOX: &str = "/bin/busybox";
 
 /// Commands that are links to busybox in the image.
 const APPLETS: &[&str] = &[
-    "cat", "chmod", "chown", "cp", "date", "dd", "echo", "env", "false", "grep", "head", "hostname", "httpd", "id", "kill",
-    "ln", "ls", "mkdir", "mknod", "mount", "mv", "nc", "nproc", "nslookup", "pidof", "ping", "printf", "ps", "pwd",
-    "readlink", "rm", "sed", "seq", "sh", "sleep", "stat", "stty", "su", "sync", "tail", "tee", "test", "timeout", "top",
-    "touch", "tr", "true", "tty", "umount", "uname", "unshare", "wc", "wget", "whoami", "yes",
+    "cat", "chmod", "chown", "cp", "date", "dd", "echo", "env", "false", "grep", "head", "hostname", "httpd",
+    "id", "kill", "ln", "ls", "mkdir", "mknod", "mount", "mv", "nc", "nproc", "nslookup", "pidof", "ping",
+    "printf", "ps", "pwd", "readlink", "rm", "sed", "seq", "sh", "sleep", "stat", "stty", "su", "sync",
+    "tail", "tee", "test", "timeout", "top", "touch", "tr", "true", "tty", "umount", "uname", "unshare",
+    "wc", "wget", "whoami", "yes",
 ];
 
 /// An image as its parts.
@@ -30,11 +31,13 @@ pub struct TestImage {
 /// An image with busybox, its applets, a few users, and what `config` (OCI's `config` object) says.
 pub fn busybox(config: serde_json::Value) -> Result<TestImage> {
     let mut tar = tar::Builder::new(Vec::new());
-    for dir in ["bin/", "etc/", "tmp/", "root/", "proc/", "sys/", "dev/", "var/", "home/", "usr/", "usr/bin/"] {
+    for dir in ["bin/", "etc/", "tmp/", "root/", "proc/", "sys/", "dev/", "var/", "home/", "usr/", "usr/bin/"]
+    {
         let mode = if dir == "tmp/" { 0o1777 } else { 0o755 };
         add(&mut tar, dir, tar::EntryType::Directory, mode, &[])?;
     }
-    let binary = std::fs::read(BUSYBOX).with_context(|| format!("read {BUSYBOX} (package busybox-static)"))?;
+    let binary =
+        std::fs::read(BUSYBOX).with_context(|| format!("read {BUSYBOX} (package busybox-static)"))?;
     add(&mut tar, "bin/busybox", tar::EntryType::Regular, 0o755, &binary)?;
     for applet in APPLETS {
         let mut header = header(tar::EntryType::Symlink, 0o777, 0);
@@ -120,6 +123,12 @@ fn header(kind: tar::EntryType, mode: u32, size: u64) -> tar::Header {
     header
 }
 
-fn add<W: Write>(tar: &mut tar::Builder<W>, path: &str, kind: tar::EntryType, mode: u32, data: &[u8]) -> io::Result<()> {
+fn add<W: Write>(
+    tar: &mut tar::Builder<W>,
+    path: &str,
+    kind: tar::EntryType,
+    mode: u32,
+    data: &[u8],
+) -> io::Result<()> {
     tar.append_data(&mut header(kind, mode, data.len() as u64), path, data)
 }

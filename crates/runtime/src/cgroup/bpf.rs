@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
-use super::devices::Rule;
+use super::devices::{MAKE, READ, Rule, WRITE};
 
 /// `struct bpf_insn`: code, destination and source register, offset, immediate.
 #[repr(C)]
@@ -31,8 +31,6 @@ const fn op(code: u8, dst: u8, src: u8, offset: i16, immediate: i32) -> Instruct
 
 const BLOCK: i32 = 1;
 const CHARACTER: i32 = 2;
-/// Reading and writing, beside mknod (1).
-const READ_WRITE: i32 = 2 | 4;
 
 /// The context holds three words: access << 16 | type, major, minor. The program returns 1 to allow.
 fn program(rules: &[Rule]) -> Vec<Instruction> {
@@ -49,9 +47,10 @@ fn program(rules: &[Rule]) -> Vec<Instruction> {
         tests.extend(rule.major.map(|n| (4, n as i32)));
         tests.extend(rule.minor.map(|n| (5, n as i32)));
         let mut block = Vec::new();
-        if !rule.read_write {
+        let refused = (MAKE | READ | WRITE) & !rule.access;
+        if refused != 0 {
             block.push(op(MOVE_REGISTER, 6, 3, 0, 0));
-            block.push(op(AND, 6, 0, 0, READ_WRITE));
+            block.push(op(AND, 6, 0, 0, refused.into()));
             tests.push((6, 0));
         }
         // Each failed test jumps over the tests behind it and the two instructions that allow.

@@ -13,21 +13,30 @@ pub(super) struct Rule {
     pub block: bool,
     pub major: Option<u64>,
     pub minor: Option<u64>,
-    pub read_write: bool,
+    /// [`MAKE`], [`READ`], [`WRITE`], as the kernel numbers them.
+    pub access: u8,
 }
+
+pub(super) const MAKE: u8 = 1;
+pub(super) const READ: u8 = 2;
+pub(super) const WRITE: u8 = 4;
+const ALL: u8 = MAKE | READ | WRITE;
 
 /// Making nodes is allowed (using them is what counts), terminals and the usual harmless ones may be used.
 pub(super) fn rules(extra: &[Node]) -> Vec<Rule> {
-    let any = |block| Rule { block, major: None, minor: None, read_write: false };
+    let any = |block| Rule { block, major: None, minor: None, access: MAKE };
     let mut rules = vec![any(false), any(true)];
-    let usable = |major, minor| Rule { block: false, major: Some(major), minor, read_write: true };
-    rules.extend([(1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 2)].map(|(major, minor)| usable(major, Some(minor))));
+    let usable = |major, minor| Rule { block: false, major: Some(major), minor, access: ALL };
+    rules.extend(
+        [(1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 2)]
+            .map(|(major, minor)| usable(major, Some(minor))),
+    );
     rules.push(usable(136, None));
     rules.extend(extra.iter().map(|node| Rule {
         block: node.block,
         major: Some(node.major),
         minor: Some(node.minor),
-        read_write: true,
+        access: access(&node.access),
     }));
     rules
 }
@@ -51,9 +60,20 @@ pub(crate) fn allow_devices(directories: &[PathBuf], extra: &[Node], privileged:
     }
 }
 
-fn line(rule: &Rule) -> String {
+fn access(letters: &str) -> u8 {
+    let bit = |letter| match letter {
+        'r' => READ,
+        'w' => WRITE,
+        'm' => MAKE,
+        _ => 0,
+    };
+    if letters.is_empty() { ALL } else { letters.chars().map(bit).fold(0, |all, bit| all | bit) }
+}
+
+pub(super) fn line(rule: &Rule) -> String {
     let number = |n: Option<u64>| n.map_or("*".to_string(), |n| n.to_string());
     let kind = if rule.block { 'b' } else { 'c' };
-    let access = if rule.read_write { "rwm" } else { "m" };
+    let letters = [(READ, 'r'), (WRITE, 'w'), (MAKE, 'm')];
+    let access: String = letters.iter().filter(|(bit, _)| rule.access & bit != 0).map(|(_, l)| l).collect();
     format!("{kind} {}:{} {access}", number(rule.major), number(rule.minor))
 }

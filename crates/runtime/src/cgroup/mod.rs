@@ -131,14 +131,6 @@ fn remove_tree(directory: &Path) -> io::Result<()> {
     }
 }
 
-/// The processes in a group.
-pub(crate) fn processes(directories: &[PathBuf]) -> Vec<u32> {
-    let mut all: Vec<u32> = directories.iter().flat_map(|d| processes_of(d)).collect();
-    all.sort_unstable();
-    all.dedup();
-    all
-}
-
 fn processes_of(directory: &Path) -> Vec<u32> {
     let text = fs::read_to_string(directory.join("cgroup.procs")).unwrap_or_default();
     text.lines().filter_map(|line| line.parse().ok()).filter(|pid| *pid != 0).collect()

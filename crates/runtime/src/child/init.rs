@@ -60,10 +60,7 @@ fn join_pid_namespace(pid: u32) -> Result<()> {
     setns(namespace.as_fd(), CloneFlags::CLONE_NEWPID).context("join PID namespace")
 }
 
-fn become_container(
-    control: &Control,
-    spec: &InitSpec,
-) -> Result<std::convert::Infallible> {
+fn become_container(control: &Control, spec: &InitSpec) -> Result<std::convert::Infallible> {
     nix::unistd::setsid().context("start session")?;
     rootfs::enter(spec, control)?;
     process::become_command(&spec.process, control)

@@ -6,8 +6,8 @@
 pub(crate) mod exec;
 pub(crate) mod init;
 mod mounts;
-pub(crate) mod pause;
 mod paths;
+pub(crate) mod pause;
 mod process;
 mod rootfs;
 pub(crate) mod unpack;

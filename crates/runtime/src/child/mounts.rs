@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use cri::MountPropagation;
 
 use super::paths::{self, Kind};
@@ -30,10 +30,28 @@ pub fn clone_sources(binds: &[Bind]) -> Result<Vec<Source<'_>>> {
             } else {
                 Kind::File
             };
+            if bind.propagation == MountPropagation::Bidirectional {
+                check_shared(&bind.source).with_context(what)?;
+            }
             let mount = sys::open_tree(&bind.source, true).with_context(what)?;
             Ok(Source { bind, mount, kind })
         })
         .collect()
+}
+
+/// What is mounted in the container can only reach the host through a shared mount.
+fn check_shared(source: &Path) -> Result<()> {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").context("read mounts")?;
+    let source = source.canonicalize()?;
+    let fields = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+    let containing = fields.filter(|f| f.len() > 6 && source.starts_with(f[4]));
+    // Of mounts on one directory the last is on top.
+    let Some(mount) = containing.max_by_key(|f| Path::new(f[4]).components().count()) else { return Ok(()) };
+    let shared = mount[6..].iter().take_while(|f| **f != "-").any(|f| f.starts_with("shared:"));
+    if !shared {
+        bail!("path {} is mounted on {} but it is not a shared mount", source.display(), mount[4]);
+    }
+    Ok(())
 }
 
 /// Attaches them below the container's root.

@@ -51,7 +51,8 @@ fn lock_in(spec: &ShimSpec) -> Result<()> {
     nix::unistd::setsid().context("start session")?;
     mount(None::<&str>, "/", None::<&str>, MsFlags::MS_SLAVE | MsFlags::MS_REC, None::<&str>)
         .context("keep mounts from the host")?;
-    mount(Some("tmpfs"), &spec.dir, Some("tmpfs"), MsFlags::MS_RDONLY, Some("size=0k")).context("mount empty root")?;
+    mount(Some("tmpfs"), &spec.dir, Some("tmpfs"), MsFlags::MS_RDONLY, Some("size=0k"))
+        .context("mount empty root")?;
     nix::unistd::chdir(&spec.dir).context("enter empty root")?;
     let last = caps::last();
     sys::pivot_to_current_directory().context("pivot root")?;
@@ -64,7 +65,10 @@ fn lock_in(spec: &ShimSpec) -> Result<()> {
     nix::unistd::setresgid(gid, gid, gid).context("set group")?;
     nix::unistd::setresuid(uid, uid, uid).context("set user")?;
     sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0).context("set no_new_privs")?;
-    spec.seccomp.iter().try_for_each(|filter| sys::seccomp_filter(filter)).context("install seccomp filter")?;
+    spec.seccomp
+        .iter()
+        .try_for_each(|filter| sys::seccomp_filter(filter))
+        .context("install seccomp filter")?;
     undumpable()
 }
 

@@ -23,7 +23,11 @@ pub fn become_command(spec: &ProcessSpec, control: &Control) -> Result<Infallibl
     let identity = user::resolve(&spec.user)?;
     let Identity { uid, gid, ref groups, .. } = identity;
     control.send(&Progress::User { uid, gid, groups: groups.clone() });
-    if spec.tty { open_terminal(&identity, control)? } else { own_streams(&identity) }
+    if spec.tty {
+        open_terminal(&identity, control)?
+    } else {
+        own_streams(&identity)
+    }
     spec.rlimits.iter().for_each(|limit| set_limit(limit, control));
     sys::reset_signals().context("reset signals")?;
     let env = environment(spec, &identity);
@@ -31,7 +35,8 @@ pub fn become_command(spec: &ProcessSpec, control: &Control) -> Result<Infallibl
 
     limit_bounding_set(spec.capabilities.bounding)?;
     change_identity(&identity, spec.capabilities)?;
-    nix::unistd::chdir(cwd).map_err(|e| anyhow!("chdir to cwd ({cwd:?}) failed: {}", e.desc().to_lowercase()))?;
+    nix::unistd::chdir(cwd)
+        .map_err(|e| anyhow!("chdir to cwd ({cwd:?}) failed: {}", e.desc().to_lowercase()))?;
     let Some(name) = spec.args.first() else { bail!("no command specified") };
     let program = find_program(name, &env)?;
 
@@ -57,7 +62,8 @@ pub fn become_command(spec: &ProcessSpec, control: &Control) -> Result<Infallibl
 fn open_terminal(identity: &Identity, control: &Control) -> Result<()> {
     use nix::sys::stat::{SFlag, fstat, major, minor};
     let flags = nix::fcntl::OFlag::O_RDWR | nix::fcntl::OFlag::O_NOCTTY | nix::fcntl::OFlag::O_CLOEXEC;
-    let master = nix::fcntl::open("/dev/pts/ptmx", flags, nix::sys::stat::Mode::empty()).context("open a terminal")?;
+    let master =
+        nix::fcntl::open("/dev/pts/ptmx", flags, nix::sys::stat::Mode::empty()).context("open a terminal")?;
     // The image or a volume may have put something else there.
     let found = fstat(&master)?;
     let character = SFlag::from_bits_truncate(found.st_mode).contains(SFlag::S_IFCHR);
@@ -91,7 +97,7 @@ fn console(terminal: &OwnedFd) {
         && (path.exists() || std::fs::File::create(path).is_ok())
     {
         let bind = nix::mount::MsFlags::MS_BIND;
-        drop(nix::mount::mount(Some(&name), path, None::<&str>, bind, None::<&str>));
+        _ = nix::mount::mount(Some(&name), path, None::<&str>, bind, None::<&str>);
     }
 }
 
@@ -99,9 +105,9 @@ fn console(terminal: &OwnedFd) {
 fn own_streams(identity: &Identity) {
     let owner = Some(Uid::from_raw(identity.uid));
     // Fails for streams that are not pipes of ours; those stay as they are.
-    drop(nix::unistd::fchown(std::io::stdin(), owner, None));
-    drop(nix::unistd::fchown(std::io::stdout(), owner, None));
-    drop(nix::unistd::fchown(std::io::stderr(), owner, None));
+    _ = nix::unistd::fchown(std::io::stdin(), owner, None);
+    _ = nix::unistd::fchown(std::io::stdout(), owner, None);
+    _ = nix::unistd::fchown(std::io::stderr(), owner, None);
 }
 
 /// Raising a hard limit needs CAP_SYS_RESOURCE; without it the limit is what the machine allows.
@@ -118,7 +124,8 @@ fn set_limit(limit: &Rlimit, control: &Control) {
 
 fn environment(spec: &ProcessSpec, identity: &Identity) -> Vec<String> {
     let mut env = spec.env.clone();
-    let has = |env: &[String], name: &str| env.iter().any(|e| e.split_once('=').is_some_and(|(n, _)| n == name));
+    let has =
+        |env: &[String], name: &str| env.iter().any(|e| e.split_once('=').is_some_and(|(n, _)| n == name));
     if !has(&env, "PATH") {
         env.push(format!("PATH={DEFAULT_PATH}"));
     }
@@ -170,7 +177,8 @@ fn change_identity(identity: &Identity, capabilities: Capabilities) -> Result<()
 fn drop_capabilities(wanted: Capabilities) -> Result<()> {
     sys::capset(wanted.effective, wanted.effective, wanted.inheritable).context("drop capabilities")?;
     for cap in (0..=caps::last()).filter(|cap| wanted.ambient & (1 << cap) != 0) {
-        sys::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE as u64, cap).context("raise ambient capability")?;
+        sys::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE as u64, cap)
+            .context("raise ambient capability")?;
     }
     Ok(())
 }

@@ -109,7 +109,8 @@ fn kernel_mounts(root: BorrowedFd<'_>, spec: &InitSpec) -> Result<()> {
 fn cgroups(root: BorrowedFd<'_>, lock: MsFlags) -> Result<()> {
     const AT: &str = "/sys/fs/cgroup";
     let own = std::fs::read_to_string("/proc/self/cgroup").context("read own cgroups")?;
-    let v1: Vec<&str> = own.lines().filter_map(|line| line.split(':').nth(1)).filter(|c| !c.is_empty()).collect();
+    let v1: Vec<&str> =
+        own.lines().filter_map(|line| line.split(':').nth(1)).filter(|c| !c.is_empty()).collect();
     if v1.is_empty() {
         return mount_in(root, AT, "cgroup2", QUIET | lock, "");
     }
@@ -128,8 +129,14 @@ fn cgroups(root: BorrowedFd<'_>, lock: MsFlags) -> Result<()> {
         return Ok(());
     }
     let top = paths::open_in(root, Path::new(AT)).context("open cgroup directory")?;
-    mount(None::<&str>, &proc_path(&top), None::<&str>, MsFlags::MS_REMOUNT | MsFlags::MS_BIND | QUIET | lock, None::<&str>)
-        .context("make the cgroup directory read-only")
+    mount(
+        None::<&str>,
+        &proc_path(&top),
+        None::<&str>,
+        MsFlags::MS_REMOUNT | MsFlags::MS_BIND | QUIET | lock,
+        None::<&str>,
+    )
+    .context("make the cgroup directory read-only")
 }
 
 fn mount_in(root: BorrowedFd<'_>, target: &str, fstype: &str, flags: MsFlags, options: &str) -> Result<()> {
@@ -195,10 +202,8 @@ fn device(root: BorrowedFd<'_>, node: &Node) -> Result<()> {
 /// Hides a path: a file behind /dev/null, a directory behind an empty one. What is not there needs no hiding.
 fn mask(path: &str) -> Result<()> {
     match mount(Some("/dev/null"), path, None::<&str>, MsFlags::MS_BIND, None::<&str>) {
-        Err(Errno::ENOTDIR) => {
-            mount(Some("tmpfs"), path, Some("tmpfs"), MsFlags::MS_RDONLY, Some("size=0k"))
-                .with_context(|| format!("mask directory {path}"))
-        }
+        Err(Errno::ENOTDIR) => mount(Some("tmpfs"), path, Some("tmpfs"), MsFlags::MS_RDONLY, Some("size=0k"))
+            .with_context(|| format!("mask directory {path}")),
         Ok(()) | Err(Errno::ENOENT) => Ok(()),
         Err(e) => Err(e).with_context(|| format!("mask {path}")),
     }
@@ -211,9 +216,11 @@ fn make_readonly(path: &str) -> Result<()> {
         bound => bound.with_context(|| format!("bind {path}"))?,
     }
     // Flags that the mount below has must be repeated, or the kernel refuses to take them away.
-    let kept = nix::sys::statvfs::statvfs(path).map(|s| s.flags()).unwrap_or(nix::sys::statvfs::FsFlags::empty());
+    let kept =
+        nix::sys::statvfs::statvfs(path).map(|s| s.flags()).unwrap_or(nix::sys::statvfs::FsFlags::empty());
     let kept = MsFlags::from_bits_truncate(kept.bits() as _)
         & (MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC);
     let flags = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY | MsFlags::MS_REC | kept;
-    mount(None::<&str>, path, None::<&str>, flags, None::<&str>).with_context(|| format!("make {path} read-only"))
+    mount(None::<&str>, path, None::<&str>, flags, None::<&str>)
+        .with_context(|| format!("make {path} read-only"))
 }

@@ -246,7 +246,9 @@ fn remove(path: &Path) -> Result<()> {
         Err(e) => Err(e),
     };
     match result {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(anyhow!(e).context(format!("remove {}", path.display()))),
+        Err(e) if e.kind() != io::ErrorKind::NotFound => {
+            Err(anyhow!(e).context(format!("remove {}", path.display())))
+        }
         _ => Ok(()),
     }
 }

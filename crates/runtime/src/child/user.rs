@@ -130,7 +130,10 @@ mod tests {
         check(named("web:77"), "33:77 [4, 77] /var/www");
         check(named("1234"), "1234:0 [0] /");
         check(User { uid: Some(33), gid: Some(9), ..User::default() }, "33:9 [4, 9] /var/www");
-        check(User { uid: Some(33), strict_groups: true, groups: vec![7], ..User::default() }, "33:34 [7, 34] /var/www");
+        check(
+            User { uid: Some(33), strict_groups: true, groups: vec![7], ..User::default() },
+            "33:34 [7, 34] /var/www",
+        );
     }
 
     #[test]

@@ -152,7 +152,8 @@ impl Archive {
         if digest(&bytes) != descriptor.digest {
             bail!("{blob} does not have the digest it is named by");
         }
-        let manifest: Manifest = serde_json::from_slice(&bytes).with_context(|| format!("{blob} is not valid"))?;
+        let manifest: Manifest =
+            serde_json::from_slice(&bytes).with_context(|| format!("{blob} is not valid"))?;
         let mut found = match (manifest.config, manifest.manifests) {
             (Some(config), _) => Found {
                 config: blob_name(&config.digest),

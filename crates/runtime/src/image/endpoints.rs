@@ -24,7 +24,8 @@ pub(super) fn endpoints(registries: &Registries, reference: &Reference) -> Resul
     if let Some(mirror) = mirror {
         let mut repository = reference.repository.clone();
         for (pattern, replacement) in &mirror.rewrite {
-            let pattern = regex::Regex::new(pattern).with_context(|| format!("registries.yaml: rewrite {pattern:?}"))?;
+            let pattern = regex::Regex::new(pattern)
+                .with_context(|| format!("registries.yaml: rewrite {pattern:?}"))?;
             if pattern.is_match(&repository) {
                 repository = pattern.replace(&repository, replacement.as_str()).into_owned();
                 break;
@@ -57,7 +58,8 @@ fn parse(url: &str, repository: &str) -> Result<Endpoint> {
     }
     let prefix = path.trim_matches('/');
     let prefix = prefix.strip_prefix("v2").map_or(prefix, |rest| rest.trim_start_matches('/'));
-    let repository = if prefix.is_empty() { repository.to_string() } else { format!("{prefix}/{repository}") };
+    let repository =
+        if prefix.is_empty() { repository.to_string() } else { format!("{prefix}/{repository}") };
     Ok(Endpoint { host: host.to_string(), repository, plain, mirror: true })
 }
 
@@ -77,7 +79,8 @@ mod tests {
 
     #[track_caller]
     fn check(mirrors: &[(&str, &[&str], &[(&str, &str)])], image: &str, expected: &[&str]) {
-        let own = |pairs: &[(&str, &str)]| pairs.iter().map(|(a, b)| (a.to_string(), b.to_string())).collect();
+        let own =
+            |pairs: &[(&str, &str)]| pairs.iter().map(|(a, b)| (a.to_string(), b.to_string())).collect();
         let mirrors = mirrors.iter().map(|(host, endpoint, rewrite)| {
             let endpoint = endpoint.iter().map(|e| e.to_string()).collect();
             (host.to_string(), Mirror { endpoint, rewrite: own(rewrite) })
@@ -98,9 +101,17 @@ mod tests {
         check(
             &[("docker.io", &["http://10.0.0.1:5000", "https://m.example/v2/hub"], &[])],
             "nginx",
-            &["http://10.0.0.1:5000/library/nginx", "https://m.example/hub/library/nginx", "https://docker.io/library/nginx"],
+            &[
+                "http://10.0.0.1:5000/library/nginx",
+                "https://m.example/hub/library/nginx",
+                "https://docker.io/library/nginx",
+            ],
         );
-        check(&[("*", &["m.example"], &[])], "quay.io/a/b", &["https://m.example/a/b", "https://quay.io/a/b"]);
+        check(
+            &[("*", &["m.example"], &[])],
+            "quay.io/a/b",
+            &["https://m.example/a/b", "https://quay.io/a/b"],
+        );
         check(
             &[("docker.io", &["https://m.example"], &[("^library/(.*)", "official/$1")])],
             "nginx",

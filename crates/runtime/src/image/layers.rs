@@ -160,8 +160,11 @@ impl Layers {
     pub fn collect(&self, keep: &BTreeSet<LayerId>) -> Result<()> {
         let _one = self.unpacking.lock().unwrap_or_else(PoisonError::into_inner);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let dead: Vec<(String, LayerId)> =
-            known.iter().filter(|(_, (id, _))| !keep.contains(id)).map(|(c, (id, _))| (c.clone(), *id)).collect();
+        let dead: Vec<(String, LayerId)> = known
+            .iter()
+            .filter(|(_, (id, _))| !keep.contains(id))
+            .map(|(c, (id, _))| (c.clone(), *id))
+            .collect();
         for (chain_id, id) in dead {
             known.remove(&chain_id);
             // The mark goes first: what cannot be removed to its end is not a layer any more.

@@ -91,7 +91,11 @@ impl Puller {
             tracing::warn!(image = %reference, "the image is for {}", config.architecture);
         }
         if config.rootfs.diff_ids.len() != resolved.layers.len() {
-            bail!("its configuration names {} layers, it has {}", config.rootfs.diff_ids.len(), resolved.layers.len());
+            bail!(
+                "its configuration names {} layers, it has {}",
+                config.rootfs.diff_ids.len(),
+                resolved.layers.len()
+            );
         }
         let layers = source.layers(runtime, &config, &resolved.layers).await?;
         let record = ImageRecord {
@@ -143,7 +147,9 @@ impl Puller {
         }
         let configured = self.registries.configs.get(&endpoint.host).and_then(|c| c.auth.clone());
         let is_set = |a: &Auth| *a != Auth::default();
-        let Some(auth) = given.filter(is_set).or(configured.filter(is_set)) else { return Ok(RegistryAuth::Anonymous) };
+        let Some(auth) = given.filter(is_set).or(configured.filter(is_set)) else {
+            return Ok(RegistryAuth::Anonymous);
+        };
         if !auth.identity_token.is_empty() {
             bail!("identity tokens are not supported ({})", endpoint.host);
         }
@@ -195,7 +201,8 @@ impl Source {
         let (mut manifest, digest) = self.manifest(&name).await?;
         if let Some(platforms) = manifest.manifests.take() {
             let ours = platforms.iter().find(|d| d.platform.as_ref().is_some_and(|p| p.is_ours()));
-            let ours = ours.with_context(|| format!("no match for platform in manifest: linux/{}", architecture()))?;
+            let ours =
+                ours.with_context(|| format!("no match for platform in manifest: linux/{}", architecture()))?;
             manifest = self.manifest(&self.digest(&ours.digest)).await?.0;
         }
         let config = manifest.config.context("the manifest has no configuration")?;
@@ -219,7 +226,8 @@ impl Source {
         let known: Vec<LayerId> = chain.iter().map_while(|id| store.layers.find(id)).collect();
         let missing = &descriptors[known.len()..];
         let downloads: Vec<_> = missing.iter().map(|layer| self.download(layer, store.downloads())).collect();
-        let downloads: Vec<Download> = futures::stream::iter(downloads).buffered(PARALLEL).try_collect().await?;
+        let downloads: Vec<Download> =
+            futures::stream::iter(downloads).buffered(PARALLEL).try_collect().await?;
         let runtime = runtime.clone();
         let diff_ids = config.rootfs.diff_ids.clone();
         let unpack = move || -> Result<Vec<LayerId>> {
@@ -227,7 +235,13 @@ impl Source {
             for download in downloads {
                 let at = layers.len();
                 let file = std::fs::File::open(&download.path).context("open download")?;
-                let layer = runtime.images().layers.unpack(runtime.program(), &layers, &chain[at], &diff_ids[at], file)?;
+                let layer = runtime.images().layers.unpack(
+                    runtime.program(),
+                    &layers,
+                    &chain[at],
+                    &diff_ids[at],
+                    file,
+                )?;
                 layers.push(layer);
             }
             Ok(layers)
@@ -262,9 +276,9 @@ impl Drop for Download {
 fn words(reference: &Reference, error: &anyhow::Error) -> cri::Error {
     let why = match error.downcast_ref::<OciDistributionError>() {
         Some(e) if not_found(e) => format!("{reference}: not found"),
-        Some(e) if denied(e) => format!(
-            "pull access denied, repository does not exist or may require authorization: {error:#}"
-        ),
+        Some(e) if denied(e) => {
+            format!("pull access denied, repository does not exist or may require authorization: {error:#}")
+        }
         Some(OciDistributionError::RequestError(e)) => format!("{error:#}{}", causes(e)),
         _ => format!("{error:#}"),
     };
@@ -285,11 +299,14 @@ fn not_found(error: &OciDistributionError) -> bool {
 
 fn denied(error: &OciDistributionError) -> bool {
     match error {
-        OciDistributionError::UnauthorizedError { .. } | OciDistributionError::AuthenticationFailure(_) => true,
-        OciDistributionError::ServerError { code, .. } => matches!(code, 401 | 403),
-        OciDistributionError::RegistryError { envelope, .. } => {
-            envelope.errors.iter().any(|e| [OciErrorCode::Denied, OciErrorCode::Unauthorized].contains(&e.code))
+        OciDistributionError::UnauthorizedError { .. } | OciDistributionError::AuthenticationFailure(_) => {
+            true
         }
+        OciDistributionError::ServerError { code, .. } => matches!(code, 401 | 403),
+        OciDistributionError::RegistryError { envelope, .. } => envelope
+            .errors
+            .iter()
+            .any(|e| [OciErrorCode::Denied, OciErrorCode::Unauthorized].contains(&e.code)),
         _ => false,
     }
 }

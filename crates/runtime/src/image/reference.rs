@@ -39,8 +39,11 @@ impl Reference {
         if !is_path(path) || registry.is_empty() || tag.as_deref().is_some_and(|tag| !is_tag(tag)) {
             return Err(invalid());
         }
-        let repository =
-            if registry == DEFAULT_REGISTRY && !path.contains('/') { format!("library/{path}") } else { path.to_string() };
+        let repository = if registry == DEFAULT_REGISTRY && !path.contains('/') {
+            format!("library/{path}")
+        } else {
+            path.to_string()
+        };
         let tag = tag.or_else(|| digest.is_none().then(|| "latest".to_string()));
         Ok(Reference { registry: registry.to_string(), repository, tag, digest })
     }

@@ -158,17 +158,15 @@ fn condition(condition: &Condition) -> Vec<(u16, To, To, u32)> {
     let (high, low) = ((condition.value >> 32) as u32, condition.value as u32);
     let (load_high, load_low) = ((LOAD, Next, Next, low_at + 4), (LOAD, Next, Next, low_at));
     let ordered = |above: To, below: To, last: (u16, To, To, u32)| {
-        vec![
-            load_high,
-            (JUMP_GREATER, above, Next, high),
-            (JUMP_EQUAL, Next, below, high),
-            load_low,
-            last,
-        ]
+        vec![load_high, (JUMP_GREATER, above, Next, high), (JUMP_EQUAL, Next, below, high), load_low, last]
     };
     match condition.compare {
-        Compare::Equal => vec![load_high, (JUMP_EQUAL, Next, Fail, high), load_low, (JUMP_EQUAL, Next, Fail, low)],
-        Compare::NotEqual => vec![load_high, (JUMP_EQUAL, Next, Pass, high), load_low, (JUMP_EQUAL, Fail, Next, low)],
+        Compare::Equal => {
+            vec![load_high, (JUMP_EQUAL, Next, Fail, high), load_low, (JUMP_EQUAL, Next, Fail, low)]
+        }
+        Compare::NotEqual => {
+            vec![load_high, (JUMP_EQUAL, Next, Pass, high), load_low, (JUMP_EQUAL, Fail, Next, low)]
+        }
         Compare::MaskedEqual(mask) => vec![
             load_high,
             (AND, Next, Next, (mask >> 32) as u32),
@@ -192,7 +190,7 @@ pub(super) mod machine {
 
     /// What the kernel would do with a call.
     pub fn run(program: &Bpf, architecture: u32, call: u32, arguments: [u64; 6]) -> Action {
-        let mut data = vec![0u8; 64];
+        let mut data = [0u8; 64];
         data[0..4].copy_from_slice(&call.to_le_bytes());
         data[4..8].copy_from_slice(&architecture.to_le_bytes());
         for (i, argument) in arguments.iter().enumerate() {
@@ -237,7 +235,11 @@ mod tests {
         };
         let program = compile(&filter).unwrap();
         let expected = if fits { Action::errno(5) } else { Action::LOG };
-        assert_eq!(run(&program, NATIVE, 7, [0, argument, 0, 0, 0, 0]), expected, "{compare:?} {value} {argument}");
+        assert_eq!(
+            run(&program, NATIVE, 7, [0, argument, 0, 0, 0, 0]),
+            expected,
+            "{compare:?} {value} {argument}"
+        );
         assert_eq!(run(&program, NATIVE, 8, [0, argument, 0, 0, 0, 0]), Action::ALLOW);
     }
 

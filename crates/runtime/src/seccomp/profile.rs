@@ -63,8 +63,7 @@ pub(super) fn parse(text: &[u8], capabilities: u64) -> Result<Filter> {
             continue;
         }
         let action = action(&entry.action, entry.errno_ret)?;
-        let conditions: Vec<Condition> =
-            entry.args.iter().flatten().map(condition).collect::<Result<_>>()?;
+        let conditions: Vec<Condition> = entry.args.iter().flatten().map(condition).collect::<Result<_>>()?;
         // Names this architecture does not have are for others.
         let calls = entry.names.iter().chain(&entry.name).filter_map(|name| table::number(name));
         rules.extend(calls.map(|call| Rule { call, conditions: conditions.clone(), action }));
@@ -79,7 +78,8 @@ fn applies(entry: &Entry, capabilities: u64) -> bool {
     let included = has(includes)
         && (includes.arches.is_empty() || ours(includes))
         && includes.min_kernel.as_deref().is_none_or(kernel_is_at_least);
-    let excluded = (!excludes.caps.is_empty() && excludes.caps.iter().any(|cap| caps::has(capabilities, cap)))
+    let excluded = (!excludes.caps.is_empty()
+        && excludes.caps.iter().any(|cap| caps::has(capabilities, cap)))
         || ours(excludes)
         || excludes.min_kernel.as_deref().is_some_and(kernel_is_at_least);
     included && !excluded

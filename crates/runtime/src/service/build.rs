@@ -60,7 +60,7 @@ pub(super) fn init_spec(parts: &Parts<'_>) -> Result<Built> {
         [] => default.iter().map(|p| p.to_string()).collect(),
         own => own.to_vec(),
     };
-    let host_ipc = security.namespaces.ipc == NamespaceMode::Node;
+    let host_ipc = pod.namespaces.ipc == NamespaceMode::Node;
     let shm = if host_ipc { PathBuf::from("/dev/shm") } else { parts.sandbox_dir.join("shm") };
     let spec = InitSpec {
         rootfs: parts.rootfs.clone(),
@@ -97,7 +97,11 @@ fn process(
     if args.is_empty() {
         bail!("no command specified");
     }
-    let cwd = if config.working_dir.is_empty() { run.working_dir.clone().unwrap_or_default() } else { config.working_dir.clone() };
+    let cwd = if config.working_dir.is_empty() {
+        run.working_dir.clone().unwrap_or_default()
+    } else {
+        config.working_dir.clone()
+    };
     if !cwd.is_empty() && !cwd.starts_with('/') {
         bail!("working directory {cwd:?} is not an absolute path");
     }
@@ -111,7 +115,7 @@ fn process(
         no_new_privs: security.no_new_privs,
         seccomp: seccomp::filters(profile, capabilities.bounding)?,
         tty: config.tty,
-        rlimits: vec![Rlimit { resource: libc::RLIMIT_NOFILE as u32, soft: OPEN_FILES, hard: OPEN_FILES }],
+        rlimits: vec![Rlimit { resource: libc::RLIMIT_NOFILE, soft: OPEN_FILES, hard: OPEN_FILES }],
     })
 }
 
@@ -133,13 +137,16 @@ fn arguments(config: &ContainerConfig, run: &RunConfig) -> Vec<String> {
 fn environment(config: &ContainerConfig, pod: &PodSandboxConfig, run: &RunConfig) -> Vec<String> {
     let mut env: Vec<(String, String)> = Vec::new();
     let hostname = match pod.namespaces.network {
-        NamespaceMode::Node => fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_string(),
+        NamespaceMode::Node => {
+            fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_string()
+        }
         _ if pod.hostname.is_empty() => pod.metadata.name.clone(),
         _ => pod.hostname.clone(),
     };
     let image = run.env.clone().unwrap_or_default();
     let image = image.iter().filter_map(|e| e.split_once('=')).map(|(n, v)| (n.to_string(), v.to_string()));
-    let all = [("HOSTNAME".to_string(), hostname)].into_iter().chain(image).chain(config.envs.iter().cloned());
+    let all =
+        [("HOSTNAME".to_string(), hostname)].into_iter().chain(image).chain(config.envs.iter().cloned());
     for (name, value) in all {
         match env.iter_mut().find(|(known, _)| *known == name) {
             Some(known) => known.1 = value,
@@ -212,7 +219,8 @@ fn devices(config: &ContainerConfig) -> Result<Vec<Node>> {
             host_devices(host, Path::new(&device.container_path), &mut nodes);
         } else {
             let node = node(&metadata, device.container_path.clone());
-            nodes.push(node.with_context(|| format!("{} is not a device", device.host_path))?);
+            let node = node.with_context(|| format!("{} is not a device", device.host_path))?;
+            nodes.push(Node { access: device.permissions.clone(), ..node });
         }
     }
     Ok(nodes)
@@ -250,12 +258,15 @@ fn node(metadata: &fs::Metadata, path: String) -> Option<Node> {
         mode: metadata.mode() & 0o7777,
         uid: metadata.uid(),
         gid: metadata.gid(),
+        access: String::new(),
     })
 }
 
 /// What the cgroup must allow beyond the usual devices.
 pub(super) fn extra_devices(devices: &[Node]) -> Vec<Node> {
-    let usual = |node: &&Node| !DEFAULT_DEVICES.iter().any(|(_, major, minor)| (node.major, node.minor) == (*major, *minor));
+    let usual = |node: &&Node| {
+        !DEFAULT_DEVICES.iter().any(|(_, major, minor)| (node.major, node.minor) == (*major, *minor))
+    };
     devices.iter().filter(usual).cloned().collect()
 }
 
@@ -288,11 +299,8 @@ mod tests {
     #[track_caller]
     fn check_arguments(command: &[&str], args: &[&str], expected: &str) {
         let own = |words: &[&str]| words.iter().map(|w| w.to_string()).collect::<Vec<_>>();
-        let run = RunConfig {
-            entrypoint: Some(own(&["entry"])),
-            cmd: Some(own(&["cmd"])),
-            ..RunConfig::default()
-        };
+        let run =
+            RunConfig { entrypoint: Some(own(&["entry"])), cmd: Some(own(&["cmd"])), ..RunConfig::default() };
         let config = ContainerConfig { command: own(command), args: own(args), ..ContainerConfig::default() };
         assert_eq!(arguments(&config, &run).join(" "), expected);
     }

@@ -137,7 +137,9 @@ impl Runtime {
         let _one = container.operation.lock().await;
         if container.state() != ContainerState::Created {
             let state = format!("{:?}", container.state()).to_uppercase();
-            return Err(cri::Error::InvalidArgument(format!("container {id:?} is in CONTAINER_{state} state")));
+            return Err(cri::Error::InvalidArgument(format!(
+                "container {id:?} is in CONTAINER_{state} state"
+            )));
         }
         let Err(e) = self.try_run(&container).await else { return Ok(()) };
         let message = format!("failed to start container: {e:#}");
@@ -165,7 +167,9 @@ impl Runtime {
             stdin: config.stdin,
             stdin_once: config.stdin_once,
         };
-        link.call(Op::Start(start), &[]).await.map_err(|e| anyhow!("unable to start container process: {e:#}"))?;
+        link.call(Op::Start(start), &[])
+            .await
+            .map_err(|e| anyhow!("unable to start container process: {e:#}"))?;
         Ok(())
     }
 
@@ -182,7 +186,10 @@ impl Runtime {
         let saved = files::write_json(&container.dir.join("exit.json"), &status)
             .and_then(|()| files::write_json(&container.dir.join("failure.json"), &failure));
         if let Err(e) = saved {
-            tracing::warn!(container = container.id, "the failed start will be forgotten by a restart: {e:#}");
+            tracing::warn!(
+                container = container.id,
+                "the failed start will be forgotten by a restart: {e:#}"
+            );
         }
         container.live.send_modify(|live| {
             let warnings = std::mem::take(&mut live.status.warnings);
@@ -199,11 +206,16 @@ impl Runtime {
         let mut status = status;
         // What was known before its start is kept.
         let before = container.live().status.warnings;
-        status.warnings.extend(before.into_iter().filter(|w| !status.warnings.contains(w)).collect::<Vec<_>>());
+        status
+            .warnings
+            .extend(before.into_iter().filter(|w| !status.warnings.contains(w)).collect::<Vec<_>>());
         let (started, ended) = container.update(status);
         let (sandbox, id) = (container.record.sandbox.clone(), container.id.clone());
         if started {
-            let record = ContainerRecord { started_at: container.live().status.started_at, ..container.record.clone() };
+            let record = ContainerRecord {
+                started_at: container.live().status.started_at,
+                ..container.record.clone()
+            };
             if let Err(e) = files::write_json(&container.dir.join("container.json"), &record) {
                 tracing::warn!(container = id, "{e:#}");
             }

@@ -25,7 +25,8 @@ const MAX_OUTPUT: u64 = 16 << 20;
 impl Runtime {
     /// The container and the connection to its shim, if it runs.
     fn running(&self, id: &str) -> cri::Result<(Arc<Container>, Arc<Link>)> {
-        let container = self.find_container(id).ok_or_else(|| cri::Error::NotFound(format!("container {id}")))?;
+        let container =
+            self.find_container(id).ok_or_else(|| cri::Error::NotFound(format!("container {id}")))?;
         let link = self.find_sandbox(&container.record.sandbox).and_then(|s| s.link());
         match (container.state(), link) {
             (ContainerState::Running, Some(link)) => Ok((container, link)),
@@ -41,7 +42,12 @@ impl Runtime {
         self.try_exec(&container, link, request).await.map_err(|e| cri::Error::Unknown(format!("{e:#}")))
     }
 
-    async fn try_exec(&self, container: &Container, link: Arc<Link>, request: cri::ExecRequest) -> Result<Attached> {
+    async fn try_exec(
+        &self,
+        container: &Container,
+        link: Arc<Link>,
+        request: cri::ExecRequest,
+    ) -> Result<Attached> {
         let spec = exec_spec(container, &request)?;
         let exec = new_id();
         let (sender, exit) = oneshot::channel();
@@ -84,7 +90,12 @@ impl Runtime {
         receiver
     }
 
-    pub(super) async fn run_exec(&self, id: &str, command: &[String], timeout: i64) -> cri::Result<ExecSyncResponse> {
+    pub(super) async fn run_exec(
+        &self,
+        id: &str,
+        command: &[String],
+        timeout: i64,
+    ) -> cri::Result<ExecSyncResponse> {
         let request = cri::ExecRequest {
             container: id.to_string(),
             command: command.to_vec(),
@@ -109,7 +120,8 @@ impl Runtime {
         let Attached { stdout, stderr, exit, .. } = attached;
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let code = {
-            let read = async { tokio::try_join!(read_all(stdout, &mut out), read_all(stderr, &mut err)).map(drop) };
+            let read =
+                async { tokio::try_join!(read_all(stdout, &mut out), read_all(stderr, &mut err)).map(drop) };
             tokio::pin!(read, exit);
             tokio::select! {
                 output = &mut read => {
@@ -184,7 +196,8 @@ impl Runtime {
     pub(super) async fn connect_port(&self, sandbox: &str, port: u16) -> cri::Result<Box<dyn cri::Duplex>> {
         let sandbox =
             self.find_sandbox(sandbox).ok_or_else(|| cri::Error::NotFound(format!("sandbox {sandbox}")))?;
-        let link = sandbox.link().ok_or_else(|| cri::Error::Unknown("the sandbox is not ready".to_string()))?;
+        let link =
+            sandbox.link().ok_or_else(|| cri::Error::Unknown("the sandbox is not ready".to_string()))?;
         let mut failure = None;
         for ipv6 in [false, true] {
             match connect(&link, port, ipv6).await {
@@ -217,7 +230,8 @@ async fn connect(link: &Link, port: u16, ipv6: bool) -> Result<tokio::net::TcpSt
 
 /// The container's own process, with another command.
 fn exec_spec(container: &Container, request: &cri::ExecRequest) -> Result<ExecSpec> {
-    let init: InitSpec = files::read_json(&container.dir.join("init.json"))?.context("the container's spec is gone")?;
+    let init: InitSpec =
+        files::read_json(&container.dir.join("init.json"))?.context("the container's spec is gone")?;
     let process = ProcessSpec { args: request.command.clone(), tty: request.tty, ..init.process };
     Ok(ExecSpec {
         target: container.live().status.pid,
@@ -253,7 +267,12 @@ async fn start_with_terminal(
     })
 }
 
-async fn start_with_pipes(link: &Link, op: Op, spec: &OwnedFd, request: &cri::ExecRequest) -> Result<Attached> {
+async fn start_with_pipes(
+    link: &Link,
+    op: Op,
+    spec: &OwnedFd,
+    request: &cri::ExecRequest,
+) -> Result<Attached> {
     let pipe = || nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC);
     let null = || std::fs::OpenOptions::new().read(true).write(true).open("/dev/null").map(OwnedFd::from);
     let (their_stdin, stdin) = match request.stdin {

@@ -95,8 +95,17 @@ impl ImageService for Runtime {
 
     async fn image_fs_info(&self) -> cri::Result<Vec<FilesystemUsage>> {
         let dir = self.data_dir.join("images");
-        let used_bytes = self.images.list().iter().flat_map(|i| i.layers.clone()).collect::<std::collections::BTreeSet<_>>();
+        let used_bytes = self
+            .images
+            .list()
+            .iter()
+            .flat_map(|i| i.layers.clone())
+            .collect::<std::collections::BTreeSet<_>>();
         let used_bytes = used_bytes.into_iter().map(|id| self.images.layers.size(id)).sum();
-        Ok(vec![FilesystemUsage { mountpoint: dir.to_string_lossy().into_owned(), used_bytes, inodes_used: 0 }])
+        Ok(vec![FilesystemUsage {
+            mountpoint: dir.to_string_lossy().into_owned(),
+            used_bytes,
+            inodes_used: 0,
+        }])
     }
 }

@@ -65,7 +65,8 @@ impl Link {
             Some(waiting) => drop(waiting.insert(id, sender)),
             None => return Err(ended()),
         }
-        let sent = self.socket.async_io(Interest::WRITABLE, |socket| sys::send_packet(socket.as_fd(), &packet, fds));
+        let sent =
+            self.socket.async_io(Interest::WRITABLE, |socket| sys::send_packet(socket.as_fd(), &packet, fds));
         if let Err(e) = sent.await {
             self.lock().as_mut().and_then(|waiting| waiting.remove(&id));
             return Err(e).context("send to shim");
@@ -79,7 +80,8 @@ impl Link {
     /// The next thing that happened, `None` when the shim is gone. Answers are handed to those who wait.
     pub async fn next(&self) -> Option<Message> {
         loop {
-            let received = self.socket.async_io(Interest::READABLE, |socket| sys::receive_packet(socket.as_fd()));
+            let received =
+                self.socket.async_io(Interest::READABLE, |socket| sys::receive_packet(socket.as_fd()));
             let (packet, fds) = match received.await {
                 Ok((packet, fds)) if !packet.is_empty() => (packet, fds),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,

@@ -55,7 +55,8 @@ impl Runtime {
             Vec::new()
         };
         write_hosts(&dir, config, &ips)?;
-        let record = SandboxRecord { config: config.clone(), created_at: self.now_nanos(), ips, stopped: false };
+        let record =
+            SandboxRecord { config: config.clone(), created_at: self.now_nanos(), ips, stopped: false };
         let sandbox = Arc::new(Sandbox::new(id, dir.clone(), record, Some(link.clone())));
         self.lock().sandboxes.insert(id.to_string(), sandbox.clone());
         self.follow(sandbox.clone(), link.clone());
@@ -73,7 +74,8 @@ impl Runtime {
             true => self.hierarchy.create(&self.cgroup_path(&config.cgroup_parent, id))?,
             false => Vec::new(),
         };
-        let hostname = if config.hostname.is_empty() { config.metadata.name.clone() } else { config.hostname.clone() };
+        let hostname =
+            if config.hostname.is_empty() { config.metadata.name.clone() } else { config.hostname.clone() };
         let spec = ShimSpec {
             sandbox: id.to_string(),
             dir: self.sandbox_dir(id),
@@ -108,8 +110,8 @@ impl Runtime {
         }
         // It is our child as long as we live: its end is collected whenever that is.
         self.tasks.spawn_until_shutdown(async move { drop(child.wait().await) });
-        let said: serde_json::Value =
-            serde_json::from_str(said.trim()).map_err(|_| anyhow!("the shim ended: {}", shim_log(&spec.dir)))?;
+        let said: serde_json::Value = serde_json::from_str(said.trim())
+            .map_err(|_| anyhow!("the shim ended: {}", shim_log(&spec.dir)))?;
         match said.get("error").and_then(|e| e.as_str()) {
             Some(error) => bail!("{error}"),
             None => Ok(()),
@@ -126,7 +128,7 @@ impl Runtime {
                     Message::Container { status } => runtime.container_changed(status),
                     Message::ExecExited { exec, code } => {
                         let waiting = runtime.lock().execs.remove(&exec);
-                        drop(waiting.map(|waiting| waiting.send(code)));
+                        _ = waiting.map(|waiting| waiting.send(code));
                     }
                     Message::Reply { .. } => {}
                 }
@@ -233,11 +235,6 @@ impl Runtime {
     pub(super) fn sandbox_ready(&self, sandbox: &Sandbox) -> bool {
         sandbox.link().is_some()
     }
-
-    /// Whether any of a sandbox's containers runs.
-    pub(super) fn any_running(&self, sandbox: &str) -> bool {
-        self.containers_of(sandbox).iter().any(|c| c.state() == ContainerState::Running)
-    }
 }
 
 /// Processes that were killed need a moment to leave.
@@ -274,13 +271,13 @@ fn write_files(dir: &Path, config: &PodSandboxConfig) -> Result<()> {
         Some(dns) => resolv_conf(dns),
         None => fs::read_to_string("/etc/resolv.conf").unwrap_or_default(),
     };
-    fs::write(dir.join("resolv.conf"), resolv).context("write resolv.conf")?;
+    write_readable(&dir.join("resolv.conf"), &resolv)?;
     let hostname = match config.namespaces.network {
         NamespaceMode::Node => fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default(),
         _ if config.hostname.is_empty() => format!("{}\n", config.metadata.name),
         _ => format!("{}\n", config.hostname),
     };
-    fs::write(dir.join("hostname"), hostname).context("write hostname")?;
+    write_readable(&dir.join("hostname"), &hostname)?;
     if config.namespaces.ipc != NamespaceMode::Node {
         let shm = dir.join("shm");
         fs::create_dir(&shm).context("create shm")?;
@@ -296,7 +293,15 @@ fn write_hosts(dir: &Path, config: &PodSandboxConfig, ips: &[std::net::IpAddr]) 
     for ip in ips.iter().filter(|ip| !ip.is_loopback()) {
         hosts += &format!("{ip}\t{}\n", config.hostname);
     }
-    fs::write(dir.join("hosts"), hosts).context("write hosts")
+    write_readable(&dir.join("hosts"), &hosts)
+}
+
+/// For every user of the containers, whatever our own mask is.
+fn write_readable(path: &Path, text: &str) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let written =
+        fs::write(path, text).and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(0o644)));
+    written.with_context(|| format!("write {}", path.display()))
 }
 
 fn resolv_conf(dns: &cri::DnsConfig) -> String {

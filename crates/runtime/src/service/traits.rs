@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use cri::{
     AttachRequest, Attached, Container, ContainerConfig, ContainerState, ContainerStats, ContainerStatus,
     ContainerUser, Error, Event, ExecRequest, ExecSyncResponse, LinuxContainerResources, PodSandbox,
-    PodSandboxConfig, PodSandboxStatus, Result, RuntimeCondition, RuntimeService, RuntimeStatus, SandboxState,
-    VersionInfo,
+    PodSandboxConfig, PodSandboxStatus, Result, RuntimeCondition, RuntimeService, RuntimeStatus,
+    SandboxState, VersionInfo,
 };
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -142,7 +142,12 @@ impl RuntimeService for Runtime {
         })
     }
 
-    async fn exec_sync(&self, id: &str, command: &[String], timeout_seconds: i64) -> Result<ExecSyncResponse> {
+    async fn exec_sync(
+        &self,
+        id: &str,
+        command: &[String],
+        timeout_seconds: i64,
+    ) -> Result<ExecSyncResponse> {
         self.run_exec(id, command, timeout_seconds).await
     }
 
@@ -214,7 +219,8 @@ fn listed(container: &records::Container) -> Container {
 fn status(container: &records::Container) -> ContainerStatus {
     let (live, record) = (container.live(), &container.record);
     let config = &record.config;
-    let image = if config.user_specified_image.is_empty() { &config.image } else { &config.user_specified_image };
+    let image =
+        if config.user_specified_image.is_empty() { &config.image } else { &config.user_specified_image };
     let user = live.status.user.clone().map(|(uid, gid, groups)| ContainerUser {
         uid: uid.into(),
         gid: gid.into(),

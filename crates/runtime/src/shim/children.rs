@@ -61,12 +61,7 @@ impl Stdios {
 
 /// Starts ourselves in `role` and returns our end of its control socket.
 fn spawn(role: &str, spec: OwnedFd, stdios: Stdios, extra: Option<u32>) -> Result<OwnedFd> {
-    let (ours, theirs) = socketpair(
-        AddressFamily::Unix,
-        SockType::SeqPacket,
-        None,
-        SockFlag::SOCK_CLOEXEC,
-    )?;
+    let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
     // One thread: nothing else can start a process that would inherit these in between.
     sys::set_inheritable(theirs.as_fd(), true)?;
     sys::set_inheritable(spec.as_fd(), true)?;

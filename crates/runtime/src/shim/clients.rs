@@ -28,7 +28,9 @@ impl Shim {
         let Ok(raw) = accept4(self.listener.as_raw_fd(), flags) else { return };
         let Ok(socket) = sys::accepted(raw) else { return };
         // The file's mode says it already; a descriptor passed around does not.
-        if getsockopt(&socket, PeerCredentials).is_ok_and(|peer| peer.uid() == nix::unistd::geteuid().as_raw()) {
+        if getsockopt(&socket, PeerCredentials)
+            .is_ok_and(|peer| peer.uid() == nix::unistd::geteuid().as_raw())
+        {
             let id = self.new_id();
             self.clients.insert(id, Client { socket, greeted: false });
         }
@@ -38,7 +40,11 @@ impl Shim {
     pub(super) fn client_ready(&mut self, id: u64) {
         let Some(client) = self.clients.get(&id) else { return };
         let received = match sys::receive_packet(client.socket.as_fd()) {
-            Err(e) if matches!(e.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::Interrupted) => return,
+            Err(e)
+                if matches!(e.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::Interrupted) =>
+            {
+                return;
+            }
             other => other,
         };
         let request = received.ok().filter(|(packet, _)| !packet.is_empty()).and_then(|(packet, fds)| {

@@ -86,7 +86,8 @@ impl Shim {
         (status.exit_code, status.signal) = (end.code, end.signal);
         (status.pid, status.finished_at) = (0, now_nanos());
         let written = serde_json::to_vec(status).map_err(std::io::Error::from);
-        let written = written.and_then(|text| crate::files::write_atomically(&container.start.dir.join("exit.json"), &text));
+        let written = written
+            .and_then(|text| crate::files::write_atomically(&container.start.dir.join("exit.json"), &text));
         if let Err(e) = written {
             status.warnings.push(format!("the exit code is known to the shim only: {e}"));
         }

@@ -47,7 +47,6 @@ pub fn main(args: &[String]) -> ExitCode {
 }
 
 pub(crate) struct Shim {
-    spec: ShimSpec,
     signals: SignalFd,
     listener: OwnedFd,
     clients: BTreeMap<u64, Client>,
@@ -89,7 +88,6 @@ impl Shim {
         let pause = if spec.shared_pid { children::start_pause(&spec)? } else { 0 };
         let listener = listen_on(&spec.dir)?;
         Ok(Shim {
-            spec,
             signals,
             listener,
             clients: BTreeMap::new(),

@@ -21,24 +21,49 @@ pub(crate) struct Request {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Op {
     /// Answered with `Hello`; from then on events come.
-    Hello { version: u32 },
+    Hello {
+        version: u32,
+    },
     /// Answered with `Done` when the command runs.
     Start(StartContainer),
-    Signal { container: String, signal: i32 },
+    Signal {
+        container: String,
+        signal: i32,
+    },
     /// Kills every process of its cgroups.
-    Kill { container: String },
+    Kill {
+        container: String,
+    },
     /// After the log file was moved away.
-    ReopenLog { container: String },
+    ReopenLog {
+        container: String,
+    },
     /// With one descriptor per wanted output stream; the answer carries one for stdin if wanted.
-    Attach { container: String, stdin: bool, stdout: bool, stderr: bool },
+    Attach {
+        container: String,
+        stdin: bool,
+        stdout: bool,
+        stderr: bool,
+    },
     /// With a spec, and three streams unless `tty`; the answer carries the terminal's master if `tty`.
-    Exec { exec: String, container: String, tty: bool },
+    Exec {
+        exec: String,
+        container: String,
+        tty: bool,
+    },
     /// Kills what `exec` started.
-    KillExec { exec: String },
+    KillExec {
+        exec: String,
+    },
     /// The answer carries a socket that is connected, or still connecting, to localhost in the sandbox.
-    Connect { port: u16, ipv6: bool },
+    Connect {
+        port: u16,
+        ipv6: bool,
+    },
     /// Forgets an exited container.
-    Forget { container: String },
+    Forget {
+        container: String,
+    },
     /// Kills everything and ends.
     Shutdown,
 }
@@ -58,10 +83,18 @@ pub(crate) struct StartContainer {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Message {
-    Reply { id: u64, answer: Answer },
+    Reply {
+        id: u64,
+        answer: Answer,
+    },
     /// A container's state changed.
-    Container { status: Status },
-    ExecExited { exec: String, code: i32 },
+    Container {
+        status: Status,
+    },
+    ExecExited {
+        exec: String,
+        code: i32,
+    },
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -68,7 +68,8 @@ fn sysctls(spec: &ShimSpec) -> Result<()> {
 fn namespaced(name: &str, spec: &ShimSpec) -> bool {
     let name = name.replace('/', ".");
     let ipc = ["kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem"];
-    let ipc = ipc.contains(&name.as_str()) || name.starts_with("kernel.shm") || name.starts_with("fs.mqueue.");
+    let ipc =
+        ipc.contains(&name.as_str()) || name.starts_with("kernel.shm") || name.starts_with("fs.mqueue.");
     (name.starts_with("net.") && spec.new_network)
         || (ipc && spec.new_ipc)
         || (name == "kernel.domainname" && spec.hostname.is_some())
@@ -80,9 +81,18 @@ fn set_sysctl(name: &str, value: &str) -> Result<()> {
     }
     // Either separator may be used; the first one says which, the other is part of a name (an interface's dot).
     let path = match name.find(['.', '/']) {
-        Some(at) if name.as_bytes()[at] == b'.' => {
-            name.chars().map(|c| if c == '.' { '/' } else if c == '/' { '.' } else { c }).collect()
-        }
+        Some(at) if name.as_bytes()[at] == b'.' => name
+            .chars()
+            .map(|c| {
+                if c == '.' {
+                    '/'
+                } else if c == '/' {
+                    '.'
+                } else {
+                    c
+                }
+            })
+            .collect(),
         _ => name.to_string(),
     };
     write(&Path::new("/proc/sys").join(path), value).with_context(|| format!("set sysctl {name}"))
@@ -98,6 +108,6 @@ pub fn announce(error: Option<&str>) {
     drop(std::io::stdout().write_all(line.as_bytes()));
     drop(std::io::stdout().flush());
     if let Ok(null) = fs::OpenOptions::new().read(true).write(true).open("/dev/null") {
-        drop(nix::unistd::dup2_stdout(&null));
+        _ = nix::unistd::dup2_stdout(&null);
     }
 }

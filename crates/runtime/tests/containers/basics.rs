@@ -19,7 +19,8 @@ fn a_container_runs_logs_and_ends() {
         let sandbox = f.sandbox().await;
         let status = f.runtime.pod_sandbox_status(&sandbox).await.unwrap();
         assert_eq!(status.sandbox.state, SandboxState::Ready);
-        let id = f.start(&sandbox, &f.shell("main", "echo out; echo err >&2; hostname; id -u; printf half")).await;
+        let id =
+            f.start(&sandbox, &f.shell("main", "echo out; echo err >&2; hostname; id -u; printf half")).await;
         let status = f.ended(&id).await;
         assert_eq!((status.exit_code, status.reason.as_str()), (0, "Completed"));
         assert!(status.started_at > 0 && status.finished_at >= status.started_at);
@@ -49,7 +50,11 @@ fn exit_codes_are_the_command_s() {
             ("sh -c 'kill -KILL $$'; exit $?", 137, 0, "Error"),
         ] {
             let (status, _) = f.outcome(&f.shell("main", script)).await;
-            assert_eq!((status.exit_code, status.signal, status.reason.as_str()), (code, signal, reason), "{script}");
+            assert_eq!(
+                (status.exit_code, status.signal, status.reason.as_str()),
+                (code, signal, reason),
+                "{script}"
+            );
         }
     });
 }
@@ -66,7 +71,10 @@ fn commands_that_cannot_run_say_why() {
             let config = f.command("main", &[command]);
             let id = f.runtime.create_container(&sandbox, &config, &f.pod()).await.unwrap();
             let error = f.runtime.start_container(&id).await.unwrap_err().to_string();
-            assert_eq!(error, format!("failed to start container: unable to start container process: {expected}"));
+            assert_eq!(
+                error,
+                format!("failed to start container: unable to start container process: {expected}")
+            );
             let status = f.runtime.container_status(&id).await.unwrap();
             assert_eq!(status.container.state, ContainerState::Exited);
             assert_eq!((status.exit_code, status.reason.as_str()), (128, "StartError"));
@@ -79,7 +87,9 @@ fn commands_that_cannot_run_say_why() {
 fn stop_asks_first_and_kills_then() {
     Fixture::run(async |f| {
         let sandbox = f.sandbox().await;
-        let polite = f.start(&sandbox, &f.shell("polite", "trap 'echo bye; exit 7' TERM; echo ready; sleep 600 & wait")).await;
+        let polite = f
+            .start(&sandbox, &f.shell("polite", "trap 'echo bye; exit 7' TERM; echo ready; sleep 600 & wait"))
+            .await;
         super::fixture::eventually(async || f.output("polite/0.log").contains("ready").then_some(())).await;
         f.runtime.stop_container(&polite, 30).await.unwrap();
         let status = f.runtime.container_status(&polite).await.unwrap();

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cri::{
-    ContainerConfig, ContainerMetadata, ContainerState, ContainerStatus, PodSandboxConfig, PodSandboxMetadata, RuntimeService,
+    ContainerConfig, ContainerMetadata, ContainerState, ContainerStatus, PodSandboxConfig,
+    PodSandboxMetadata, RuntimeService,
 };
 use runtime::{Config, LoopbackNetwork, Runtime};
 use stdx::{Clock, SystemClock, Tasks};
@@ -28,7 +29,8 @@ impl Fixture {
     /// Runs `test` with a fixture and removes everything afterwards.
     #[track_caller]
     pub fn run<F: Future<Output = ()>>(test: impl FnOnce(Arc<Fixture>) -> F) {
-        let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let tokio =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         tokio.block_on(async {
             let fixture = Arc::new(Fixture::open().await);
             let config = fixture.config.clone();
@@ -49,7 +51,8 @@ impl Fixture {
 
     async fn open() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let cgroup_root = format!("knarr-test-{}", dir.path().file_name().unwrap().to_string_lossy().replace('.', ""));
+        let cgroup_root =
+            format!("knarr-test-{}", dir.path().file_name().unwrap().to_string_lossy().replace('.', ""));
         let config = config(dir.path(), &cgroup_root);
         let runtime = Runtime::open(config.clone()).await.unwrap();
         let archive = dir.path().join("busybox.tar");
@@ -187,7 +190,9 @@ fn leftovers(dir: &Path, config: &Config) -> Vec<String> {
         let root = hierarchy.path().join(&config.cgroup_root);
         for pod in ["kubepods/poduid-1", "kubepods", ""] {
             let group = root.join(pod);
-            if group.exists() && let Err(e) = std::fs::remove_dir(&group) {
+            if group.exists()
+                && let Err(e) = std::fs::remove_dir(&group)
+            {
                 left.push(format!("{}: {e}", group.display()));
             }
         }

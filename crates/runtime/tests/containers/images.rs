@@ -53,7 +53,11 @@ fn damaged_archives_leave_nothing() {
         for (what, bytes, expected) in [
             ("cut", &whole[..whole.len() / 2], "it is cut off"),
             ("flipped", &flipped[..], "layer has digest"),
-            ("text", &b"this is not a tar archive at all, but it is long enough to look at"[..], "it is not a tar archive"),
+            (
+                "text",
+                &b"this is not a tar archive at all, but it is long enough to look at"[..],
+                "it is not a tar archive",
+            ),
             ("empty", &[][..], "neither manifest.json nor index.json is in it"),
         ] {
             let path = f.dir().join(format!("{what}.tar"));
@@ -104,7 +108,10 @@ impl Registry {
     /// Pushes an image with a compressed layer; its manifest's digest.
     async fn push(&self, repository: &str, tag: &str, image: &testimage::TestImage) -> String {
         use oci_client::client::{ClientConfig, ClientProtocol, Config, ImageLayer};
-        let client = oci_client::Client::new(ClientConfig { protocol: ClientProtocol::Http, ..ClientConfig::default() });
+        let client = oci_client::Client::new(ClientConfig {
+            protocol: ClientProtocol::Http,
+            ..ClientConfig::default()
+        });
         let name = oci_client::Reference::with_tag(self.host.clone(), repository.into(), tag.into());
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         gzip.write_all(&image.layers[0]).unwrap();
@@ -186,7 +193,10 @@ fn mirrors_and_credentials_are_used() {
         let id = with(stand_in(&registry.host)).await.pull_image("nginx", None).await.unwrap();
         let runtime = with(Default::default()).await;
         let found = runtime.image_status("nginx").await.unwrap().unwrap();
-        assert_eq!((found.id.as_str(), found.repo_tags[0].as_str()), (id.as_str(), "docker.io/library/nginx:latest"));
+        assert_eq!(
+            (found.id.as_str(), found.repo_tags[0].as_str()),
+            (id.as_str(), "docker.io/library/nginx:latest")
+        );
         // Straight from it, with the pod's credentials, wrong ones and none.
         let name = format!("{}/official/nginx", registry.host);
         let auth = |password: &str| cri::AuthConfig {
@@ -286,7 +296,8 @@ fn layers_are_stacked_as_docker_does() {
             File("replaced/inner", "inner"),
         ]);
         load(&f, "stack", vec![base, lower, upper]).await.unwrap();
-        let mut config = f.shell("main", "ls d opaque run replaced; cat d/hard; stat -c %h d/kept; readlink var/run");
+        let mut config =
+            f.shell("main", "ls d opaque run replaced; cat d/hard; stat -c %h d/kept; readlink var/run");
         config.image = "stack".into();
         let (_, output) = f.outcome(&config).await;
         let expected = "d:\nhard\nkept\n\nopaque:\nnew\n\nreplaced:\ninner\n\nrun:\npid\nkept2\n/run\n";

@@ -38,7 +38,10 @@ fn seccomp_and_capabilities_are_in_force() {
         ];
         assert_eq!(status, BTreeMap::from(expected));
         // Needs no capability, so that only the filter can refuse it.
-        assert_eq!(f.script("unshare -U true 2>&1 || true").await, "unshare: unshare(0x10000000): Operation not permitted\n");
+        assert_eq!(
+            f.script("unshare -U true 2>&1 || true").await,
+            "unshare: unshare(0x10000000): Operation not permitted\n"
+        );
         let mut config = f.shell("none", "grep -E '^(CapEff|CapBnd|NoNewPrivs|Seccomp):' /proc/self/status");
         config.security_context.drop_capabilities = vec!["ALL".into()];
         config.security_context.add_capabilities = vec!["NET_BIND_SERVICE".into()];
@@ -65,7 +68,10 @@ fn setuid_works_unless_the_pod_forbids_it() {
 
 fn users_come_from_the_image_s_files() {
     Fixture::run(async |f| {
-        let mut config = f.shell("main", "id -u; id -g; id -G; echo $HOME; echo hi > /dev/stdout; : > /tmp/x; stat -c %u /tmp/x");
+        let mut config = f.shell(
+            "main",
+            "id -u; id -g; id -G; echo $HOME; echo hi > /dev/stdout; : > /tmp/x; stat -c %u /tmp/x",
+        );
         config.security_context.run_as_username = "web".into();
         config.security_context.supplemental_groups = vec![7];
         let (status, output) = f.outcome(&config).await;
@@ -92,7 +98,11 @@ fn only_the_usual_devices_work() {
             mknod /tmp/kmsg c 1 11 && (cat /tmp/kmsg 2>/dev/null && echo open || echo closed)";
         let output = f.script(script).await;
         let lines: Vec<&str> = output.lines().collect();
-        assert_eq!(lines[0].trim(), "core fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero".replace("core ", ""));
+        assert_eq!(
+            lines[0].trim(),
+            "core fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero"
+                .replace("core ", "")
+        );
         assert_eq!(lines[1..], ["4", "closed"]);
     });
 }
@@ -131,10 +141,16 @@ fn localhost_profiles_are_applied() {
         let profile = f.dir().join("profile.json");
         let text = r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO"}]}"#;
         std::fs::write(&profile, text).unwrap();
-        let mut config = f.shell("main", "grep Seccomp: /proc/self/status; mkdir /tmp/x 2>&1; touch /tmp/y && echo touched");
+        let mut config = f.shell(
+            "main",
+            "grep Seccomp: /proc/self/status; mkdir /tmp/x 2>&1; touch /tmp/y && echo touched",
+        );
         config.security_context.seccomp = SecurityProfile::Localhost(profile.to_string_lossy().into_owned());
         let (_, output) = f.outcome(&config).await;
-        assert_eq!(output, "Seccomp:\t2\nmkdir: can't create directory '/tmp/x': Operation not permitted\ntouched\n");
+        assert_eq!(
+            output,
+            "Seccomp:\t2\nmkdir: can't create directory '/tmp/x': Operation not permitted\ntouched\n"
+        );
         let sandbox = f.sandbox().await;
         config.security_context.seccomp = SecurityProfile::Localhost("/no/such/profile".into());
         let error = f.runtime.create_container(&sandbox, &config, &f.pod()).await.unwrap_err().to_string();
@@ -164,7 +180,8 @@ fn read_only_roots_are_read_only() {
     Fixture::run(async |f| {
         let volume = f.dir().join("volume");
         std::fs::create_dir(&volume).unwrap();
-        let mut config = f.shell("main", "touch /x 2>&1; touch /data/y && echo writable; touch /fixed/z 2>&1; true");
+        let mut config =
+            f.shell("main", "touch /x 2>&1; touch /data/y && echo writable; touch /fixed/z 2>&1; true");
         config.security_context.readonly_rootfs = true;
         let mount = |path: &str, readonly| cri::Mount {
             container_path: path.into(),
@@ -174,7 +191,10 @@ fn read_only_roots_are_read_only() {
         };
         config.mounts = vec![mount("/data", false), mount("/fixed", true)];
         let (_, output) = f.outcome(&config).await;
-        assert_eq!(output, "touch: /x: Read-only file system\nwritable\ntouch: /fixed/z: Read-only file system\n");
+        assert_eq!(
+            output,
+            "touch: /x: Read-only file system\nwritable\ntouch: /fixed/z: Read-only file system\n"
+        );
         assert!(volume.join("y").exists());
     });
 }
@@ -198,7 +218,8 @@ fn hostile_links_of_an_image_stay_inside() {
         let id = f.runtime.create_container(&sandbox, &config, &f.pod()).await.unwrap();
         // As if a layer had brought it.
         let upper = f.config.data_dir.join("containers").join(&id).join("upper");
-        std::os::unix::fs::symlink(format!("../../../../..{}", outside.display()), upper.join("evil")).unwrap();
+        std::os::unix::fs::symlink(format!("../../../../..{}", outside.display()), upper.join("evil"))
+            .unwrap();
         std::fs::create_dir_all(upper.join(outside.strip_prefix("/").unwrap())).unwrap();
         f.runtime.start_container(&id).await.unwrap();
         f.ended(&id).await;

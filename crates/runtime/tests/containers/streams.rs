@@ -28,18 +28,29 @@ fn exec_runs_in_the_container() {
         let sandbox = f.sandbox().await;
         let id = f.start(&sandbox, &f.shell("main", "echo x > /tmp/own; sleep 600")).await;
         eventually(async || {
-            f.runtime.exec_sync(&id, &strings(&["test", "-e", "/tmp/own"]), 0).await.is_ok_and(|r| r.exit_code == 0).then_some(())
+            f.runtime
+                .exec_sync(&id, &strings(&["test", "-e", "/tmp/own"]), 0)
+                .await
+                .is_ok_and(|r| r.exit_code == 0)
+                .then_some(())
         })
         .await;
-        let script = "cat /tmp/own; hostname; grep -E '^(Seccomp|CapEff):' /proc/self/status; echo err >&2; exit 4";
+        let script =
+            "cat /tmp/own; hostname; grep -E '^(Seccomp|CapEff):' /proc/self/status; echo err >&2; exit 4";
         let result = f.runtime.exec_sync(&id, &strings(&["sh", "-c", script]), 5).await.unwrap();
         let stdout = String::from_utf8(result.stdout).unwrap();
         assert_eq!(stdout, "x\npod\nCapEff:\t00000000a80425fb\nSeccomp:\t2\n");
         assert_eq!((result.stderr.as_slice(), result.exit_code), (b"err\n".as_slice(), 4));
         let missing = f.runtime.exec_sync(&id, &strings(&["nothing"]), 5).await.unwrap_err().to_string();
-        assert_eq!(missing, "failed to exec in container: exec: \"nothing\": executable file not found in $PATH");
+        assert_eq!(
+            missing,
+            "failed to exec in container: exec: \"nothing\": executable file not found in $PATH"
+        );
         let slow = f.runtime.exec_sync(&id, &strings(&["sleep", "600"]), 1).await.unwrap_err();
-        assert!(matches!(&slow, cri::Error::DeadlineExceeded(m) if m.contains("timed out after 1s")), "{slow}");
+        assert!(
+            matches!(&slow, cri::Error::DeadlineExceeded(m) if m.contains("timed out after 1s")),
+            "{slow}"
+        );
         f.runtime.stop_container(&id, 0).await.unwrap();
         let error = f.runtime.exec_sync(&id, &strings(&["true"]), 0).await.unwrap_err().to_string();
         assert!(error.contains("CONTAINER_EXITED"), "{error}");
@@ -100,9 +111,20 @@ fn dropped_execs_are_killed() {
     Fixture::run(async |f| {
         let sandbox = f.sandbox().await;
         let id = f.start(&sandbox, &f.command("main", &["sleep", "600"])).await;
-        let request = ExecRequest { container: id.clone(), command: strings(&["sleep", "700"]), stdout: true, ..ExecRequest::default() };
+        let request = ExecRequest {
+            container: id.clone(),
+            command: strings(&["sleep", "700"]),
+            stdout: true,
+            ..ExecRequest::default()
+        };
         let exec = f.runtime.exec(request).await.unwrap();
-        let running = async || f.runtime.exec_sync(&id, &strings(&["sh", "-c", "ps | grep -c '[s]leep 700'"]), 5).await.unwrap().stdout;
+        let running = async || {
+            f.runtime
+                .exec_sync(&id, &strings(&["sh", "-c", "ps | grep -c '[s]leep 700'"]), 5)
+                .await
+                .unwrap()
+                .stdout
+        };
         assert_eq!(running().await, b"1\n");
         drop(exec);
         eventually(async || (running().await == b"0\n").then_some(())).await;
@@ -115,7 +137,8 @@ fn attach_copies_output_and_feeds_input() {
         let mut config = f.shell("main", "while read line; do echo got $line; echo err >&2; done; exit 6");
         (config.stdin, config.stdin_once) = (true, true);
         let id = f.start(&sandbox, &config).await;
-        let request = AttachRequest { container: id.clone(), stdin: true, stdout: true, stderr: true, tty: false };
+        let request =
+            AttachRequest { container: id.clone(), stdin: true, stdout: true, stderr: true, tty: false };
         let mut attached = f.runtime.attach(request).await.unwrap();
         let mut stdin = attached.stdin.take().unwrap();
         let (mut out, mut err) = (String::new(), String::new());
@@ -133,11 +156,13 @@ fn attach_copies_output_and_feeds_input() {
 fn containers_with_a_terminal() {
     Fixture::run(async |f| {
         let sandbox = f.sandbox().await;
-        let mut config = f.shell("main", "tty; test -c /dev/console && echo console; read line; stty size; echo got $line");
+        let mut config = f
+            .shell("main", "tty; test -c /dev/console && echo console; read line; stty size; echo got $line");
         (config.tty, config.stdin) = (true, true);
         let id = f.start(&sandbox, &config).await;
         eventually(async || f.output("main/0.log").contains("console").then_some(())).await;
-        let request = AttachRequest { container: id.clone(), stdin: true, stdout: true, stderr: true, tty: true };
+        let request =
+            AttachRequest { container: id.clone(), stdin: true, stdout: true, stderr: true, tty: true };
         let mut attached = f.runtime.attach(request).await.unwrap();
         attached.resize.as_ref().unwrap().send(TerminalSize { width: 80, height: 25 }).await.unwrap();
         // Resizing is one-way: give it its turn before the question.
@@ -155,13 +180,17 @@ fn containers_with_a_terminal() {
 fn ports_are_forwarded() {
     Fixture::run(async |f| {
         let sandbox = f.sandbox().await;
-        f.start(&sandbox, &f.shell("main", "while true; do echo hello | nc -l -p 8080 127.0.0.1; done")).await;
+        f.start(&sandbox, &f.shell("main", "while true; do echo hello | nc -l -p 8080 127.0.0.1; done"))
+            .await;
         let mut stream = eventually(async || f.runtime.port_forward(&sandbox, 8080).await.ok()).await;
         let mut line = [0; 6];
         stream.read_exact(&mut line).await.unwrap();
         assert_eq!(&line, b"hello\n");
         let error = f.runtime.port_forward(&sandbox, 9).await.err().unwrap().to_string();
-        assert_eq!(error, "failed to connect to localhost:9 inside the pod: connect to localhost:9: connection refused");
+        assert_eq!(
+            error,
+            "failed to connect to localhost:9 inside the pod: connect to localhost:9: connection refused"
+        );
     });
 }
 

@@ -30,8 +30,14 @@ pub fn serve(dir: &Path, cgroup_root: &str) {
         let runtime = Runtime::open(config(dir, cgroup_root)).await.unwrap();
         let fixture = Fixture::around(runtime, dir);
         let sandbox = fixture.sandbox().await;
-        let stays = fixture.start(&sandbox, &fixture.shell("stays", "while ! test -e /tmp/go; do sleep 0.02; done; echo went; sleep 600")).await;
-        let mut ends = fixture.shell("ends", "while ! test -e /data/go; do sleep 0.02; done; echo last words; exit 42");
+        let stays = fixture
+            .start(
+                &sandbox,
+                &fixture.shell("stays", "while ! test -e /tmp/go; do sleep 0.02; done; echo went; sleep 600"),
+            )
+            .await;
+        let mut ends =
+            fixture.shell("ends", "while ! test -e /data/go; do sleep 0.02; done; echo last words; exit 42");
         ends.mounts = vec![cri::Mount {
             container_path: "/data".into(),
             host_path: dir.to_string_lossy().into_owned(),
@@ -54,16 +60,22 @@ fn containers_survive_the_server() {
         BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();
         server.kill().unwrap();
         server.wait().unwrap();
-        let [sandbox, stays, ends] = line.split_whitespace().collect::<Vec<_>>()[..] else { panic!("{line}") };
+        let [sandbox, stays, ends] = line.split_whitespace().collect::<Vec<_>>()[..] else {
+            panic!("{line}")
+        };
         // While no server runs one of them writes and ends.
         std::fs::write(f.dir().join("go"), "").unwrap();
         let exit = f.config.state_dir.join("containers").join(ends).join("exit.json");
         eventually(async || exit.exists().then_some(())).await;
 
         let tasks = stdx::Tasks::new();
-        let runtime = Runtime::open(runtime::Config { tasks: tasks.clone(), ..f.config.clone() }).await.unwrap();
+        let runtime =
+            Runtime::open(runtime::Config { tasks: tasks.clone(), ..f.config.clone() }).await.unwrap();
         let status = runtime.container_status(ends).await.unwrap();
-        assert_eq!((status.container.state, status.exit_code, status.reason.as_str()), (ContainerState::Exited, 42, "Error"));
+        assert_eq!(
+            (status.container.state, status.exit_code, status.reason.as_str()),
+            (ContainerState::Exited, 42, "Error")
+        );
         assert_eq!(f.output("ends/0.log"), "last words\n");
         let status = runtime.container_status(stays).await.unwrap();
         assert_eq!(status.container.state, ContainerState::Running);
@@ -98,7 +110,8 @@ fn lost_shims_end_their_sandbox() {
         let sandbox = f.sandbox().await;
         let id = f.start(&sandbox, &f.command("main", &["sleep", "600"])).await;
         let pid = f.runtime.container_status(&id).await.unwrap().pid;
-        nix::sys::signal::kill(nix::unistd::Pid::from_raw(shim_pid(&f, &sandbox)), nix::sys::signal::SIGKILL).unwrap();
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(shim_pid(&f, &sandbox)), nix::sys::signal::SIGKILL)
+            .unwrap();
         let status = f.ended(&id).await;
         assert_eq!((status.exit_code, status.reason.as_str()), (137, "Error"));
         let status = f.runtime.pod_sandbox_status(&sandbox).await.unwrap();
@@ -111,7 +124,10 @@ fn lost_shims_end_their_sandbox() {
 /// A dead process that nobody has collected yet does not run.
 fn process_runs(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    !matches!(stat.rsplit(')').next().map(str::trim_start).and_then(|s| s.chars().next()), None | Some('Z' | 'X'))
+    !matches!(
+        stat.rsplit(')').next().map(str::trim_start).and_then(|s| s.chars().next()),
+        None | Some('Z' | 'X')
+    )
 }
 
 fn memory_limits_kill_and_say_so() {
@@ -149,7 +165,8 @@ fn limits_reach_the_cgroup() {
         assert_eq!(read("memory.limit_in_bytes", "memory.max"), (64 << 20).to_string());
         assert_eq!(read("pids.max", "pids.max"), "50");
         eventually(async || (f.output("main/0.log") == "500\n").then_some(())).await;
-        let more = cri::LinuxContainerResources { memory_limit_in_bytes: 128 << 20, ..config.resources.clone() };
+        let more =
+            cri::LinuxContainerResources { memory_limit_in_bytes: 128 << 20, ..config.resources.clone() };
         f.runtime.update_container_resources(&id, &more).await.unwrap();
         assert_eq!(read("memory.limit_in_bytes", "memory.max"), (128 << 20).to_string());
         let stats = f.runtime.container_stats(&id).await.unwrap();
@@ -183,16 +200,23 @@ fn pods_can_share_a_pid_namespace() {
 fn host_namespaces_are_the_host_s() {
     Fixture::run(async |f| {
         let mut pod = f.pod();
-        pod.namespaces =
-            cri::NamespaceOptions { network: NamespaceMode::Node, pid: NamespaceMode::Node, ipc: NamespaceMode::Node, userns: None };
+        pod.namespaces = cri::NamespaceOptions {
+            network: NamespaceMode::Node,
+            pid: NamespaceMode::Node,
+            ipc: NamespaceMode::Node,
+            userns: None,
+        };
         let sandbox = f.runtime.run_pod_sandbox(&pod).await.unwrap();
         assert!(f.runtime.pod_sandbox_status(&sandbox).await.unwrap().ips.is_empty());
-        let mut config = f.shell("main", "for ns in net pid ipc uts mnt; do readlink /proc/self/ns/$ns; done");
+        let mut config =
+            f.shell("main", "for ns in net pid ipc uts mnt; do readlink /proc/self/ns/$ns; done");
         config.security_context.namespaces = pod.namespaces.clone();
         let id = f.runtime.create_container(&sandbox, &config, &pod).await.unwrap();
         f.runtime.start_container(&id).await.unwrap();
         f.ended(&id).await;
-        let own = |ns: &str| std::fs::read_link(format!("/proc/self/ns/{ns}")).unwrap().to_string_lossy().into_owned();
+        let own = |ns: &str| {
+            std::fs::read_link(format!("/proc/self/ns/{ns}")).unwrap().to_string_lossy().into_owned()
+        };
         let output = f.output("main/0.log");
         let lines: Vec<&str> = output.lines().collect();
         assert_eq!(lines[..4], ["net", "pid", "ipc", "uts"].map(own));
@@ -206,7 +230,8 @@ fn shims_are_small() {
     Fixture::run(async |f| {
         let sandbox = f.sandbox().await;
         let id = f.start(&sandbox, &f.command("main", &["sleep", "600"])).await;
-        let smaps = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", shim_pid(&f, &sandbox))).unwrap();
+        let smaps =
+            std::fs::read_to_string(format!("/proc/{}/smaps_rollup", shim_pid(&f, &sandbox))).unwrap();
         let field = |name: &str| -> u64 {
             let line = smaps.lines().find_map(|l| l.strip_prefix(name)).unwrap();
             line.trim().trim_end_matches(" kB").trim().parse().unwrap()
