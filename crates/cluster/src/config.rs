@@ -34,7 +34,9 @@ pub struct ServerConfig {
 impl ServerConfig {
     /// Fails on what cannot work, naming the flag.
     pub fn validate(&self) -> Result<()> {
-        for (flag, cidrs) in [("--cluster-cidr", &self.cluster_cidrs), ("--service-cidr", &self.service_cidrs)] {
+        for (flag, cidrs) in
+            [("--cluster-cidr", &self.cluster_cidrs), ("--service-cidr", &self.service_cidrs)]
+        {
             let families = [true, false].map(|v4| cidrs.iter().filter(|c| c.addr().is_ipv4() == v4).count());
             if cidrs.is_empty() || families.iter().any(|n| *n > 1) {
                 bail!("{flag} takes one range, or one IPv4 and one IPv6 range separated by a comma");
@@ -42,7 +44,9 @@ impl ServerConfig {
         }
         for pods in &self.cluster_cidrs {
             if let Some(services) = self.service_cidrs.iter().find(|s| overlaps(s, pods)) {
-                bail!("--cluster-cidr {pods} and --service-cidr {services} overlap; choose ranges apart from each other");
+                bail!(
+                    "--cluster-cidr {pods} and --service-cidr {services} overlap; choose ranges apart from each other"
+                );
             }
             if pods.addr().is_ipv4() && pods.prefix_len() > 24 {
                 bail!("--cluster-cidr {pods} is too small: each node takes a /24 of it");
@@ -53,7 +57,9 @@ impl ServerConfig {
                 bail!("--service-cidr {services}: take a prefix length between 12 and 28");
             }
         }
-        let label = |l: &str| !l.is_empty() && l.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+        let label = |l: &str| {
+            !l.is_empty() && l.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+        };
         if !self.node_name.split('.').all(label) {
             bail!(
                 "node name {:?} is not a DNS name (lower-case letters, digits, '-' and '.'); choose another with --node-name",

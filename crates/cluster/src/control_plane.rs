@@ -69,11 +69,17 @@ impl ControlPlane {
         groups: &Groups,
     ) -> Result<ControlPlane> {
         let clock = &shared.clock;
-        let store = Store::open(engine, StoreConfig::new(clock.clone()), &groups.store).await.context("open the store")?;
+        let store = Store::open(engine, StoreConfig::new(clock.clone()), &groups.store)
+            .await
+            .context("open the store")?;
         let registry = open_registry(config, shared, &store).await?;
         let loopback: Arc<dyn Transport> = Arc::new(Loopback::new(registry.clone()));
         let rbac = Rbac::start(&*loopback, &groups.api);
-        let node = NodeAuthorizer::start(&*loopback, registry.resource("", "v1", "persistentvolumes").is_some(), &groups.api);
+        let node = NodeAuthorizer::start(
+            &*loopback,
+            registry.resource("", "v1", "persistentvolumes").is_some(),
+            &groups.api,
+        );
         let authorization = Arc::new(Authorization::new(node, rbac.clone()));
         let tokens = Arc::new(service_account_tokens(config, shared, &loopback));
         let authentication = Arc::new(Authentication::new(
@@ -94,7 +100,8 @@ impl ControlPlane {
         auth::policy::reconcile::reconcile(&loopback, &policy).await.context("write the default roles")?;
         authorization.synced().await;
 
-        let answers = Arc::new(Answers::new(authentication.clone(), authorization.clone(), tokens, loopback.clone()));
+        let answers =
+            Arc::new(Answers::new(authentication.clone(), authorization.clone(), tokens, loopback.clone()));
         let api = Api::new(apiserver::Config {
             registry,
             authenticator: authentication.clone(),
@@ -107,7 +114,8 @@ impl ControlPlane {
             random: shared.random.clone(),
             tasks: groups.api.clone(),
         });
-        let identity = live(shared, "kube-apiserver", &identities::api_server(config, shared.node_ip), groups)?;
+        let identity =
+            live(shared, "kube-apiserver", &identities::api_server(config, shared.node_ip), groups)?;
         let tls = Arc::new(pki::tls::server_config(identity)?);
         let address = apiserver::listen(api.clone(), config.listen(), tls, &groups.api)
             .await
@@ -118,10 +126,14 @@ impl ControlPlane {
 }
 
 async fn open_registry(config: &ServerConfig, shared: &Shared, store: &Store) -> Result<Arc<Registry>> {
-    let cidrs = config.service_cidrs.iter().map(|c| c.to_string().parse().map_err(|e| anyhow!("--service-cidr {c}: {e}")));
+    let cidrs = config
+        .service_cidrs
+        .iter()
+        .map(|c| c.to_string().parse().map_err(|e| anyhow!("--service-cidr {c}: {e}")));
     let services = ServiceConfig { cidrs: cidrs.collect::<Result<_>>()?, node_ports: NODE_PORTS };
     let resources = resources::table::all();
-    let opened = Registry::open(store, resources, Some(services), shared.clock.clone(), shared.random.clone()).await;
+    let opened =
+        Registry::open(store, resources, Some(services), shared.clock.clone(), shared.random.clone()).await;
     opened.context("load the objects")
 }
 
@@ -164,7 +176,13 @@ fn checks() -> Vec<Check> {
     ["etcd", "poststarthook/rbac/bootstrap-roles"].map(|name| Check::new(name, false, || Ok(()))).into()
 }
 
-fn start_components(config: &ServerConfig, shared: &Shared, api: &Arc<Api>, address: SocketAddr, groups: &Groups) {
+fn start_components(
+    config: &ServerConfig,
+    shared: &Shared,
+    api: &Arc<Api>,
+    address: SocketAddr,
+    groups: &Groups,
+) {
     let for_users = api.clone();
     let context = controller::Context {
         transport_for: Arc::new(move |name: &str| for_users.local(identities::user(name))),

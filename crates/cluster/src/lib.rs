@@ -13,4 +13,5 @@ mod node;
 pub mod progress;
 pub mod reset;
 pub mod server;
+mod streams;
 mod virtuals;

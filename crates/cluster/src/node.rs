@@ -17,6 +17,7 @@ use crate::config::ServerConfig;
 use crate::control_plane::{ControlPlane, Groups, Shared, live};
 use crate::identities;
 use crate::network::Network;
+use crate::streams::Streams;
 
 /// Where mirrors and credentials of registries are read from.
 pub const REGISTRIES: &str = "/etc/knarr/registries.yaml";
@@ -43,7 +44,8 @@ fn registries(path: &Path) -> Result<Registries> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Registries::default()),
         Err(e) => return Err(e).with_context(|| format!("read {}", path.display())),
     };
-    serde_saphyr::from_str(&text).with_context(|| format!("{} is not as registries.yaml should be", path.display()))
+    serde_saphyr::from_str(&text)
+        .with_context(|| format!("{} is not as registries.yaml should be", path.display()))
 }
 
 /// The prefix of this cluster's cgroups.
@@ -63,14 +65,17 @@ pub async fn start(
         .mode(0o700)
         .create(&config.run_dir)
         .with_context(|| format!("create {}", config.run_dir.display()))?;
-    let runtime = Runtime::open(runtime_config(config, shared, groups)?).await.context("start the container runtime")?;
+    let runtime = Runtime::open(runtime_config(config, shared, groups)?)
+        .await
+        .context("start the container runtime")?;
     load_images(&runtime, &config.data_dir.join("images")).await;
 
     let address = SocketAddr::new(config.bind_address, config.kubelet_port);
-    let listener = TcpListener::bind(address)
-        .await
-        .with_context(|| format!("listen on {address} for the kubelet (choose another port with --kubelet-port)"))?;
-    let identity = live(shared, "kubelet-server", &identities::kubelet_server(config, shared.node_ip), groups)?;
+    let listener = TcpListener::bind(address).await.with_context(|| {
+        format!("listen on {address} for the kubelet (choose another port with --kubelet-port)")
+    })?;
+    let identity =
+        live(shared, "kubelet-server", &identities::kubelet_server(config, shared.node_ip), groups)?;
     let mut settings =
         kubelet::Config::new(&config.node_name, config.data_dir.join("kubelet"), Arc::new(SystemMounter));
     settings.pod_logs_dir = config.data_dir.join("pod-logs");
@@ -83,7 +88,11 @@ pub async fn start(
         tls: Arc::new(pki::tls::server_config(identity)?),
         authenticator: control_plane.x509.clone(),
         authorizer: control_plane.authorizer.clone(),
-        streaming: None,
+        streaming: Some(Arc::new(Streams {
+            runtime: runtime.clone(),
+            clock: shared.clock.clone(),
+            tasks: groups.components.clone(),
+        })),
     });
     let transport = control_plane.api.local(identities::node(&config.node_name));
     let kubelet = Kubelet::start(

@@ -43,7 +43,9 @@ async fn remove(data_dir: &Path, run_dir: &Path) -> Result<()> {
     PodNetwork::reset(&run_dir.join("net")).await.context("remove the pod network")?;
     for dir in [data_dir, run_dir] {
         if dir.exists() {
-            SystemMounter.unmount_all(dir).with_context(|| format!("unmount what is below {}", dir.display()))?;
+            SystemMounter
+                .unmount_all(dir)
+                .with_context(|| format!("unmount what is below {}", dir.display()))?;
         }
     }
     Cgroups::detect(&cgroup_prefix(run_dir)).and_then(|c| c.remove_all()).context("remove the cgroups")?;
@@ -64,7 +66,9 @@ fn remove_kubeconfig(data_dir: &Path) -> Result<()> {
     let Ok(path) = std::fs::read_to_string(data_dir.join("kubeconfig-path")) else { return Ok(()) };
     let path = PathBuf::from(path);
     match std::fs::remove_file(&path) {
-        Err(e) if e.kind() != ErrorKind::NotFound => Err(e).with_context(|| format!("remove {}", path.display())),
+        Err(e) if e.kind() != ErrorKind::NotFound => {
+            Err(e).with_context(|| format!("remove {}", path.display()))
+        }
         _ => Ok(()),
     }
 }

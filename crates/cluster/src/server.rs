@@ -25,7 +25,10 @@ const READY_WITHIN: Duration = Duration::from_secs(30);
 pub fn run(config: ServerConfig) -> Result<()> {
     // Only fails when there is one already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the async runtime")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("start the async runtime")?;
     runtime.block_on(serve(config))
 }
 
@@ -99,7 +102,9 @@ async fn label_control_plane(transport: Arc<dyn Transport>, name: String) {
     const ROLE: &str = "node-role.kubernetes.io/control-plane";
     let mut changes = Informer::<Node>::all(&*transport).subscribe();
     while let Some(change) = changes.next().await {
-        let Some(node) = change.new.filter(|n| *n.key.name == *name && n.meta.label(ROLE).is_none()) else { continue };
+        let Some(node) = change.new.filter(|n| *n.key.name == *name && n.meta.label(ROLE).is_none()) else {
+            continue;
+        };
         let label = serde_json::json!({ "metadata": { "labels": { ROLE: "true" } } });
         let api = client::Api::<Node>::new(transport.clone());
         if let Err(error) = api.patch("", &node.key.name, PatchType::Merge, &label).await {
@@ -113,7 +118,11 @@ async fn ready(transport: &dyn Transport, name: &str) {
     let nodes = Informer::<Node>::all(transport);
     let mut changes = nodes.subscribe();
     while let Some(change) = changes.next().await {
-        let node = change.new.as_ref().filter(|n| *n.key.name == *name).and_then(|n| client::informer::decode::<Node>(n));
+        let node = change
+            .new
+            .as_ref()
+            .filter(|n| *n.key.name == *name)
+            .and_then(|n| client::informer::decode::<Node>(n));
         if node.is_some_and(|n| n.is_ready()) {
             return;
         }

@@ -29,12 +29,15 @@ pub(crate) fn resources() -> Vec<Resource> {
             .verbs(NAMESPACE_VERBS)
             .with(&["finalize", "status"]),
         Resource::new(Cluster, "node", node::Strategy).short(&["no"]).with(&["proxy", "status"]),
-        // attach, exec, portforward, proxy and resize join when something acts on them.
+        // proxy and resize join when something acts on them.
         Resource::new(Namespaced, "pod", pod::Strategy).short(&["po"]).in_categories(&["all"]).with(&[
+            "attach",
             "binding",
             "ephemeralcontainers",
             "eviction",
+            "exec",
             "log",
+            "portforward",
             "status",
         ]),
         Resource::new(Namespaced, "replicationcontroller", replication_controller::Strategy)

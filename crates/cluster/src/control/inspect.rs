@@ -56,7 +56,9 @@ fn container_row(status: &ContainerStatus, pod: Option<&PodSandbox>, now: Timest
         created: ago(container.created_at, now),
         status: match container.state {
             ContainerState::Running => format!("Up {}", age(status.started_at, now)),
-            ContainerState::Exited => format!("Exited ({}) {}", status.exit_code, ago(status.finished_at, now)),
+            ContainerState::Exited => {
+                format!("Exited ({}) {}", status.exit_code, ago(status.finished_at, now))
+            }
             ContainerState::Created => "Created".into(),
             ContainerState::Unknown => "Unknown".into(),
         },

@@ -54,7 +54,8 @@ async fn connection(node: Arc<Node>, stream: UnixStream) {
         let node = node.clone();
         async move { Ok::<_, Infallible>(respond(&node, request).await) }
     });
-    let served = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+    let served =
+        hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
     if let Err(error) = served {
         tracing::debug!(%error, "control connection ended");
     }
@@ -75,7 +76,8 @@ const BODY_MAX: usize = 64 << 10;
 
 async fn answer(node: &Node, request: Request<Incoming>) -> Result<Value> {
     let (parts, body) = request.into_parts();
-    let body = Limited::new(body, BODY_MAX).collect().await.map_err(|e| anyhow::anyhow!("read the request: {e}"))?;
+    let body =
+        Limited::new(body, BODY_MAX).collect().await.map_err(|e| anyhow::anyhow!("read the request: {e}"))?;
     let argument: Value = serde_json::from_slice(&body.to_bytes()).unwrap_or_default();
     let text = argument.as_str().unwrap_or_default();
     match (&parts.method, parts.uri.path()) {
