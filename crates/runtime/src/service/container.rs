@@ -212,13 +212,7 @@ impl Runtime {
         let (started, ended) = container.update(status);
         let (sandbox, id) = (container.record.sandbox.clone(), container.id.clone());
         if started {
-            let record = ContainerRecord {
-                started_at: container.live().status.started_at,
-                ..container.record.clone()
-            };
-            if let Err(e) = files::write_json(&container.dir.join("container.json"), &record) {
-                tracing::warn!(container = id, "{e:#}");
-            }
+            save(&container);
             let pod_uid = self.pod_uid(&sandbox);
             self.publish(Event::ContainerStarted { sandbox, container: id, pod_uid });
         }
@@ -312,6 +306,8 @@ impl Runtime {
         let Some(container) = self.find_container(id) else { return Ok(()) };
         self.kill_container(&container).await?;
         let _one = container.operation.lock().await;
+        // A start that was under way may have succeeded meanwhile.
+        self.kill_container(&container).await?;
         self.free_container(&container).await?;
         if let Some(link) = self.find_sandbox(&container.record.sandbox).and_then(|s| s.link()) {
             drop(link.call(Op::Forget { container: container.id.clone() }, &[]).await);
@@ -343,7 +339,18 @@ impl Runtime {
                 .map_err(|e| cri::Error::Unknown(format!("update resources of container {id}: {e:#}")))?;
         }
         container.live.send_modify(|live| live.resources = resources.clone());
+        save(&container);
         Ok(())
+    }
+}
+
+/// Writes down what changed since it was created. A restart that misses it asks the shim.
+fn save(container: &Container) {
+    let live = container.live();
+    let mut record = ContainerRecord { started_at: live.status.started_at, ..container.record.clone() };
+    record.config.resources = live.resources;
+    if let Err(e) = files::write_json(&container.dir.join("container.json"), &record) {
+        tracing::warn!(container = container.id, "{e:#}");
     }
 }
 

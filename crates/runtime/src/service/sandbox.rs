@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
-use cri::{ContainerState, NamespaceMode, PodSandboxConfig};
+use cri::{NamespaceMode, PodSandboxConfig};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use tokio::io::AsyncReadExt;
 

@@ -3,6 +3,7 @@
 mod basics;
 mod fixture;
 mod images;
+mod mounts;
 mod security;
 mod streams;
 mod survival;
@@ -27,9 +28,10 @@ fn main() -> ExitCode {
     // As the server does at its start.
     drop(rustls::crypto::ring::default_provider().install_default());
     let arguments = Arguments::from_args();
-    let tests = [basics::TESTS, images::TESTS, security::TESTS, streams::TESTS, survival::TESTS]
-        .into_iter()
-        .flatten();
+    let tests =
+        [basics::TESTS, images::TESTS, mounts::TESTS, security::TESTS, streams::TESTS, survival::TESTS]
+            .into_iter()
+            .flatten();
     let trials = tests
         .map(|(name, test)| {
             Trial::test(*name, move || {
