@@ -105,6 +105,9 @@ impl Workers {
                     Some(Event::Resync) => self.list_until_it_works().await,
                     Some(event) => self.event(&event),
                     None => {
+                        // A runtime that has ended has no events any more: without a pause this would never give way,
+                        // not even to the shutdown.
+                        self.context.clock.sleep(std::time::Duration::from_secs(1)).await;
                         events = self.context.runtime.events();
                         self.list_until_it_works().await;
                     }
