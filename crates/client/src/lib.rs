@@ -3,6 +3,7 @@
 //! - [`transport`]: a request as values, a view as a trait. The API server implements it in process.
 //! - [`api`]: typed calls. [`informer`]: typed reads from a live view. [`queue`]: rate-limited work queues and the loop that
 //!   runs a controller. [`events`]: the event recorder. [`leader`]: leader election over a Lease.
+//! - [`https`]: the API over the wire, kubeconfig files.
 //!
 //! Never starts a server, never knows which Transport it has.
 
@@ -10,10 +11,10 @@ pub mod api;
 pub mod events;
 #[cfg(any(test, feature = "fake"))]
 pub mod fake;
+pub mod https;
 pub mod informer;
 pub mod leader;
 pub mod list;
-#[cfg(any(test, feature = "fake"))]
 mod partial;
 pub mod queue;
 pub mod transport;

@@ -7,6 +7,9 @@ use bytes::Bytes;
 /// A list as it came: metadata and the undecoded items.
 #[derive(Clone, Debug, Default)]
 pub struct RawList {
+    /// Such as `PodList`.
+    pub kind: String,
+    pub api_version: String,
     pub meta: ListMeta,
     /// Slices of the one body.
     pub items: Vec<Bytes>,
@@ -22,6 +25,8 @@ pub fn split(body: &Bytes) -> Result<RawList, Status> {
                 let (start, end) = scan.value()?;
                 list.meta = serde_json::from_slice(&body[start..end]).ok()?;
             }
+            b"kind" => list.kind = scan.text(body)?,
+            b"apiVersion" => list.api_version = scan.text(body)?,
             b"items" if scan.peek()? == b'[' => {
                 scan.array(|scan| {
                     let (start, end) = scan.value()?;
@@ -37,6 +42,45 @@ pub fn split(body: &Bytes) -> Result<RawList, Status> {
     })
     .ok_or_else(|| Status::internal("the answer is not a list"))?;
     Ok(list)
+}
+
+impl RawList {
+    /// An item as an object on its own, in memory of its own: items of lists leave out what the list says of them all.
+    pub fn whole(&self, item: &Bytes) -> Bytes {
+        let members = item.strip_prefix(b"{").unwrap_or(item);
+        let kind = self.kind.strip_suffix("List").unwrap_or_default();
+        let complete = members.starts_with(b"\"kind\"") || members.starts_with(b"\"apiVersion\"");
+        if complete || kind.is_empty() || members.trim_ascii_start().starts_with(b"}") {
+            return Bytes::copy_from_slice(item);
+        }
+        let head = format!("{{\"kind\":{kind:?},\"apiVersion\":{:?},", self.api_version);
+        [head.as_bytes(), members].concat().into()
+    }
+}
+
+/// One line of a watch.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    pub kind: String,
+    pub object: Bytes,
+}
+
+/// Splits a watch event into its type and its object, which gets memory of its own.
+pub(crate) fn frame(line: &Bytes) -> Option<Frame> {
+    let mut frame = Frame { kind: String::new(), object: Bytes::new() };
+    let mut scan = Scan { json: line, at: 0 };
+    scan.object(|scan, key| {
+        match key {
+            b"type" => frame.kind = scan.text(line)?,
+            b"object" => {
+                let (start, end) = scan.value()?;
+                frame.object = Bytes::copy_from_slice(&line[start..end]);
+            }
+            _ => drop(scan.value()?),
+        }
+        Some(())
+    })?;
+    Some(frame)
 }
 
 /// A cursor in JSON that knows only where values begin and end. `None` means the text ended or is not JSON.
@@ -126,6 +170,12 @@ impl<'a> Scan<'a> {
                 return Some((start, self.at));
             }
         }
+    }
+
+    /// The value as a string.
+    fn text(&mut self, json: &[u8]) -> Option<String> {
+        let (start, end) = self.value()?;
+        serde_json::from_slice(&json[start..end]).ok()
     }
 
     fn string(&mut self) -> Option<()> {
