@@ -6,9 +6,12 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, connect, socket};
+use nix::sys::socket::sockopt::PeerCredentials;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, connect, getsockopt, socket};
+use stdx::clock::SharedClock;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
@@ -16,6 +19,9 @@ use tokio::sync::oneshot;
 use crate::shim::proto::{Answer, Message, Op, Request, Status, VERSION};
 use crate::shim::socket_address;
 use crate::sys;
+
+/// Containers that were killed need not take longer to end.
+const SHUTDOWN: Duration = Duration::from_secs(30);
 
 type Reply = (Answer, Vec<OwnedFd>);
 
@@ -99,6 +105,28 @@ impl Link {
                 Ok(message) => return Some(message),
                 Err(e) => tracing::warn!("a shim sent something unknown: {e}"),
             }
+        }
+    }
+
+    /// Has the shim kill everything and end; one that does not answer is killed itself.
+    pub async fn shut_down(&self, clock: &SharedClock) {
+        tokio::select! {
+            // An error means that it has ended already.
+            _ = self.call(Op::Shutdown, &[]) => {}
+            () = clock.sleep(SHUTDOWN) => {
+                if let Ok(peer) = getsockopt(self.socket.get_ref(), PeerCredentials) {
+                    tracing::warn!(pid = peer.pid(), "a shim does not answer and is killed");
+                    drop(sys::kill(peer.pid().unsigned_abs(), libc::SIGKILL));
+                }
+            }
+        }
+    }
+
+    /// The same for a shim that no task of ours listens to.
+    pub async fn shut_down_stray(&self, clock: &SharedClock) {
+        tokio::select! {
+            () = self.shut_down(clock) => {}
+            () = async { while self.next().await.is_some() {} } => {}
         }
     }
 

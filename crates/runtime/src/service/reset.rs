@@ -1,17 +1,14 @@
 //! Everything away: containers, mounts, namespaces, cgroups, files.
 
-use std::path::Path;
-
 use anyhow::{Context, Result};
 
 use super::link::Link;
 use super::records::{ContainerRecord, SandboxRecord};
 use super::recover::{directories, name};
-use super::sandbox::{SHIM_CGROUP, unmount};
+use super::sandbox::{shim_cgroup, unmount};
 use super::{Config, Runtime};
 use crate::cgroup::{self, Hierarchy};
 use crate::files;
-use crate::shim::proto::Op;
 
 impl Runtime {
     /// Removes every container, sandbox, mount, namespace, cgroup and file that a runtime with this configuration made,
@@ -29,14 +26,16 @@ impl Runtime {
             let record = files::read_json::<SandboxRecord>(&dir.join("sandbox.json")).ok().flatten();
             let parent = record.map(|r| r.config.cgroup_parent).unwrap_or_default();
             groups.push(hierarchy.group(&path(&parent, &name(dir))));
-            end_shim(dir).await;
+            if let Ok(link) = Link::connect(dir) {
+                link.shut_down_stray(&config.clock).await;
+            }
         }
         for dir in directories(&config.state_dir.join("containers")).unwrap_or_default() {
             if let Ok(Some(record)) = files::read_json::<ContainerRecord>(&dir.join("container.json")) {
                 groups.push(hierarchy.group(&record.cgroup));
             }
         }
-        groups.push(hierarchy.group(&path("", SHIM_CGROUP)));
+        groups.push(hierarchy.group(&path("", &shim_cgroup(&config.state_dir))));
         for group in groups {
             cgroup::kill_all(&group);
             let mut tries = 0;
@@ -63,14 +62,5 @@ impl Runtime {
             files::remove(&dir)?;
         }
         Ok(())
-    }
-}
-
-/// A shim that does not answer is killed with its cgroup.
-async fn end_shim(dir: &Path) {
-    let Ok(link) = Link::connect(dir) else { return };
-    tokio::select! {
-        _ = link.call(Op::Shutdown, &[]) => {}
-        () = async { while link.next().await.is_some() {} } => {}
     }
 }

@@ -17,12 +17,14 @@ use super::{Runtime, new_id, private_dir};
 use crate::cgroup;
 use crate::files;
 use crate::seccomp;
-use crate::shim::proto::{Message, Op};
+use crate::shim::proto::Message;
 use crate::spec::ShimSpec;
 
-/// Where all shims' processes are: outside the server's cgroup, so that an init system that stops the server leaves
-/// them alone.
-pub(super) const SHIM_CGROUP: &str = "knarr-shims";
+/// Where all shims' processes of a state directory are: outside the server's cgroup, so that an init system that stops
+/// the server leaves them alone.
+pub(super) fn shim_cgroup(state_dir: &Path) -> String {
+    format!("{}-shims", state_dir.file_name().unwrap_or_default().to_string_lossy())
+}
 
 /// A shim that has not said anything after this is broken.
 const SHIM_START: Duration = Duration::from_secs(30);
@@ -79,7 +81,7 @@ impl Runtime {
         let spec = ShimSpec {
             sandbox: id.to_string(),
             dir: self.sandbox_dir(id),
-            cgroups: self.hierarchy.create(&self.cgroup_path("", SHIM_CGROUP))?,
+            cgroups: self.hierarchy.create(&self.cgroup_path("", &shim_cgroup(&self.state_dir)))?,
             pause_cgroups,
             new_network,
             new_ipc: own(&config.namespaces.ipc),
@@ -169,8 +171,7 @@ impl Runtime {
         let link = sandbox.link();
         sandbox.set_link(None);
         if let Some(link) = link {
-            // An error means that it has ended already.
-            drop(link.call(Op::Shutdown, &[]).await);
+            link.shut_down(&self.clock).await;
         }
         self.free_sandbox(&sandbox.id, &sandbox.config).await?;
         files::write_json(&sandbox.dir.join("sandbox.json"), &sandbox.record(true))?;
@@ -214,7 +215,7 @@ impl Runtime {
             link
         });
         match link {
-            Some(link) => drop(link.call(Op::Shutdown, &[]).await),
+            Some(link) => link.shut_down(&self.clock).await,
             None => self.end_stray_shim(&dir).await,
         }
         let freed = self.free_sandbox(id, config).await.and_then(|()| files::remove(&dir));
@@ -225,10 +226,8 @@ impl Runtime {
 
     /// Ends a shim that nobody knows.
     pub(super) async fn end_stray_shim(&self, dir: &Path) {
-        let Ok(link) = Link::connect(dir) else { return };
-        tokio::select! {
-            _ = link.call(Op::Shutdown, &[]) => {}
-            () = async { while link.next().await.is_some() {} } => {}
+        if let Ok(link) = Link::connect(dir) {
+            link.shut_down_stray(&self.clock).await;
         }
     }
 
