@@ -130,7 +130,10 @@ async fn logs_are_served() {
     w.until_pod("p", "Running: c=running,ready,restarts=1").await;
     w.runtime.write_log(&w.container("c"), "stdout", "again");
     assert_eq!(get(address, Some("admin"), logs).await, (200, "again\n".into()));
-    assert_eq!(get(address, Some("admin"), &format!("{logs}?previous=true")).await, (200, "hello\nworld\n".into()));
+    assert_eq!(
+        get(address, Some("admin"), &format!("{logs}?previous=true")).await,
+        (200, "hello\nworld\n".into())
+    );
     // Following ends with the container.
     let follow = format!("{logs}?follow=true");
     let (answer, ()) = tokio::join!(get(address, Some("admin"), &follow), async {

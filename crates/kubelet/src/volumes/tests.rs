@@ -1,1 +1,178 @@
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::time::Duration;
 
+use apimachinery::Status;
+use bytes::Bytes;
+use client::Verb;
+use codec::Kind as _;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::testing::{World, pod};
+
+fn with_volumes(volumes: Value, mounts: Value) -> Pod {
+    pod("p", json!({"volumes": volumes, "containers": [{"name": "c", "image": "a", "volumeMounts": mounts}]}))
+}
+
+/// What the container sees at `path`.
+fn host_path(w: &World, path: &str) -> PathBuf {
+    let config = w.runtime.container_config(&w.container("c")).unwrap();
+    PathBuf::from(&config.mounts.iter().find(|m| m.container_path == path).unwrap().host_path)
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+/// Tokens `t1`, `t2`, … that live an hour from when they are asked for.
+fn give_tokens(w: &World) {
+    let clock = w.clock.shared();
+    let count = std::sync::atomic::AtomicU32::new(0);
+    w.api.react(move |request| {
+        let asks = request.verb == Verb::Create && request.subresource == "token";
+        asks.then(|| {
+            let n = count.fetch_add(1, std::sync::atomic::Ordering::SeqCst) + 1;
+            let body: Value =
+                serde_json::from_slice(&request.body).map_err(|e| Status::bad_request(e.to_string()))?;
+            if body["spec"]["boundObjectRef"]["kind"] != "Pod" {
+                return Err(Status::bad_request("not bound"));
+            }
+            let expires = crate::plan::after(stdx::Clock::now(&*clock), 3600);
+            let answer = json!({
+                "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": body["spec"],
+                "status": {"token": format!("t{n}"), "expirationTimestamp": expires.to_string()},
+            });
+            Ok(Bytes::from(answer.to_string()))
+        })
+    });
+}
+
+#[tokio::test]
+async fn tokens_are_renewed_before_they_end() {
+    let w = World::new().await;
+    give_tokens(&w);
+    w.api.insert(&with_volumes(
+        json!([{"name": "t", "projected": {"sources": [
+            {"serviceAccountToken": {"path": "token", "expirationSeconds": 3600}},
+            {"downwardAPI": {"items": [{"path": "ns", "fieldRef": {"fieldPath": "metadata.namespace"}}]}},
+        ]}}]),
+        json!([{"name": "t", "mountPath": "/t"}]),
+    ));
+    w.until_pod("p", "Running: c=running,ready").await;
+    let dir = host_path(&w, "/t");
+    assert_eq!(fs::read_to_string(dir.join("token")).unwrap(), "t1");
+    assert_eq!(fs::read_to_string(dir.join("ns")).unwrap(), "default");
+    assert_eq!(mode(&dir.join("token")), 0o644);
+    assert!(w.mounter.is_mounted(&dir).unwrap(), "tokens live in memory");
+    let begun = w.clock.shared().monotonic();
+    // Fifty minutes are more than `until` lets pass.
+    w.clock.advance(Duration::from_secs(2700));
+    w.until("renewed", |_| fs::read_to_string(dir.join("token")).unwrap() == "t2").await;
+    let age = w.clock.shared().monotonic() - begun;
+    assert!(age >= Duration::from_secs(2880) && age < Duration::from_secs(3000), "{age:?}");
+}
+
+#[tokio::test]
+async fn files_have_the_modes_and_paths_that_were_asked_for() {
+    let w = World::new().await;
+    let mut secret = Secret::default();
+    secret.metadata.name = Some("s".into());
+    secret.metadata.namespace = Some("default".into());
+    secret.data =
+        Some([("k".to_owned(), ByteString(b"v".to_vec())), ("l".to_owned(), ByteString(vec![]))].into());
+    w.api.insert(&secret);
+    w.api.insert(&with_volumes(
+        json!([
+            {"name": "s", "secret": {"secretName": "s", "defaultMode": 256, "items": [{"key": "k", "path": "a/b", "mode": 511}]}},
+            {"name": "o", "secret": {"secretName": "none", "optional": true}},
+            {"name": "m", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}},
+        ]),
+        json!([{"name": "s", "mountPath": "/s"}, {"name": "o", "mountPath": "/o"}, {"name": "m", "mountPath": "/m"}]),
+    ));
+    w.until_pod("p", "Running: c=running,ready").await;
+    let dir = host_path(&w, "/s");
+    assert_eq!((mode(&dir.join("a/b")), dir.join("l").exists()), (0o777, false));
+    assert_eq!(mode(&host_path(&w, "/m")), 0o777);
+    let uid = w.pod("p").unwrap().uid().to_owned();
+    w.api.remove::<Pod>("default", "p");
+    let pod_dir = w.dir.path().join("pods").join(uid);
+    w.until("gone", |_| !pod_dir.exists()).await;
+    assert_eq!(w.mounter.below(w.dir.path()).unwrap(), Vec::<PathBuf>::new());
+}
+
+#[tokio::test]
+async fn what_is_not_supported_is_said() {
+    let w = World::new().await;
+    w.api.insert(&with_volumes(
+        json!([{"name": "d", "persistentVolumeClaim": {"claimName": "x"}}]),
+        json!([]),
+    ));
+    w.until("event", |w| {
+        w.events().contains(
+            "Warning FailedMount: MountVolume.SetUp failed for volume \"d\" : volumes of type persistentVolumeClaim \
+             are not supported by this kubelet",
+        )
+    })
+    .await;
+    w.until_pod("p", "Pending: c=ContainerCreating").await;
+}
+
+#[test]
+fn host_paths_are_what_they_should_be() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, missing) = (dir.path().join("f"), dir.path().join("a/b"));
+    fs::write(&file, "").unwrap();
+    let check = |path: &Path, kind: &str| host_path::check(path, kind);
+    assert_eq!(check(&missing, ""), Ok(()));
+    assert_eq!(
+        check(&missing, "Directory"),
+        Err(format!("hostPath type check failed: {} is not a directory", missing.display()))
+    );
+    assert!(check(&missing, "FileOrCreate").is_err(), "its directory is missing");
+    assert_eq!(check(&missing, "DirectoryOrCreate"), Ok(()));
+    assert_eq!(check(&missing, "Directory"), Ok(()));
+    assert_eq!(check(&file, "File"), Ok(()));
+    assert_eq!(check(&dir.path().join("new"), "FileOrCreate"), Ok(()));
+    assert_eq!(
+        check(&file, "Socket"),
+        Err(format!("hostPath type check failed: {} is not a socket file", file.display()))
+    );
+    assert_eq!(check(Path::new("/dev/null"), "CharDevice"), Ok(()));
+}
+
+#[test]
+fn sub_paths_stay_in_their_volume() {
+    let dir = tempfile::tempdir().unwrap();
+    let (volume, target) = (dir.path().join("v"), dir.path().join("t/0"));
+    fs::create_dir_all(volume.join("in")).unwrap();
+    fs::write(volume.join("in/f"), "").unwrap();
+    std::os::unix::fs::symlink("/etc", volume.join("out")).unwrap();
+    std::os::unix::fs::symlink("in", volume.join("link")).unwrap();
+    let mounter = crate::testing::FakeMounter::default();
+    let bind = |path: &str| subpath::bind(&mounter, &volume, path, &target);
+    assert_eq!(bind("in"), Ok(()));
+    assert!(target.is_dir());
+    assert_eq!(bind("link/f"), Ok(()));
+    assert!(target.is_file());
+    assert_eq!(bind("new/deep"), Ok(()));
+    assert!(volume.join("new/deep").is_dir());
+    for bad in ["out/passwd", "../x", "/etc", "in/../../x"] {
+        assert!(bind(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn groups_own_what_they_should() {
+    let dir = tempfile::tempdir().unwrap();
+    let volume = dir.path().join("v");
+    fs::create_dir_all(volume.join("d")).unwrap();
+    fs::write(volume.join("d/f"), "").unwrap();
+    fs::set_permissions(volume.join("d/f"), fs::Permissions::from_mode(0o600)).unwrap();
+    // Our own group: others take privileges that a test may not have.
+    let group = fs::metadata(&volume).unwrap().gid();
+    ownership::apply(&volume, group, ownership::Access::ReadWrite, ownership::Policy::Always).unwrap();
+    assert_eq!(mode(&volume.join("d/f")), 0o660);
+    assert_eq!(mode(&volume.join("d")) & 0o2070, 0o2070);
+}
