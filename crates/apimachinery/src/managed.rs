@@ -4,12 +4,15 @@
 //!
 //! Entries of other versions of a kind are kept, and their paths read as those of the version that is stored.
 
+mod apply;
 mod compare;
+mod merge;
 #[cfg(test)]
 mod tests;
 
 use jiff::Timestamp;
 
+pub use apply::{Applied, Refusal, apply};
 pub use compare::{Comparison, compare, set_of};
 
 use crate::fieldset::{Element, FieldSet};
@@ -175,7 +178,7 @@ fn fold_oldest(entries: &mut Vec<Entry>) {
 }
 
 /// What the system sets belongs to nobody.
-fn without_system_fields(set: &FieldSet) -> FieldSet {
+pub(crate) fn without_system_fields(set: &FieldSet) -> FieldSet {
     const METADATA: &[&str] = &[
         "name",
         "namespace",

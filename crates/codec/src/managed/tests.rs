@@ -1,3 +1,5 @@
+mod apply;
+
 use expect_test::expect;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
