@@ -46,7 +46,14 @@ enum Which {
 pub fn answered() -> Vec<Answered> {
     fn row<K: Kind>(which: Which) -> Answered {
         let namespaced = matches!(which, Which::LocalSubjectAccessReview);
-        Answered { group: K::GROUP, resource: K::RESOURCE, subresource: "", namespaced, kind: K::gvk(), which }
+        Answered {
+            group: K::GROUP,
+            resource: K::RESOURCE,
+            subresource: "",
+            namespaced,
+            kind: K::gvk(),
+            which,
+        }
     }
     vec![
         row::<TokenReview>(Which::TokenReview),

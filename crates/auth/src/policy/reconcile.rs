@@ -1,12 +1,13 @@
 //! Makes a cluster's default roles and bindings whole: what is missing is added, what people added stays.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use apimachinery::Status;
 use client::transport::{Options, Transport};
 use client::{Api, DeleteOptions};
 use codec::Kind;
+use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, Subject};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -18,34 +19,30 @@ use crate::authz::rbac::covers;
 /// Brings the cluster's objects up to `policy`, namespaces of its roles included, and fills in the roles that gather others'
 /// rules (later changes of those are `aggregation::run`'s). `transport` acts as a member of system:masters.
 pub async fn reconcile(transport: &Arc<dyn Transport>, policy: &Policy) -> Result<(), Status> {
-    for role in &policy.cluster_roles {
-        ensure(transport, role).await?;
-    }
-    for binding in &policy.cluster_role_bindings {
-        ensure(transport, binding).await?;
-    }
-    for role in &policy.roles {
-        ensure(transport, role).await?;
-    }
-    for binding in &policy.role_bindings {
-        ensure(transport, binding).await?;
-    }
+    // All at once: the store commits together what comes together.
+    let cluster_roles = gathered(policy.cluster_roles.clone());
+    let all_roles = ensure_all(transport, &cluster_roles);
+    let roles = ensure_all(transport, &policy.roles);
+    let cluster_bindings = ensure_all(transport, &policy.cluster_role_bindings);
+    let role_bindings = ensure_all(transport, &policy.role_bindings);
+    tokio::try_join!(all_roles, roles, cluster_bindings, role_bindings)?;
     gather(transport).await
 }
 
-/// Fills in gathering roles until nothing changes: one may gather from another.
-async fn gather(transport: &Arc<dyn Transport>) -> Result<(), Status> {
-    let api = Api::<ClusterRole>::new(transport.clone());
-    let mut all = api.list("", &Options::default()).await?.items;
-    let mut changed = BTreeSet::new();
+async fn ensure_all<K: Reconciled>(transport: &Arc<dyn Transport>, all: &[K]) -> Result<(), Status> {
+    try_join_all(all.iter().map(|object| ensure(transport, object))).await.map(drop)
+}
+
+/// The roles with the rules that they gather from each other.
+fn gathered(mut roles: Vec<ClusterRole>) -> Vec<ClusterRole> {
     // Each round carries rules one role further; more rounds than roles would go in circles.
-    for _ in 0..all.len() {
-        let gathered: Vec<_> = all.iter().map(|role| aggregated(role, &all)).collect();
+    for _ in 0..roles.len() {
+        let rules: Vec<_> = roles.iter().map(|role| aggregated(role, &roles)).collect();
         let mut moved = false;
-        for (at, rules) in gathered.into_iter().enumerate().filter_map(|(at, rules)| Some((at, rules?))) {
-            if all[at].rules.as_deref().unwrap_or_default() != rules {
-                all[at].rules = Some(rules);
-                changed.insert(at);
+        for (role, rules) in roles.iter_mut().zip(rules) {
+            let Some(rules) = rules else { continue };
+            if role.rules.as_deref().unwrap_or_default() != rules {
+                role.rules = Some(rules);
                 moved = true;
             }
         }
@@ -53,8 +50,16 @@ async fn gather(transport: &Arc<dyn Transport>) -> Result<(), Status> {
             break;
         }
     }
-    for at in changed {
-        match api.update(&all[at]).await {
+    roles
+}
+
+/// Fills in the gathering roles that are there.
+async fn gather(transport: &Arc<dyn Transport>) -> Result<(), Status> {
+    let api = Api::<ClusterRole>::new(transport.clone());
+    let before = api.list("", &Options::default()).await?.items;
+    let after = gathered(before.clone());
+    for role in before.iter().zip(&after).filter(|(before, after)| before != after).map(|(_, after)| after) {
+        match api.update(role).await {
             Ok(_) => {}
             // Somebody else is at it: the controller will see to the rest.
             Err(e) if e.is_conflict() || e.is_not_found() => {}
