@@ -1,9 +1,11 @@
 //! What every request needs: the registry, who may do what, and the documents about the API itself.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use auth::authn::Authenticator;
 use auth::{Authorizer, UserInfo};
+use bytes::Bytes;
 use client::Transport;
 use registry::Registry;
 use stdx::{Random, Tasks};
@@ -50,6 +52,14 @@ pub struct Api {
     pub random: Random,
     pub tasks: Tasks,
     pub(crate) gates: Arc<Gates>,
+    published: RwLock<BTreeMap<&'static str, Published>>,
+}
+
+/// A document that is the same for everyone.
+#[derive(Clone)]
+pub(crate) struct Published {
+    pub content_type: &'static str,
+    pub body: Bytes,
 }
 
 impl Api {
@@ -76,7 +86,18 @@ impl Api {
             random: config.random,
             tasks: config.tasks,
             gates,
+            published: RwLock::default(),
         })
+    }
+
+    /// Serves `body` at a path that is no resource, such as `/openid/v1/jwks`; clients may keep it for an hour.
+    pub fn publish(&self, path: &'static str, content_type: &'static str, body: impl Into<Bytes>) {
+        let document = Published { content_type, body: body.into() };
+        self.published.write().unwrap_or_else(PoisonError::into_inner).insert(path, document);
+    }
+
+    pub(crate) fn published(&self, path: &str) -> Option<Published> {
+        self.published.read().unwrap_or_else(PoisonError::into_inner).get(path).cloned()
     }
 
     /// The API for a component in this process that acts as `user`: same authorizer, same admission, no wire.

@@ -14,7 +14,7 @@ use super::openapi;
 use super::present::Presenter;
 use super::service::{Exchange, accept_header, header_text, method_not_allowed};
 use super::table::IncludeObject;
-use crate::api::Api;
+use crate::api::{Api, Published};
 
 /// How a path is answered.
 type Endpoint = fn(&Arc<Api>, &Exchange, &str) -> Result<Response<Body>, Status>;
@@ -40,11 +40,24 @@ pub async fn answer(api: &Arc<Api>, exchange: &Exchange, path: &str) -> Result<R
     let found = ENDPOINTS.iter().find(|(prefix, _)| {
         path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     });
-    let Some((_, endpoint)) = found else { return Ok(not_found()) };
+    let published = api.published(path);
+    if found.is_none() && published.is_none() {
+        return Ok(not_found());
+    }
     if !matches!(*exchange.request.method(), Method::GET | Method::HEAD) {
         return Err(method_not_allowed());
     }
-    endpoint(api, exchange, path)
+    match (published, found) {
+        (Some(document), _) => Ok(public(document)),
+        (None, Some((_, endpoint))) => endpoint(api, exchange, path),
+        (None, None) => Ok(not_found()),
+    }
+}
+
+fn public(document: Published) -> Response<Body> {
+    let mut response = body::with_type(200, document.content_type, document.body);
+    set(&mut response, header::CACHE_CONTROL, "public, max-age=3600");
+    response
 }
 
 /// Upstream's text for paths that are nobody's.

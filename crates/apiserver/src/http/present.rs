@@ -43,8 +43,14 @@ impl Presenter {
 
     /// A `Status`, as itself whatever shape was asked for.
     pub fn status(&self, status: &Status) -> Response<Body> {
-        let json = serde_json::to_vec(status).unwrap_or_default();
-        let mut response = self.whole(status.code, json.into());
+        let mut json = json!(status);
+        // Upstream gives a success no code of its own; the response has one.
+        if status.status == "Success"
+            && let Some(fields) = json.as_object_mut()
+        {
+            fields.remove("code");
+        }
+        let mut response = self.whole(status.code, json.to_string().into());
         if let Some(seconds) = status.details.as_ref().map(|d| d.retry_after_seconds).filter(|s| *s > 0) {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }

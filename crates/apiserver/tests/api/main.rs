@@ -1,0 +1,7 @@
+//! The API server over real TLS on the memory engine: what clients may send, and what they are told.
+
+mod bad_input;
+mod lifecycle;
+mod reading;
+mod server;
+mod services;
