@@ -18,6 +18,7 @@ pub const TESTS: &[Test] = &[
     ("pods_can_share_a_pid_namespace", pods_can_share_a_pid_namespace),
     ("host_namespaces_are_the_host_s", host_namespaces_are_the_host_s),
     ("shims_are_small", shims_are_small),
+    ("starts_are_told", starts_are_told),
 ];
 
 /// The first argument of a test binary that plays the server.
@@ -239,5 +240,38 @@ fn shims_are_small() {
         eprintln!("shim: PSS {} kB, private dirty {} kB", field("Pss:"), field("Private_Dirty:"));
         assert!(field("Private_Dirty:") < 4096, "{smaps}");
         f.runtime.stop_container(&id, 0).await.unwrap();
+    });
+}
+
+/// Prints how long the steps of a pod's start take; judges nothing.
+fn starts_are_told() {
+    Fixture::run(async |f| {
+        use stdx::Clock;
+        let clock = stdx::SystemClock;
+        let mut all = Vec::new();
+        for _ in 0..5 {
+            let begin = clock.monotonic();
+            let sandbox = f.sandbox().await;
+            let made = clock.monotonic();
+            let id = f
+                .runtime
+                .create_container(&sandbox, &f.command("main", &["sleep", "600"]), &f.pod())
+                .await
+                .unwrap();
+            let created = clock.monotonic();
+            f.runtime.start_container(&id).await.unwrap();
+            let started = clock.monotonic();
+            f.runtime.stop_container(&id, 0).await.unwrap();
+            let stopped = clock.monotonic();
+            f.runtime.remove_pod_sandbox(&sandbox).await.unwrap();
+            let removed = clock.monotonic();
+            all.push([made - begin, created - made, started - created, stopped - started, removed - stopped]);
+        }
+        for (name, step) in ["sandbox", "create", "start", "kill", "remove"].iter().zip(0..) {
+            let mut times: Vec<_> = all.iter().map(|times| times[step]).collect();
+            times.sort_unstable();
+            eprintln!("{name}: {:?} (median of {})", times[times.len() / 2], times.len());
+        }
+        assert!(f.runtime.list_pod_sandboxes().await.unwrap().is_empty());
     });
 }
