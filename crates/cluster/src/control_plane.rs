@@ -98,10 +98,12 @@ impl ControlPlane {
         registry.set_admit(Arc::new(admission::Chain::standard(&context)));
         let policy = auth::policy::bootstrap();
         auth::policy::reconcile::reconcile(&loopback, &policy).await.context("write the default roles")?;
+        admission::priority::ensure_system_classes(&loopback).await.context("write the priority classes")?;
         authorization.synced().await;
 
         let answers =
-            Arc::new(Answers::new(authentication.clone(), authorization.clone(), tokens, loopback.clone()));
+            Arc::new(Answers::new(authentication.clone(), authorization.clone(), tokens.clone(), loopback.clone()));
+        let advertised = SocketAddr::new(shared.node_ip, config.https_listen_port).to_string();
         let api = Api::new(apiserver::Config {
             registry,
             authenticator: authentication.clone(),
@@ -109,11 +111,12 @@ impl ControlPlane {
             virtuals: virtuals::all(&answers),
             node_proxy: Arc::new(kubelet_proxy(shared, groups)?),
             checks: checks(),
-            advertised: format!("{}:{}", shared.node_ip, config.https_listen_port),
+            advertised: advertised.clone(),
             clock: clock.clone(),
             random: shared.random.clone(),
             tasks: groups.api.clone(),
         });
+        publish_issuer(&api, &tokens, &advertised)?;
         let identity =
             live(shared, "kube-apiserver", &identities::api_server(config, shared.node_ip), groups)?;
         let tls = Arc::new(pki::tls::server_config(identity)?);
@@ -157,6 +160,15 @@ fn service_account_tokens(
     )
 }
 
+/// What others need to check service-account tokens on their own.
+fn publish_issuer(api: &Api, tokens: &ServiceAccountTokens, address: &str) -> Result<()> {
+    let keys = tokens.jwks().map_err(|e| anyhow!("publish the service-account keys: {e}"))?;
+    let about = tokens.openid_configuration(&format!("https://{address}"));
+    api.publish("/openid/v1/jwks", "application/jwk-set+json", keys.to_string());
+    api.publish("/.well-known/openid-configuration", "application/json", about.to_string());
+    Ok(())
+}
+
 /// An identity that is renewed while the server runs.
 pub fn live(shared: &Shared, name: &str, template: &Template, groups: &Groups) -> Result<Arc<LiveIdentity>> {
     let live = shared.pki.live(name, template)?;
@@ -196,6 +208,11 @@ fn start_components(
         ..controller::Config::default()
     };
     controller::start_all(context, controllers);
+    let aggregator = api.local(identities::user(
+        "system:serviceaccount:kube-system:clusterrole-aggregation-controller",
+    ));
+    let aggregation = auth::authz::rbac::aggregation::run(aggregator, shared.clock.clone());
+    groups.components.spawn_until_shutdown(aggregation);
     let scheduler = api.local(identities::user("system:kube-scheduler"));
     scheduler::start(
         scheduler::Config::default(),
