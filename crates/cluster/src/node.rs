@@ -28,7 +28,7 @@ pub fn runtime_config(config: &ServerConfig, shared: &Shared, groups: &Groups) -
     Ok(runtime::Config {
         state_dir: config.run_dir.clone(),
         data_dir: config.data_dir.clone(),
-        cgroup_root: String::new(),
+        cgroup_root: cgroup_prefix(&config.run_dir),
         network: Arc::new(network),
         registries: registries(Path::new(REGISTRIES))?,
         program: "/proc/self/exe".into(),

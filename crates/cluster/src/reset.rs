@@ -32,7 +32,7 @@ async fn remove(data_dir: &Path, run_dir: &Path) -> Result<()> {
     let config = runtime::Config {
         state_dir: run_dir.to_owned(),
         data_dir: data_dir.to_owned(),
-        cgroup_root: String::new(),
+        cgroup_root: cgroup_prefix(run_dir),
         network: Arc::new(LoopbackNetwork),
         registries: Default::default(),
         program: "/proc/self/exe".into(),

@@ -168,9 +168,16 @@ impl Runtime {
 
     /// A cgroup's path from the hierarchies' roots.
     fn cgroup_path(&self, parent: &str, name: &str) -> String {
-        let parts = [self.cgroup_root.as_str(), parent.trim_matches('/'), name];
-        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/")
+        cgroup_path(&self.cgroup_root, parent, name)
     }
+}
+
+/// `root/parent/name`. Kubelets name parents from the hierarchies' roots: one that lies below `root` already is taken as it is.
+fn cgroup_path(root: &str, parent: &str, name: &str) -> String {
+    let (root, parent) = (root.trim_matches('/'), parent.trim_matches('/'));
+    let below = !root.is_empty() && parent.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let parts = [if below { "" } else { root }, parent, name];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/")
 }
 
 /// A directory that only root looks into.

@@ -6,7 +6,7 @@ use super::link::Link;
 use super::records::{ContainerRecord, SandboxRecord};
 use super::recover::{directories, name};
 use super::sandbox::{shim_cgroup, unmount};
-use super::{Config, Runtime};
+use super::{Config, Runtime, cgroup_path};
 use crate::cgroup::{self, Hierarchy};
 use crate::files;
 
@@ -15,11 +15,7 @@ impl Runtime {
     /// images included. Works without a running runtime, on whatever is left. Pods' own cgroups are the kubelet's.
     pub async fn reset(config: &Config) -> Result<()> {
         let hierarchy = Hierarchy::detect()?;
-        let root = config.cgroup_root.trim_matches('/');
-        let path = |parent: &str, name: &str| -> String {
-            let parts = [root, parent.trim_matches('/'), name];
-            parts.into_iter().filter(|p| !p.is_empty()).collect::<Vec<_>>().join("/")
-        };
+        let path = |parent: &str, name: &str| cgroup_path(&config.cgroup_root, parent, name);
         let mut groups = Vec::new();
         let sandboxes = directories(&config.state_dir.join("sandboxes")).unwrap_or_default();
         for dir in &sandboxes {
