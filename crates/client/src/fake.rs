@@ -3,6 +3,7 @@
 
 mod patch;
 mod store;
+pub mod wire;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -44,6 +45,8 @@ struct State {
 }
 
 struct Subscriber {
+    /// Else a view's.
+    watch: bool,
     gvr: Gvr,
     scope: ViewScope,
     to: mpsc::UnboundedSender<Change>,
@@ -153,6 +156,16 @@ impl FakeApi {
         self.state().reactors.clear();
     }
 
+    /// Ends all watches that run, as a server does now and then.
+    pub fn cut_watches(&self) {
+        self.state().subscribers.retain(|s| !s.watch);
+    }
+
+    /// Forgets all history: watches from before now get 410.
+    pub fn compact(&self) {
+        self.state().store.compact();
+    }
+
     /// Views see no further change until [`FakeApi::release_views`].
     pub fn hold_views(&self) {
         self.state().held.get_or_insert_default();
@@ -256,7 +269,7 @@ impl Transport for FakeApi {
                 drop(to.send(change));
             }
         }
-        state.subscribers.push(Subscriber { gvr: gvr.clone(), scope, to });
+        state.subscribers.push(Subscriber { watch: true, gvr: gvr.clone(), scope, to });
         let events = tokio_stream(changes).map(|change| match (change.old, change.new) {
             (None, Some(new)) => WatchEvent::Added(new.json().clone()),
             (Some(_), Some(new)) => WatchEvent::Modified(new.json().clone()),
@@ -321,7 +334,8 @@ impl View for FakeView {
                 drop(to.send(Change { old: None, new: Some(object.clone()) }));
             }
         }
-        state.subscribers.push(Subscriber { gvr: self.gvr.clone(), scope: self.scope.clone(), to });
+        let (gvr, scope) = (self.gvr.clone(), self.scope.clone());
+        state.subscribers.push(Subscriber { watch: false, gvr, scope, to });
         tokio_stream(changes)
     }
 }

@@ -29,6 +29,7 @@ pub(super) struct Store {
     objects: Objects,
     history: Vec<(u64, Gvr, Change)>,
     unpublished: usize,
+    compacted: u64,
 }
 
 impl Store {
@@ -40,6 +41,7 @@ impl Store {
             objects: Objects::default(),
             history: Vec::new(),
             unpublished: 0,
+            compacted: 0,
         }
     }
 
@@ -50,12 +52,20 @@ impl Store {
     }
 
     pub(super) fn history_since(&self, gvr: &Gvr, revision: u64) -> Result<Vec<Change>, Status> {
+        if revision < self.compacted {
+            return Err(Status::expired(format!("too old resource version: {revision} ({})", self.compacted)));
+        }
         Ok(self
             .history
             .iter()
             .filter(|(at, of, _)| *at > revision && of == gvr)
             .map(|(_, _, change)| change.clone())
             .collect())
+    }
+
+    pub(super) fn compact(&mut self) {
+        self.revision += 1;
+        self.compacted = self.revision;
     }
 
     pub(super) fn serve(&mut self, r: &Request) -> Result<Bytes, Status> {
