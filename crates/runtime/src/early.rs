@@ -15,6 +15,7 @@ const ROLES: &[(&str, fn(&[String]) -> ExitCode)] = &[
     ("exec", child::exec::main),
     ("pause", child::pause::main),
     ("unpack", child::unpack::main),
+    ("userns", child::userns::main),
 ];
 
 /// Runs the role that the command line names, or returns `None` for an ordinary start. Call it before any thread

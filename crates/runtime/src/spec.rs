@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use cri::UserNamespace;
 use serde::{Deserialize, Serialize};
 
 /// A sandbox, as its shim makes it.
@@ -26,6 +27,9 @@ pub struct ShimSpec {
     /// A PID namespace for all containers, held by a pause process.
     pub shared_pid: bool,
     pub sysctls: BTreeMap<String, String>,
+    /// A user namespace that owns the others.
+    #[serde(default)]
+    pub userns: Option<UserNamespace>,
     /// The pause process's filters.
     pub seccomp: Vec<Bpf>,
 }
@@ -119,6 +123,9 @@ pub struct ProcessSpec {
     pub tty: bool,
     /// Which signal-free limits it gets; values above the hard limit are clamped when we may not raise it.
     pub rlimits: Vec<Rlimit>,
+    /// The sandbox's user namespace: ids in here are its own.
+    #[serde(default)]
+    pub userns: Option<UserNamespace>,
 }
 
 /// A command for a running container.
@@ -177,5 +184,30 @@ pub enum Progress {
     },
     /// Something asked for could not be done in full; the container runs all the same.
     Warning(String),
+    /// The namespaces asked for are there.
+    Namespaces,
     Error(String),
+}
+
+/// The host's number of a user (or group) of a container; the number itself without a user namespace.
+pub fn host_id(mappings: Option<&[cri::IdMapping]>, id: u32) -> u32 {
+    let Some(mappings) = mappings else { return id };
+    let fits = |m: &&cri::IdMapping| id >= m.container_id && id - m.container_id < m.length;
+    // What is not mapped belongs to nobody.
+    mappings.iter().find(fits).map_or(OVERFLOW, |m| m.host_id + (id - m.container_id))
+}
+
+/// The kernel's id for those that a user namespace does not have.
+const OVERFLOW: u32 = 65534;
+
+impl ProcessSpec {
+    /// The host's number of one of the container's users.
+    pub fn host_uid(&self, uid: u32) -> u32 {
+        host_id(self.userns.as_ref().map(|u| &u.uids[..]), uid)
+    }
+
+    /// The same for groups.
+    pub fn host_gid(&self, gid: u32) -> u32 {
+        host_id(self.userns.as_ref().map(|u| &u.gids[..]), gid)
+    }
 }

@@ -42,9 +42,10 @@ fn start(control: &Control, spec: &ExecSpec) -> Result<()> {
             Ok(())
         }
         Fork::Child => {
-            let failed = nix::unistd::setsid()
-                .context("start session")
-                .and_then(|_| process::become_command(&spec.process, control));
+            let failed = nix::unistd::setsid().context("start session").and_then(|_| {
+                let userns = spec.process.userns.as_ref().map(|_| target.as_fd());
+                process::become_command(&spec.process, userns, control)
+            });
             match failed {
                 Ok(never) => match never {},
                 Err(e) => control.send(&Progress::Error(format!("{e:#}"))),

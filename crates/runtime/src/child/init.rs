@@ -1,6 +1,6 @@
 //! The first process of a container: joins cgroups and namespaces, builds the root file system, becomes the command.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
@@ -10,13 +10,15 @@ use super::{Control, inherited, join_cgroups, process, rootfs, set_oom_score, un
 use crate::spec::{InitSpec, PidNamespace, Progress};
 use crate::sys::{self, Fork};
 
-/// `init CONTROL SPEC PAUSE`: the last is the pause process's id, 0 without one.
+/// `init CONTROL SPEC PAUSE [USERNS]`: the pause process's id, 0 without one, and a descriptor.
 pub fn main(args: &[String]) -> ExitCode {
-    let Some((Ok(pause), descriptors)) = args.split_last().map(|(last, rest)| (last.parse(), rest)) else {
+    let Some((descriptors, [pause, userns @ ..])) = args.split_at_checked(2) else {
         return ExitCode::from(2);
     };
+    let userns = userns.first().map(|fd| sys::inherited_fd(fd.parse().unwrap_or(-1))).transpose();
+    let (Ok(pause), Ok(userns)) = (pause.parse(), userns) else { return ExitCode::from(2) };
     let Ok((control, spec)) = inherited::<InitSpec>(descriptors) else { return ExitCode::from(2) };
-    match start(&control, &spec, pause) {
+    match start(&control, &spec, pause, userns) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             control.send(&Progress::Error(format!("{e:#}")));
@@ -26,7 +28,7 @@ pub fn main(args: &[String]) -> ExitCode {
 }
 
 /// Returns only in the first of the two processes, which leaves at once, and on failure.
-fn start(control: &Control, spec: &InitSpec, pause: u32) -> Result<()> {
+fn start(control: &Control, spec: &InitSpec, pause: u32, userns: Option<OwnedFd>) -> Result<()> {
     undumpable()?;
     join_cgroups(&spec.cgroups)?;
     set_oom_score(spec.oom_score_adj, control);
@@ -45,7 +47,7 @@ fn start(control: &Control, spec: &InitSpec, pause: u32) -> Result<()> {
             control.send(&Progress::Pid(child));
             Ok(())
         }
-        Fork::Child => match become_container(control, spec) {
+        Fork::Child => match become_container(control, spec, userns) {
             Ok(never) => match never {},
             Err(e) => {
                 control.send(&Progress::Error(format!("{e:#}")));
@@ -60,8 +62,13 @@ fn join_pid_namespace(pid: u32) -> Result<()> {
     setns(namespace.as_fd(), CloneFlags::CLONE_NEWPID).context("join PID namespace")
 }
 
-fn become_container(control: &Control, spec: &InitSpec) -> Result<std::convert::Infallible> {
+fn become_container(
+    control: &Control,
+    spec: &InitSpec,
+    userns: Option<OwnedFd>,
+) -> Result<std::convert::Infallible> {
+    let userns = userns.as_ref().map(|fd| fd.as_fd());
     nix::unistd::setsid().context("start session")?;
-    rootfs::enter(spec, control)?;
-    process::become_command(&spec.process, control)
+    rootfs::enter(spec, userns, control)?;
+    process::become_command(&spec.process, userns, control)
 }

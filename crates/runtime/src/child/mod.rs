@@ -12,6 +12,7 @@ mod process;
 mod rootfs;
 pub(crate) mod unpack;
 mod user;
+pub(crate) mod userns;
 
 use std::fmt::Display;
 use std::io::Read;

@@ -55,7 +55,7 @@ fn check_shared(source: &Path) -> Result<()> {
 }
 
 /// Attaches them below the container's root.
-pub fn attach(root: BorrowedFd<'_>, sources: Vec<Source<'_>>) -> Result<()> {
+pub fn attach(root: BorrowedFd<'_>, sources: Vec<Source<'_>>, userns: Option<BorrowedFd<'_>>) -> Result<()> {
     for Source { bind, mount, kind } in sources {
         let what = || format!("mount {} to {}", bind.source.display(), bind.target);
         let propagation = match bind.propagation {
@@ -66,6 +66,10 @@ pub fn attach(root: BorrowedFd<'_>, sources: Vec<Source<'_>>) -> Result<()> {
         if propagation != 0 {
             let attr = MountAttr { propagation, recursive: true, ..Default::default() };
             sys::mount_setattr(mount.as_fd(), attr).with_context(what)?;
+        }
+        if userns.is_some() {
+            let attr = MountAttr { userns, recursive: true, ..Default::default() };
+            sys::mount_setattr(mount.as_fd(), attr).with_context(what).context("map ids")?;
         }
         if bind.readonly {
             let set = sys::MOUNT_ATTR_RDONLY;

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::ffi::CString;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -19,17 +19,26 @@ use crate::sys::{self, words as plain};
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Becomes the command. The root, the namespaces and the cgroups are the container's already.
-pub fn become_command(spec: &ProcessSpec, control: &Control) -> Result<Infallible> {
+/// `userns` is the user namespace to enter, or a process in it.
+pub fn become_command(
+    spec: &ProcessSpec,
+    userns: Option<BorrowedFd<'_>>,
+    control: &Control,
+) -> Result<Infallible> {
     let identity = user::resolve(&spec.user)?;
     let Identity { uid, gid, ref groups, .. } = identity;
     control.send(&Progress::User { uid, gid, groups: groups.clone() });
+    let owner = Uid::from_raw(spec.host_uid(uid));
     if spec.tty {
-        open_terminal(&identity, control)?
+        open_terminal(owner, control)?;
     } else {
-        own_streams(&identity)
+        own_streams(owner);
     }
     spec.rlimits.iter().for_each(|limit| set_limit(limit, control));
     sys::reset_signals().context("reset signals")?;
+    if let Some(userns) = userns {
+        enter_user_namespace(userns)?;
+    }
     let env = environment(spec, &identity);
     let cwd = working_directory(&spec.cwd)?;
 
@@ -59,7 +68,7 @@ pub fn become_command(spec: &ProcessSpec, control: &Control) -> Result<Infallibl
 }
 
 /// Makes a terminal of the container's own devpts our stdio and hands its master over.
-fn open_terminal(identity: &Identity, control: &Control) -> Result<()> {
+fn open_terminal(owner: Uid, control: &Control) -> Result<()> {
     use nix::sys::stat::{SFlag, fstat, major, minor};
     let flags = nix::fcntl::OFlag::O_RDWR | nix::fcntl::OFlag::O_NOCTTY | nix::fcntl::OFlag::O_CLOEXEC;
     let master =
@@ -73,7 +82,7 @@ fn open_terminal(identity: &Identity, control: &Control) -> Result<()> {
     sys::unlock_terminal(master.as_fd()).context("unlock terminal")?;
     let terminal = sys::terminal_peer(master.as_fd()).context("open terminal")?;
     sys::set_controlling_terminal(terminal.as_fd()).context("set controlling terminal")?;
-    nix::unistd::fchown(&terminal, Some(Uid::from_raw(identity.uid)), None).context("own terminal")?;
+    nix::unistd::fchown(&terminal, Some(owner), None).context("own terminal")?;
     replace_stdio(&terminal)?;
     if std::process::id() == 1 {
         console(&terminal);
@@ -102,12 +111,21 @@ fn console(terminal: &OwnedFd) {
 }
 
 /// /dev/stdout leads to our pipe, which another user could not open otherwise.
-fn own_streams(identity: &Identity) {
-    let owner = Some(Uid::from_raw(identity.uid));
+fn own_streams(owner: Uid) {
+    let owner = Some(owner);
     // Fails for streams that are not pipes of ours; those stay as they are.
     _ = nix::unistd::fchown(std::io::stdin(), owner, None);
     _ = nix::unistd::fchown(std::io::stdout(), owner, None);
     _ = nix::unistd::fchown(std::io::stderr(), owner, None);
+}
+
+/// Becomes the root of a user namespace. The host's rights end here.
+fn enter_user_namespace(userns: BorrowedFd<'_>) -> Result<()> {
+    nix::sched::setns(userns, nix::sched::CloneFlags::CLONE_NEWUSER).context("join user namespace")?;
+    let (uid, gid) = (Uid::from_raw(0), Gid::from_raw(0));
+    nix::unistd::setgroups(&[]).context("leave the host's groups")?;
+    nix::unistd::setresgid(gid, gid, gid).context("become the namespace's root group")?;
+    nix::unistd::setresuid(uid, uid, uid).context("become the namespace's root")
 }
 
 /// Raising a hard limit needs CAP_SYS_RESOURCE; without it the limit is what the machine allows.

@@ -18,7 +18,10 @@ use crate::spec::{InitSpec, Node, Rootfs};
 use crate::sys;
 
 /// Enters the container's root. Afterwards the host's file system cannot be reached.
-pub fn enter(spec: &InitSpec, control: &Control) -> Result<()> {
+///
+/// With a user namespace everything is still mounted by the host's root, so that nothing in the container can undo it;
+/// layers and volumes are shown with the namespace's ids.
+pub fn enter(spec: &InitSpec, userns: Option<BorrowedFd<'_>>, control: &Control) -> Result<()> {
     // Sources are cloned while our copies are still peers of the host's mounts: Bidirectional needs that.
     let binds = mounts::clone_sources(&spec.mounts)?;
     let shm = spec.shm.as_deref().map(|path| sys::open_tree(path, false)).transpose();
@@ -27,15 +30,15 @@ pub fn enter(spec: &InitSpec, control: &Control) -> Result<()> {
         .context("keep mounts from the host")?;
     umask(Mode::empty());
 
-    let root = overlay(&spec.rootfs)?;
+    let root = overlay(&spec.rootfs, userns)?;
     let root = root.as_fd();
     kernel_mounts(root, spec)?;
-    devices(root, &spec.devices, control)?;
+    devices(root, spec, control)?;
     if let Some(shm) = shm {
         let target = paths::open_in(root, Path::new("/dev/shm")).context("open /dev/shm")?;
         sys::move_mount(shm.as_fd(), target.as_fd()).context("mount /dev/shm")?;
     }
-    mounts::attach(root, binds)?;
+    mounts::attach(root, binds, userns)?;
 
     nix::unistd::fchdir(root).context("enter root")?;
     sys::pivot_to_current_directory().context("pivot root")?;
@@ -50,7 +53,10 @@ pub fn enter(spec: &InitSpec, control: &Control) -> Result<()> {
 }
 
 /// Mounts the overlay and returns its root.
-fn overlay(rootfs: &Rootfs) -> Result<OwnedFd> {
+fn overlay(rootfs: &Rootfs, userns: Option<BorrowedFd<'_>>) -> Result<OwnedFd> {
+    if let Some(userns) = userns {
+        rootfs.lowers.iter().try_for_each(|lower| map_layer(&rootfs.layers.join(lower), userns))?;
+    }
     nix::unistd::chdir(&rootfs.layers).context("enter the layer directory")?;
     let options = format!(
         "lowerdir={},upperdir={},workdir={}",
@@ -62,6 +68,17 @@ fn overlay(rootfs: &Rootfs) -> Result<OwnedFd> {
         .with_context(|| format!("mount overlay ({options})"))?;
     let flags = nix::fcntl::OFlag::O_PATH | nix::fcntl::OFlag::O_DIRECTORY | nix::fcntl::OFlag::O_CLOEXEC;
     nix::fcntl::open(&rootfs.target, flags, Mode::empty()).context("open root")
+}
+
+/// Shows a layer with the ids of a user namespace, in our mount namespace only.
+fn map_layer(layer: &Path, userns: BorrowedFd<'_>) -> Result<()> {
+    let what = || format!("map the ids of {}", layer.display());
+    let mount = sys::open_tree(layer, false).with_context(what)?;
+    let attr = sys::MountAttr { userns: Some(userns), propagation: libc::MS_PRIVATE, ..Default::default() };
+    sys::mount_setattr(mount.as_fd(), attr).with_context(what)?;
+    let flags = nix::fcntl::OFlag::O_PATH | nix::fcntl::OFlag::O_CLOEXEC;
+    let target = nix::fcntl::open(layer, flags, Mode::empty()).with_context(what)?;
+    sys::move_mount(mount.as_fd(), target.as_fd()).with_context(what)
 }
 
 struct KernelMount {
@@ -86,14 +103,21 @@ const KERNEL_MOUNTS: &[KernelMount] = &[
         target: "/dev/pts",
         fstype: "devpts",
         flags: MsFlags::MS_NOSUID.union(MsFlags::MS_NOEXEC),
-        options: "newinstance,ptmxmode=0666,mode=0620,gid=5",
+        options: "newinstance,ptmxmode=0666,mode=0620",
     },
     KernelMount { target: "/dev/mqueue", fstype: "mqueue", flags: QUIET, options: "" },
 ];
 
 fn kernel_mounts(root: BorrowedFd<'_>, spec: &InitSpec) -> Result<()> {
+    let (uid, gid, terminals) =
+        (spec.process.host_uid(0), spec.process.host_gid(0), spec.process.host_gid(5));
     for m in KERNEL_MOUNTS {
-        match mount_in(root, m.target, m.fstype, m.flags, m.options) {
+        let options = match m.fstype {
+            "tmpfs" => format!("{},uid={uid},gid={gid}", m.options),
+            "devpts" => format!("{},gid={terminals}", m.options),
+            _ => m.options.to_string(),
+        };
+        match mount_in(root, m.target, m.fstype, m.flags, &options) {
             // A kernel without POSIX message queues.
             Err(e) if m.fstype == "mqueue" && is_errno(&e, Errno::ENODEV) => {}
             result => result?,
@@ -164,13 +188,14 @@ const LINKS: &[(&str, &str)] = &[
     ("pts/ptmx", "ptmx"),
 ];
 
-fn devices(root: BorrowedFd<'_>, nodes: &[Node], control: &Control) -> Result<()> {
+fn devices(root: BorrowedFd<'_>, spec: &InitSpec, control: &Control) -> Result<()> {
     let dev = paths::open_in(root, Path::new("/dev")).context("open /dev")?;
     for (target, name) in LINKS {
         symlinkat(*target, &dev, *name).with_context(|| format!("link /dev/{name}"))?;
     }
-    for node in nodes {
-        match device(root, node) {
+    for node in &spec.devices {
+        let (uid, gid) = (spec.process.host_uid(node.uid), spec.process.host_gid(node.gid));
+        match device(root, &Node { uid, gid, ..node.clone() }) {
             Err(e) if is_errno(&e, Errno::EPERM) => control.warn(format!("{e:#}")),
             result => result?,
         }

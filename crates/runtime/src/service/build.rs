@@ -115,6 +115,7 @@ fn process(
         no_new_privs: security.no_new_privs,
         seccomp: seccomp::filters(profile, capabilities.bounding)?,
         tty: config.tty,
+        userns: pod.namespaces.userns.clone(),
         rlimits: vec![Rlimit { resource: libc::RLIMIT_NOFILE, soft: OPEN_FILES, hard: OPEN_FILES }],
     })
 }

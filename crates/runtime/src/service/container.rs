@@ -16,7 +16,7 @@ use crate::cgroup;
 use crate::files;
 use crate::image::layers::Layers;
 use crate::shim::proto::{Op, StartContainer, Status};
-use crate::spec::Rootfs;
+use crate::spec::{Rootfs, host_id};
 
 impl Runtime {
     pub(super) async fn prepare_container(
@@ -65,7 +65,7 @@ impl Runtime {
     ) -> Result<Arc<Container>> {
         let (dir, data) = (self.container_dir(id), self.rootfs_dir(id));
         private_dir(&dir)?;
-        let rootfs = self.make_rootfs(&data, &image.layers, config.security_context.readonly_rootfs)?;
+        let rootfs = self.make_rootfs(&data, &image.layers, config.security_context.readonly_rootfs, pod)?;
         let cgroup = self.cgroup_path(&pod.cgroup_parent, id);
         let pid = match &config.security_context.namespaces.pid {
             cri::NamespaceMode::Target(target) => {
@@ -109,7 +109,13 @@ impl Runtime {
         Ok(Arc::new(container))
     }
 
-    fn make_rootfs(&self, data: &Path, layers: &[u64], readonly: bool) -> Result<Rootfs> {
+    fn make_rootfs(
+        &self,
+        data: &Path,
+        layers: &[u64],
+        readonly: bool,
+        pod: &PodSandboxConfig,
+    ) -> Result<Rootfs> {
         let rootfs = Rootfs {
             layers: self.images.layers.dir().to_path_buf(),
             lowers: layers.iter().rev().map(|id| Layers::lower(*id)).collect(),
@@ -126,7 +132,10 @@ impl Runtime {
         // The merged root's owner and mode are those of the upper directory.
         let like = fs::metadata(rootfs.layers.join(top)).context("look at the top layer")?;
         fs::set_permissions(&rootfs.upper, fs::Permissions::from_mode(like.mode() & 0o7777))?;
-        chown(&rootfs.upper, Some(like.uid()), Some(like.gid()))?;
+        let userns = pod.namespaces.userns.as_ref();
+        let uid = host_id(userns.map(|u| &u.uids[..]), like.uid());
+        let gid = host_id(userns.map(|u| &u.gids[..]), like.gid());
+        chown(&rootfs.upper, Some(uid), Some(gid))?;
         Ok(rootfs)
     }
 

@@ -175,7 +175,8 @@ impl Runtime {
 /// `root/parent/name`. Kubelets name parents from the hierarchies' roots: one that lies below `root` already is taken as it is.
 fn cgroup_path(root: &str, parent: &str, name: &str) -> String {
     let (root, parent) = (root.trim_matches('/'), parent.trim_matches('/'));
-    let below = !root.is_empty() && parent.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let below = !root.is_empty()
+        && parent.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     let parts = [if below { "" } else { root }, parent, name];
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/")
 }

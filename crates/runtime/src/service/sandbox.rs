@@ -31,9 +31,7 @@ const SHIM_START: Duration = Duration::from_secs(30);
 
 impl Runtime {
     pub(super) async fn start_sandbox(&self, config: &PodSandboxConfig) -> Result<String> {
-        if config.namespaces.userns.is_some() {
-            bail!("user namespaces are not supported by the built-in runtime");
-        }
+        check_user_namespace(config)?;
         let id = new_id();
         let started = self.try_start_sandbox(&id, config).await;
         if started.is_err() {
@@ -88,6 +86,7 @@ impl Runtime {
             hostname: new_network.then_some(hostname),
             shared_pid,
             sysctls: config.sysctls.clone(),
+            userns: config.namespaces.userns.clone(),
             seccomp: seccomp::default_filters(0)?,
         };
         files::write_json(&spec.dir.join("shim.json"), &spec)?;
@@ -234,6 +233,21 @@ impl Runtime {
     pub(super) fn sandbox_ready(&self, sandbox: &Sandbox) -> bool {
         sandbox.link().is_some()
     }
+}
+
+/// A user namespace must map its root, and the host's namespaces cannot belong to it.
+fn check_user_namespace(config: &PodSandboxConfig) -> Result<()> {
+    let namespaces = &config.namespaces;
+    let Some(userns) = &namespaces.userns else { return Ok(()) };
+    let maps_root = |ids: &[cri::IdMapping]| ids.iter().any(|m| m.container_id == 0 && m.length > 0);
+    if !maps_root(&userns.uids) || !maps_root(&userns.gids) {
+        bail!("a user namespace must map user and group 0");
+    }
+    if [&namespaces.network, &namespaces.pid, &namespaces.ipc].into_iter().any(|n| *n == NamespaceMode::Node)
+    {
+        bail!("a pod with a user namespace cannot use the host's network, PID or IPC namespace");
+    }
+    Ok(())
 }
 
 /// Processes that were killed need a moment to leave.

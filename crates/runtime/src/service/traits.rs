@@ -20,6 +20,12 @@ fn unknown(error: anyhow::Error) -> Error {
     Error::Unknown(format!("{error:#}"))
 }
 
+/// Whether the kernel makes them.
+fn user_namespaces() -> bool {
+    let most = std::fs::read_to_string("/proc/sys/user/max_user_namespaces").unwrap_or_default();
+    most.trim().parse::<u64>().is_ok_and(|most| most > 0)
+}
+
 fn no_container(id: &str) -> Error {
     Error::NotFound(format!("container {id}"))
 }
@@ -48,7 +54,7 @@ impl RuntimeService for Runtime {
                 condition("NetworkReady", "NetworkNotReady", network),
             ],
             cgroup_driver: "cgroupfs".to_string(),
-            user_namespaces: false,
+            user_namespaces: user_namespaces(),
         })
     }
 

@@ -6,6 +6,7 @@ use std::process::Stdio;
 use anyhow::{Context, Result, bail};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
+use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::Signal;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
@@ -60,14 +61,14 @@ impl Stdios {
 }
 
 /// Starts ourselves in `role` and returns our end of its control socket.
-fn spawn(role: &str, spec: OwnedFd, stdios: Stdios, extra: Option<u32>) -> Result<OwnedFd> {
+fn spawn(role: &str, spec: OwnedFd, stdios: Stdios, extra: &[String]) -> Result<OwnedFd> {
     let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
     // One thread: nothing else can start a process that would inherit these in between.
     sys::set_inheritable(theirs.as_fd(), true)?;
     sys::set_inheritable(spec.as_fd(), true)?;
     let mut command = own_command(role);
     command.arg(theirs.as_raw_fd().to_string()).arg(spec.as_raw_fd().to_string());
-    command.args(extra.map(|n| n.to_string()));
+    command.args(extra);
     command.stdin(stdios.stdin).stdout(stdios.stdout).stderr(stdios.stderr);
     // Its end is seen by `children_ended`, like that of every other process below us.
     command.spawn().with_context(|| format!("start {role}"))?;
@@ -77,7 +78,7 @@ fn spawn(role: &str, spec: OwnedFd, stdios: Stdios, extra: Option<u32>) -> Resul
 /// Starts the pause process and waits until it has locked itself in.
 pub fn start_pause(spec: &ShimSpec) -> Result<u32> {
     let file = memory_file(&serde_json::to_vec(spec)?)?;
-    let control = spawn("pause", file, Stdios::null(), None)?;
+    let control = spawn("pause", file, Stdios::null(), &[])?;
     let mut pid = 0;
     loop {
         let (packet, _) = sys::receive_packet(control.as_fd())?;
@@ -87,13 +88,53 @@ pub fn start_pause(spec: &ShimSpec) -> Result<u32> {
         match serde_json::from_slice(&packet)? {
             Progress::Pid(child) => pid = child,
             Progress::Error(e) => bail!("start pause process: {e}"),
-            Progress::Terminal | Progress::User { .. } | Progress::Warning(_) => {}
+            Progress::Terminal | Progress::User { .. } | Progress::Namespaces | Progress::Warning(_) => {}
         }
     }
     if pid == 0 {
         bail!("the pause process ended at once");
     }
     Ok(pid)
+}
+
+/// Has a child make the sandbox's namespaces inside a new user namespace and joins them, staying in the host's user
+/// namespace ourselves. Returns the new one.
+pub fn enter_user_owned_namespaces(spec: &ShimSpec) -> Result<OwnedFd> {
+    let control = spawn("userns", memory_file(&serde_json::to_vec(spec)?)?, Stdios::null(), &[])?;
+    let mut process = None;
+    loop {
+        let (packet, _) = sys::receive_packet(control.as_fd())?;
+        if packet.is_empty() {
+            bail!("the process for the user namespace ended at once");
+        }
+        match (serde_json::from_slice(&packet)?, process) {
+            (Progress::Pid(pid), _) => {
+                map_ids(pid, spec)?;
+                sys::send_packet(control.as_fd(), b"go", &[])?;
+                process = Some(pid);
+            }
+            (Progress::Namespaces, Some(pid)) => {
+                let open = |name: &str| std::fs::File::open(format!("/proc/{pid}/ns/{name}"));
+                for name in ["net", "ipc", "uts"] {
+                    setns(open(name)?, CloneFlags::empty())
+                        .with_context(|| format!("join {name} namespace"))?;
+                }
+                return Ok(open("user")?.into());
+            }
+            (Progress::Error(e), _) => bail!("{e}"),
+            _ => {}
+        }
+    }
+}
+
+fn map_ids(pid: u32, spec: &ShimSpec) -> Result<()> {
+    let Some(userns) = &spec.userns else { return Ok(()) };
+    for (file, mappings) in [("uid_map", &userns.uids), ("gid_map", &userns.gids)] {
+        let lines = mappings.iter().map(|m| format!("{} {} {}\n", m.container_id, m.host_id, m.length));
+        let path = format!("/proc/{pid}/{file}");
+        std::fs::write(&path, lines.collect::<String>()).with_context(|| format!("write {path}"))?;
+    }
+    Ok(())
 }
 
 fn memory_file(contents: &[u8]) -> Result<OwnedFd> {
@@ -141,7 +182,14 @@ impl Shim {
                 (stdios.stdin, streams.stdin) = (read.into(), Some(write));
             }
         }
-        let control = spawn("init", spec.into(), stdios, Some(self.pause))?;
+        let mut extra = vec![self.pause.to_string()];
+        // A copy for the child alone: ours stays closed to the others.
+        let userns = self.userns.as_ref().map(|fd| fd.try_clone()).transpose()?;
+        if let Some(fd) = &userns {
+            sys::set_inheritable(fd.as_fd(), true)?;
+            extra.push(fd.as_raw_fd().to_string());
+        }
+        let control = spawn("init", spec.into(), stdios, &extra)?;
         let launch = self.launch(Kind::Container(start.id.clone()), control, to)?;
         Ok((launch, streams))
     }
@@ -165,7 +213,7 @@ impl Shim {
             let mut stream = || fds.next().map(Stdio::from).context("exec without its streams");
             stdios = Stdios { stdin: stream()?, stdout: stream()?, stderr: stream()? };
         }
-        let control = spawn("exec", spec, stdios, None)?;
+        let control = spawn("exec", spec, stdios, &[])?;
         let launch = self.launch(Kind::Exec(exec), control, to)?;
         self.launches.push(launch);
         Ok(())
@@ -225,7 +273,7 @@ impl Shim {
                 container.status.user = Some((uid, gid, groups));
             }
             (Progress::Warning(warning), Some(container)) => container.status.warnings.push(warning),
-            (Progress::User { .. } | Progress::Warning(_), None) => {}
+            (Progress::Namespaces, _) | (Progress::User { .. } | Progress::Warning(_), None) => {}
         }
     }
 

@@ -13,6 +13,8 @@ pub(crate) mod proto;
 mod sandbox;
 mod streams;
 
+pub(crate) use self::sandbox::namespaces;
+
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -55,6 +57,8 @@ pub(crate) struct Shim {
     launches: Vec<Launch>,
     /// Ends of processes that nobody has claimed yet: a launch may learn its process's id after its end.
     unclaimed: Vec<(u32, children::End)>,
+    /// The sandbox's user namespace, if it has one.
+    userns: Option<OwnedFd>,
     /// The pause process, 0 without one.
     pause: u32,
     next: u64,
@@ -84,7 +88,7 @@ impl Shim {
         mask.add(Signal::SIGCHLD);
         mask.thread_block()?;
         let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
-        sandbox::create(&spec)?;
+        let userns = sandbox::create(&spec)?;
         let pause = if spec.shared_pid { children::start_pause(&spec)? } else { 0 };
         let listener = listen_on(&spec.dir)?;
         Ok(Shim {
@@ -95,6 +99,7 @@ impl Shim {
             launches: Vec::new(),
             unclaimed: Vec::new(),
             pause,
+            userns,
             next: 1,
             stopping: None,
         })

@@ -2,12 +2,14 @@
 
 use std::fs;
 use std::io::Write;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
+use super::children;
 use crate::child::{join_cgroups, write};
 use crate::spec::ShimSpec;
 use crate::sys;
@@ -25,13 +27,24 @@ pub fn detach(spec: &ShimSpec) -> Result<()> {
     Ok(())
 }
 
-/// Makes the namespaces and fits them out.
-pub fn create(spec: &ShimSpec) -> Result<()> {
+/// The namespaces that a sandbox has of its own, its user namespace apart.
+pub(crate) fn namespaces(spec: &ShimSpec) -> CloneFlags {
     let mut new = CloneFlags::empty();
     new.set(CloneFlags::CLONE_NEWNET, spec.new_network);
     new.set(CloneFlags::CLONE_NEWIPC, spec.new_ipc);
     new.set(CloneFlags::CLONE_NEWUTS, spec.hostname.is_some());
-    unshare(new).context("create namespaces")?;
+    new
+}
+
+/// Makes the namespaces and fits them out; returns the user namespace if there is one.
+pub fn create(spec: &ShimSpec) -> Result<Option<OwnedFd>> {
+    let userns = match &spec.userns {
+        Some(_) => Some(children::enter_user_owned_namespaces(spec)?),
+        None => {
+            unshare(namespaces(spec)).context("create namespaces")?;
+            None
+        }
+    };
     if spec.new_network {
         sys::loopback_up().context("bring loopback up")?;
         let pin = spec.dir.join("netns");
@@ -42,7 +55,8 @@ pub fn create(spec: &ShimSpec) -> Result<()> {
     if let Some(hostname) = &spec.hostname {
         nix::unistd::sethostname(hostname).context("set host name")?;
     }
-    sysctls(spec)
+    sysctls(spec)?;
+    Ok(userns)
 }
 
 /// Unprivileged ping and low ports, unless the pod says otherwise; nobody outside the pod is concerned.

@@ -17,6 +17,7 @@ pub const TESTS: &[Test] = &[
     ("the_host_cannot_be_reached", the_host_cannot_be_reached),
     ("localhost_profiles_are_applied", localhost_profiles_are_applied),
     ("sysctls_are_the_pod_s", sysctls_are_the_pod_s),
+    ("user_namespaces_map_root_away", user_namespaces_map_root_away),
     ("read_only_roots_are_read_only", read_only_roots_are_read_only),
     ("hostile_links_of_an_image_stay_inside", hostile_links_of_an_image_stay_inside),
 ];
@@ -225,5 +226,52 @@ fn hostile_links_of_an_image_stay_inside() {
         f.ended(&id).await;
         assert_eq!(f.output("main/0.log"), "/evil/mount\nfile\n");
         assert_eq!(std::fs::read_dir(&outside).unwrap().count(), 0);
+    });
+}
+
+/// Root in the container is somebody else outside, and may do inside what root may.
+fn user_namespaces_map_root_away() {
+    Fixture::run(async |f| {
+        let map = vec![cri::IdMapping { host_id: 200_000, container_id: 0, length: 65536 }];
+        let mut pod = f.pod();
+        pod.namespaces.userns = Some(cri::UserNamespace { uids: map.clone(), gids: map });
+        let volume = f.dir().join("volume");
+        std::fs::create_dir(&volume).unwrap();
+        let sandbox = f.runtime.run_pod_sandbox(&pod).await.unwrap();
+        let script = "cat /proc/self/uid_map | tr -s ' '; id -u; stat -c '%u %g' /bin/busybox /root /dev /v; touch /v/file /made; chown web /made; stat -c %u /made
+            ip link add d type dummy 2>/dev/null; ifconfig lo 127.0.0.2 2>/dev/null; echo 1 > /dev/null && echo null; grep -E '^(CapEff|Seccomp):' /proc/self/status; sleep 600";
+        let script =
+            script.replace("ip link add d type dummy 2>/dev/null; ifconfig lo 127.0.0.2 2>/dev/null; ", "");
+        let mut config = f.shell("main", &script);
+        config.mounts = vec![cri::Mount {
+            container_path: "/v".into(),
+            host_path: volume.to_string_lossy().into_owned(),
+            ..cri::Mount::default()
+        }];
+        let id = f.runtime.create_container(&sandbox, &config, &pod).await.unwrap();
+        f.runtime.start_container(&id).await.unwrap();
+        super::fixture::eventually(async || f.output("main/0.log").contains("Seccomp").then_some(())).await;
+        let own = "0 0\n0 0\n0 0\n0 0\n";
+        let expected = format!(" 0 200000 65536\n0\n{own}33\nnull\nCapEff:\t00000000a80425fb\nSeccomp:\t2\n");
+        assert_eq!(f.output("main/0.log"), expected);
+        use std::os::unix::fs::MetadataExt;
+        let pid = f.runtime.container_status(&id).await.unwrap().pid;
+        assert_eq!(std::fs::metadata(format!("/proc/{pid}")).unwrap().uid(), 200_000);
+        // An id-mapped volume belongs outside to whom it belongs inside.
+        assert_eq!(std::fs::metadata(volume.join("file")).unwrap().uid(), 0);
+        let exec = f
+            .runtime
+            .exec_sync(
+                &id,
+                &["sh", "-c", "id -u; readlink /proc/self/ns/user; readlink /proc/1/ns/user"]
+                    .map(String::from),
+                5,
+            )
+            .await
+            .unwrap();
+        let output = String::from_utf8(exec.stdout).unwrap();
+        let lines: Vec<&str> = output.lines().collect();
+        assert_eq!((lines[0], lines[1]), ("0", lines[2]));
+        f.runtime.remove_pod_sandbox(&sandbox).await.unwrap();
     });
 }
