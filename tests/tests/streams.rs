@@ -1,0 +1,101 @@
+//! exec, attach, cp and port-forward with stock kubectl.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use e2e::{Cluster, eventually, run};
+
+#[test]
+fn exec_carries_streams_and_exit_codes() {
+    let cluster = Cluster::start("exec");
+    cluster.kubectl(&["run", "box", "--image=busybox", "--", "sleep", "3600"]).ok();
+    cluster.wait_for("condition=Ready", "pod/box", 60);
+    assert!(cluster.kubectl(&["exec", "box", "--", "uname", "-a"]).ok().starts_with("Linux box "));
+    let both = cluster.kubectl(&["exec", "box", "--", "sh", "-c", "echo out; echo err >&2; exit 3"]);
+    assert_eq!((both.stdout.as_str(), both.code), ("out\n", 3));
+    assert_eq!(both.stderr, "err\ncommand terminated with exit code 3\n");
+    let missing = cluster.kubectl(&["exec", "box", "--", "nothing"]).fails();
+    assert!(missing.contains("nothing"), "{missing}");
+    let nobody = cluster.kubectl(&["exec", "nobody", "--", "true"]).fails();
+    assert_eq!(nobody, "Error from server (NotFound): pods \"nobody\" not found\n");
+
+    // What goes in comes out, all of it.
+    let text: String = (0..50_000).map(|n| format!("line {n}\n")).collect();
+    let mut child = cluster
+        .kubectl_command()
+        .args(["exec", "-i", "box", "--", "cat"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("start kubectl");
+    let mut stdin = child.stdin.take().expect("stdin");
+    let sent = text.clone();
+    let writer = std::thread::spawn(move || stdin.write_all(sent.as_bytes()));
+    let mut received = String::new();
+    child.stdout.take().expect("stdout").read_to_string(&mut received).expect("read");
+    writer.join().expect("writer").expect("write");
+    assert!(child.wait().expect("wait").success());
+    assert_eq!(received.len(), text.len());
+    assert!(received == text, "the bytes differ");
+
+    // A terminal: the program sees one.
+    let tty = cluster
+        .kubectl_command()
+        .args(["exec", "-t", "box", "--", "sh", "-c", "test -t 1 && echo yes"])
+        .output();
+    assert_eq!(String::from_utf8_lossy(&tty.expect("run").stdout), "yes\r\n");
+
+    let file = cluster.file("up.txt", "copied\n");
+    cluster.kubectl(&["cp", &file, "box:/tmp/up.txt"]).ok();
+    assert_eq!(cluster.kubectl(&["exec", "box", "--", "cat", "/tmp/up.txt"]).ok(), "copied\n");
+}
+
+#[test]
+fn port_forward_reaches_the_pod() {
+    let cluster = Cluster::start("forward");
+    cluster.kubectl(&["run", "nginx", "--image=nginx"]).ok();
+    cluster.wait_for("condition=Ready", "pod/nginx", 60);
+    let mut child = cluster
+        .kubectl_command()
+        .args(["port-forward", "nginx", "8080:80"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("start kubectl");
+    let mut line = String::new();
+    let mut output = BufReader::new(child.stdout.take().expect("stdout"));
+    output.read_line(&mut line).expect("read");
+    assert_eq!(line, "Forwarding from 127.0.0.1:8080 -> 80\n");
+    for _ in 0..3 {
+        let page =
+            run(cluster.host.command(Path::new("busybox")).args(["wget", "-qO-", "http://127.0.0.1:8080/"]))
+                .ok();
+        assert!(page.contains("Welcome to nginx!"), "{page}");
+    }
+    child.kill().expect("kill");
+    child.wait().expect("wait");
+}
+
+#[test]
+fn a_shell_is_attached_and_completes() {
+    let cluster = Cluster::start("attach");
+    let mut child = cluster
+        .kubectl_command()
+        .args(["run", "-i", "busybox", "--image=busybox", "--restart=Never", "--", "sh"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("start kubectl");
+    let mut stdin = child.stdin.take().expect("stdin");
+    stdin.write_all(b"echo from the shell; exit 0\n").expect("write");
+    drop(stdin);
+    let output = child.wait_with_output().expect("wait");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    // kubectl that comes too late shows the log instead: either way the words arrive.
+    assert!(text.contains("from the shell"), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    eventually(Duration::from_secs(30), "the pod completes", || {
+        cluster.kubectl(&["get", "pod", "busybox", "--no-headers"]).stdout.contains("Completed")
+    });
+}
