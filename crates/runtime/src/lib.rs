@@ -11,6 +11,12 @@
 //! no_new_privs needs are gone, and writes a state of its own beside ours. Ours is small because everything a container
 //! has is mounted in its own mount namespace, so that nothing is left to clean up on the host.
 //!
+//! A user namespace changes little: everything is mounted by the host's root, layers and volumes id-mapped, and the
+//! command enters the namespace last.
+//!
+//! Seccomp programs are assembled here too: profiles have several actions, and calls of another architecture or newer
+//! than the profile must fail with an errno rather than kill.
+//!
 //! Never knows a Kubernetes object and never names the pod network: that is a [`SandboxNetwork`]. Raw system calls are in
 //! [`sys`] only.
 

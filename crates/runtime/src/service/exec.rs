@@ -76,8 +76,16 @@ impl Runtime {
         let this = self.this.clone();
         self.tasks.spawn_until_shutdown(async move {
             tokio::select! {
+                // What came before the end counts.
+                biased;
                 code = exit => {
                     drop(sender.send(code.map_err(|_| "the sandbox has ended".to_string())));
+                }
+                () = link.ended() => {
+                    drop(sender.send(Err("the sandbox's shim has ended".to_string())));
+                    if let Some(runtime) = this.upgrade() {
+                        runtime.lock().execs.remove(&exec);
+                    }
                 }
                 () = sender.closed() => {
                     drop(link.call(Op::KillExec { exec: exec.clone() }, &[]).await);

@@ -15,6 +15,7 @@ use stdx::clock::SharedClock;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 use crate::shim::proto::{Answer, Message, Op, Request, Status, VERSION};
 use crate::shim::socket_address;
@@ -31,6 +32,7 @@ pub(crate) struct Link {
     /// Nobody may wait any more once the connection has ended: then it is `None`.
     waiting: Mutex<Option<BTreeMap<u64, oneshot::Sender<Reply>>>>,
     next: AtomicU64,
+    ended: CancellationToken,
 }
 
 /// What a shim says of itself.
@@ -48,7 +50,12 @@ impl Link {
         let dir = std::fs::File::open(dir).context("open sandbox directory")?;
         connect(socket.as_raw_fd(), &socket_address(&dir)?).context("connect to shim")?;
         let socket = crate::sys::async_fd(socket)?;
-        Ok(Arc::new(Link { socket, waiting: Mutex::new(Some(BTreeMap::new())), next: AtomicU64::new(1) }))
+        Ok(Arc::new(Link {
+            socket,
+            waiting: Mutex::new(Some(BTreeMap::new())),
+            next: AtomicU64::new(1),
+            ended: CancellationToken::new(),
+        }))
     }
 
     /// Introduces us; from then on [`Link::next`] brings what happens. Needs a task in [`Link::next`] to be answered.
@@ -93,6 +100,7 @@ impl Link {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
                 Ok(_) | Err(_) => {
                     *self.lock() = None;
+                    self.ended.cancel();
                     return None;
                 }
             };
@@ -106,6 +114,11 @@ impl Link {
                 Err(e) => tracing::warn!("a shim sent something unknown: {e}"),
             }
         }
+    }
+
+    /// Completes when the connection has ended and everything it brought was handed on.
+    pub async fn ended(&self) {
+        self.ended.cancelled().await;
     }
 
     /// Has the shim kill everything and end; one that does not answer is killed itself.

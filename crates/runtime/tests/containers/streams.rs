@@ -15,6 +15,7 @@ pub const TESTS: &[Test] = &[
     ("dropped_execs_are_killed", dropped_execs_are_killed),
     ("attach_copies_output_and_feeds_input", attach_copies_output_and_feeds_input),
     ("containers_with_a_terminal", containers_with_a_terminal),
+    ("slow_readers_lose_nothing", slow_readers_lose_nothing),
     ("ports_are_forwarded", ports_are_forwarded),
     ("logs_can_be_rotated", logs_can_be_rotated),
 ];
@@ -207,5 +208,33 @@ fn logs_can_be_rotated() {
         let request = AttachRequest { container: id, stdin: true, ..AttachRequest::default() };
         f.runtime.attach(request).await.unwrap().stdin.unwrap().write_all(b"\n").await.unwrap();
         eventually(async || (f.output("main/0.log") == "two\n").then_some(())).await;
+    });
+}
+
+/// Who is attached and does not read holds the container back; nothing is lost, neither there nor in the log.
+fn slow_readers_lose_nothing() {
+    Fixture::run(async |f| {
+        const LINES: usize = 50_000;
+        let sandbox = f.sandbox().await;
+        let mut config = f.shell("main", &format!("read go; seq 1 {LINES}; echo done >&2"));
+        config.stdin = true;
+        let id = f.start(&sandbox, &config).await;
+        let request =
+            AttachRequest { container: id.clone(), stdin: true, stdout: true, ..AttachRequest::default() };
+        let mut attached = f.runtime.attach(request).await.unwrap();
+        attached.stdin.take().unwrap().write_all(b"go\n").await.unwrap();
+        // More than the pipes hold: it cannot have come to its end.
+        eventually(async || f.log("main/0.log").contains(" 1000\n").then_some(())).await;
+        assert!(!f.log("main/0.log").contains("stderr"));
+        let mut output = String::new();
+        attached.stdout.take().unwrap().read_to_string(&mut output).await.unwrap();
+        let expected: String = (1..=LINES).map(|n| format!("{n}\n")).collect();
+        assert!(output == expected, "{} bytes of {}", output.len(), expected.len());
+        assert_eq!(f.ended(&id).await.exit_code, 0);
+        // The two streams have no order between them.
+        let log = f.output("main/0.log");
+        let logged: String =
+            log.lines().filter(|line| *line != "done").map(|line| format!("{line}\n")).collect();
+        assert!(logged == expected && log.contains("done"), "{} bytes of {}", logged.len(), expected.len());
     });
 }

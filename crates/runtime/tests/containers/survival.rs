@@ -111,10 +111,14 @@ fn lost_shims_end_their_sandbox() {
         let sandbox = f.sandbox().await;
         let id = f.start(&sandbox, &f.command("main", &["sleep", "600"])).await;
         let pid = f.runtime.container_status(&id).await.unwrap().pid;
+        let command = ["sleep", "600"].map(String::from).to_vec();
+        let request = cri::ExecRequest { container: id.clone(), command, ..cri::ExecRequest::default() };
+        let exec = f.runtime.exec(request).await.unwrap();
         nix::sys::signal::kill(nix::unistd::Pid::from_raw(shim_pid(&f, &sandbox)), nix::sys::signal::SIGKILL)
             .unwrap();
         let status = f.ended(&id).await;
         assert_eq!((status.exit_code, status.reason.as_str()), (137, "Error"));
+        assert_eq!(exec.exit.await, Ok(Err("the sandbox's shim has ended".to_string())));
         let status = f.runtime.pod_sandbox_status(&sandbox).await.unwrap();
         assert_eq!(status.sandbox.state, SandboxState::NotReady);
         eventually(async || (!process_runs(pid)).then_some(())).await;
