@@ -73,16 +73,18 @@ async fn main() -> anyhow::Result<()> {
 async fn create_namespace(transport: &Arc<dyn Transport>, name: &str) -> anyhow::Result<()> {
     use client::transport::{Options, Request, Verb};
     let body = format!(r#"{{"apiVersion":"v1","kind":"Namespace","metadata":{{"name":"{name}"}}}}"#);
-    transport
-        .send(Request {
-            verb: Verb::Create,
-            gvr: apimachinery::Gvr::new("", "v1", "namespaces"),
-            namespace: String::new(),
-            name: String::new(),
-            subresource: String::new(),
-            body: body.into(),
-            options: Options::default(),
-        })
-        .await?;
+    let request = Request {
+        verb: Verb::Create,
+        gvr: apimachinery::Gvr::new("", "v1", "namespaces"),
+        namespace: String::new(),
+        name: String::new(),
+        subresource: String::new(),
+        body: body.into(),
+        options: Options::default(),
+    };
+    match transport.send(request).await {
+        Err(status) if status.is_already_exists() => {}
+        done => drop(done?),
+    }
     Ok(())
 }

@@ -3,7 +3,9 @@
 use apimachinery::Status;
 use apimachinery::field::{Error, ErrorList, Path, Raw};
 use codec::AnyObject;
+use k8s_openapi::api::coordination::v1::Lease;
 use resources::strategy::Part;
+use storage::Durability;
 
 use crate::admit::{Attributes, Operation};
 use crate::create::{name_of, namespace_of};
@@ -151,7 +153,9 @@ impl Registry {
             let json = codec::splice::with_resource_version(&new.encode(), stored.revision);
             return Ok(Some(Written { json, created: false, warnings }));
         }
-        match self.rows.commit(resource, Commit::update(target, stored, &*new)?).await {
+        let durability = heartbeat(&*new, &*old).then_some(Durability::Relaxed);
+        let commit = Commit { durability, ..Commit::update(target, stored, &*new)? };
+        match self.rows.commit(resource, commit).await {
             Ok(stored) => Ok(Some(Written { json: stored.json().clone(), created: false, warnings })),
             Err(Refused::Exists | Refused::Changed) => Ok(None),
             Err(Refused::Failed(status)) => Err(status),
@@ -204,6 +208,18 @@ impl Registry {
         };
         if mutating { self.mutate(&mut attributes).await } else { self.admit(&attributes).await }
     }
+}
+
+/// A Lease that is only renewed: a power cut may take that back, to spare flash.
+fn heartbeat(new: &dyn AnyObject, old: &dyn AnyObject) -> bool {
+    let (Some(new), Some(old)) = (new.downcast_ref::<Lease>(), old.downcast_ref::<Lease>()) else { return false };
+    let mut renewed = old.clone();
+    renewed.metadata.resource_version = None;
+    renewed.metadata.managed_fields.clone_from(&new.metadata.managed_fields);
+    if let (Some(spec), Some(now)) = (&mut renewed.spec, &new.spec) {
+        spec.renew_time.clone_from(&now.renew_time);
+    }
+    renewed == *new
 }
 
 /// The object's own name and namespace must be those of the URL.

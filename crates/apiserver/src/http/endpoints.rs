@@ -72,6 +72,7 @@ pub fn document(api: &Api, exchange: &Exchange, format: Format, json: Bytes) -> 
         pretty: exchange.params.pretty,
         include: IncludeObject::Metadata,
         clock: api.clock.clone(),
+        shutdown: api.tasks.shutdown(),
     };
     presenter.whole(200, json)
 }

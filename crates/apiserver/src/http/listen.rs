@@ -20,6 +20,8 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections that are served at once; more wait in the kernel's backlog.
 const CONNECTIONS_MAX: usize = 10_000;
 const STREAMS_MAX: u32 = 250;
+/// What still runs when the server stops has so long.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Binds `address` and serves until `tasks` is stopped. Returns the address that was bound.
 pub async fn listen(
@@ -77,8 +79,9 @@ async fn connection(
     };
     let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
     let peer = Arc::new(Connection { certificates: certificates.iter().map(|c| c.to_vec()).collect() });
+    let shared = api.clone();
     let answer = service_fn(move |request| {
-        let (api, peer) = (api.clone(), peer.clone());
+        let (api, peer) = (shared.clone(), peer.clone());
         async move { Ok::<_, std::convert::Infallible>(service::serve(api, peer, request).await) }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
@@ -91,6 +94,9 @@ async fn connection(
         done = serving.as_mut() => return done.map_err(|e| anyhow::anyhow!("{e}")),
         () = shutdown.cancelled() => serving.as_mut().graceful_shutdown(),
     }
-    // Requests that run get their answers; watches end with the server.
-    serving.await.map_err(|e| anyhow::anyhow!("{e}"))
+    // Requests that run get their answers; watches end by themselves, streams through us are cut.
+    tokio::select! {
+        done = serving => done.map_err(|e| anyhow::anyhow!("{e}")),
+        () = api.clock.sleep(SHUTDOWN_TIMEOUT) => Ok(()),
+    }
 }

@@ -18,6 +18,7 @@ use super::service::{Exchange, accept_header};
 use crate::api::Api;
 
 mod paths;
+mod protobuf;
 mod schemas;
 
 /// The documents, each made when it is first asked for.
@@ -25,6 +26,7 @@ mod schemas;
 pub struct OpenApi {
     v3: OnceLock<V3>,
     v2: OnceLock<Bytes>,
+    v2_protobuf: OnceLock<Bytes>,
 }
 
 #[derive(Debug)]
@@ -70,21 +72,26 @@ impl OpenApi {
     }
 
     fn v2(&self, resources: &[Resource]) -> &Bytes {
-        self.v2.get_or_init(|| {
-            let mut all = Map::new();
-            for (_, rows) in by_version(resources) {
-                all.extend(paths::paths(Version::V2, &rows));
-            }
-            let rows: Vec<&Resource> = resources.iter().collect();
-            let document = json!({
-                "swagger": "2.0",
-                "info": info(),
-                "paths": all,
-                "definitions": schemas::reachable(Version::V2, &rows),
-            });
-            Bytes::from(document.to_string())
-        })
+        self.v2.get_or_init(|| Bytes::from(v2_document(resources).to_string()))
     }
+
+    fn v2_protobuf(&self, resources: &[Resource]) -> &Bytes {
+        self.v2_protobuf.get_or_init(|| Bytes::from(protobuf::document(&v2_document(resources))))
+    }
+}
+
+fn v2_document(resources: &[Resource]) -> Value {
+    let mut all = Map::new();
+    for (_, rows) in by_version(resources) {
+        all.extend(paths::paths(Version::V2, &rows));
+    }
+    let rows: Vec<&Resource> = resources.iter().collect();
+    json!({
+        "swagger": "2.0",
+        "info": info(),
+        "paths": all,
+        "definitions": schemas::reachable(Version::V2, &rows),
+    })
 }
 
 fn info() -> Value {
@@ -109,12 +116,24 @@ fn by_version(resources: &[Resource]) -> BTreeMap<String, Vec<&Resource>> {
     versions
 }
 
-/// `/openapi/v2`, in JSON only.
+/// `/openapi/v2`, in JSON or protobuf.
 pub fn v2(api: &Arc<Api>, exchange: &Exchange, path: &str) -> Result<Response<Body>, Status> {
     if path != "/openapi/v2" {
         return Ok(not_found());
     }
-    let accepted = negotiate::accept(accept_header(&exchange.request), Offer::Plain)?;
+    let wanted = accept_header(&exchange.request);
+    if let Some(kind) = protobuf::TYPES.into_iter().find(|t| wanted.is_some_and(|w| w.contains(t))) {
+        let bytes = api.openapi.v2_protobuf(api.registry.resources());
+        let tag = etag(bytes);
+        let mut response = match unchanged(exchange, &tag) {
+            Some(response) => return Ok(response),
+            None => body::with_type(200, kind, bytes.clone()),
+        };
+        set(&mut response, header::ETAG, &tag);
+        set(&mut response, header::VARY, "Accept");
+        return Ok(response);
+    }
+    let accepted = negotiate::accept(wanted, Offer::Plain)?;
     let bytes = api.openapi.v2(api.registry.resources());
     Ok(cached(api, exchange, accepted.format, bytes))
 }

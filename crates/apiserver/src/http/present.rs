@@ -9,6 +9,7 @@ use registry::{Listing, WatchItem, WatchStream};
 use resources::Resource;
 use serde_json::{Value, json};
 use stdx::clock::SharedClock;
+use tokio_util::sync::CancellationToken;
 
 use super::body::{self, Body};
 use super::indent::indent;
@@ -23,6 +24,8 @@ pub struct Presenter {
     pub pretty: bool,
     pub include: IncludeObject,
     pub clock: SharedClock,
+    /// Ends watches.
+    pub shutdown: CancellationToken,
 }
 
 impl Presenter {
@@ -110,7 +113,8 @@ impl Presenter {
     fn watch(&self, resource: Resource, events: WatchStream) -> Response<Body> {
         let presenter = self.clone();
         let mut headers = true;
-        let frames = events.map(move |item| {
+        let shutdown = self.shutdown.clone().cancelled_owned();
+        let frames = events.take_until(shutdown).map(move |item| {
             let frame = presenter.frame(&resource, &item, headers);
             headers = headers && matches!(item, WatchItem::Bookmark { .. });
             frame

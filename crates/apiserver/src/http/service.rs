@@ -46,6 +46,7 @@ pub async fn serve(api: Arc<Api>, connection: Arc<Connection>, request: Request<
         pretty: pretty(&request),
         include: IncludeObject::Metadata,
         clock: api.clock.clone(),
+        shutdown: api.tasks.shutdown(),
     };
     let label = api.metrics.label(&method, &path, request.uri().query().unwrap_or_default());
     let _in_flight = api.metrics.begin(&label);
@@ -124,6 +125,7 @@ fn presenter(api: &Api, exchange: &Exchange) -> Result<Presenter, Status> {
         pretty: pretty(&exchange.request),
         include: IncludeObject::parse(&exchange.params.include_object)?,
         clock: api.clock.clone(),
+        shutdown: api.tasks.shutdown(),
     })
 }
 

@@ -26,6 +26,9 @@ pub async fn dispatch(registry: &Registry, call: &Call) -> Result<Outcome, Statu
     if !resource.namespaced() && !path.namespace.is_empty() && *resource.gvk.kind != *"Namespace" {
         return Err(unknown_resource());
     }
+    if resource.namespaced() && path.namespace.is_empty() && !path.name.is_empty() {
+        return Err(unknown_resource());
+    }
     let namespace = if resource.namespaced() { &*path.namespace } else { "" };
     let target = Target { resource, namespace, name: &path.name };
     match &*path.subresource {

@@ -2,6 +2,8 @@
 
 mod bad_input;
 mod lifecycle;
+mod local;
+mod proxy;
 mod reading;
 mod server;
 mod services;

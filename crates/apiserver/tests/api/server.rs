@@ -139,6 +139,24 @@ impl Server {
         Arc::new(LiveIdentity::new(&issued).unwrap())
     }
 
+    /// Settings of another TLS server, with a certificate of the cluster's CA.
+    pub fn tls(&self, name: &str) -> rustls::ServerConfig {
+        let issued = self.pki.ca.issue(&Template::server(name, [name]), jiff_now(&self.api)).unwrap();
+        let mut config = pki::tls::server_config(Arc::new(LiveIdentity::new(&issued).unwrap())).unwrap();
+        config.alpn_protocols.clear();
+        config
+    }
+
+    /// The response as it is, for what follows a 101.
+    pub async fn upgrade(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> http::Response<hyper::body::Incoming> {
+        self.request(Some(self.admin.clone()), method, path, headers, "").await
+    }
+
     /// A watch: the response whose body goes on.
     pub async fn watch(&self, path: &str) -> Watch {
         let response = self.request(Some(self.admin.clone()), "GET", path, &[], "").await;
@@ -168,7 +186,7 @@ impl Server {
         let name = ServerName::IpAddress(self.address.ip().into());
         let stream = tokio_rustls::TlsConnector::from(config).connect(name, stream).await.unwrap();
         let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
-        self.tasks.spawn_until_shutdown(async move { drop(connection.await) });
+        self.tasks.spawn_until_shutdown(async move { drop(connection.with_upgrades().await) });
         sender
     }
 }

@@ -15,6 +15,7 @@ use k8s_openapi::api::core::v1::Node;
 use rustls::pki_types::ServerName;
 use stdx::Tasks;
 use stdx::clock::SharedClock;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
@@ -158,6 +159,9 @@ async fn splice(client: hyper::upgrade::OnUpgrade, kubelet: hyper::upgrade::OnUp
     let (mut client, mut kubelet) = (TokioIo::new(client), TokioIo::new(kubelet));
     if let Err(error) = tokio::io::copy_bidirectional(&mut client, &mut kubelet).await {
         tracing::debug!(%error, "stream ends");
+        // One side vanished: the other still gets a proper end. It may be gone as well.
+        let _ = client.shutdown().await;
+        let _ = kubelet.shutdown().await;
     }
 }
 

@@ -1,0 +1,103 @@
+//! Logs and streams through the API server, from a kubelet that only pretends.
+
+use std::sync::Arc;
+
+use http::{Request, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::server::{Server, pod, start};
+
+const PODS: &str = "/api/v1/namespaces/default/pods";
+
+async fn kubelet(mut request: Request<Incoming>) -> Result<Response<Full<bytes::Bytes>>, std::convert::Infallible> {
+    let path = request.uri().to_string();
+    if path.starts_with("/containerLogs/default/p/c?tailLines=0") {
+        let waiting = "container \"c\" in pod \"p\" is waiting to start: ContainerCreating\n";
+        let mut response = Response::new(Full::from(waiting));
+        *response.status_mut() = StatusCode::BAD_REQUEST;
+        return Ok(response);
+    }
+    if path.starts_with("/exec/") {
+        let upgrade = hyper::upgrade::on(&mut request);
+        tokio::spawn(async move {
+            let mut stream = TokioIo::new(upgrade.await.unwrap());
+            let mut word = [0; 4];
+            stream.read_exact(&mut word).await.unwrap();
+            stream.write_all(&word).await.unwrap();
+            stream.write_all(path.as_bytes()).await.unwrap();
+        });
+        let mut response = Response::new(Full::default());
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        response.headers_mut().insert(header::UPGRADE, "SPDY/3.1".parse().unwrap());
+        response.headers_mut().insert(header::CONNECTION, "Upgrade".parse().unwrap());
+        return Ok(response);
+    }
+    Ok(Response::new(Full::from(path)))
+}
+
+/// A server with pod `p` bound to a node whose kubelet is the one above.
+async fn with_kubelet() -> Server {
+    let server = start().await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(server.tls("127.0.0.1")));
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let stream = acceptor.accept(stream).await.unwrap();
+                let serving = hyper::server::conn::http1::Builder::new()
+                    .serve_connection(TokioIo::new(stream), service_fn(kubelet));
+                drop(serving.with_upgrades().await);
+            });
+        }
+    });
+    let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n"}});
+    assert_eq!(server.post("/api/v1/nodes", node).await.code, 201);
+    let status = json!({"status": {
+        "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
+        "daemonEndpoints": {"kubeletEndpoint": {"Port": port}},
+    }});
+    assert_eq!(server.patch("/api/v1/nodes/n/status", "strategic-merge-patch", status).await.code, 200);
+    server.post(PODS, pod("p")).await;
+    assert_eq!(server.get(&format!("{PODS}/p/log")).await.code, 204);
+    let binding = json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": "p"}, "target": {"name": "n"}});
+    assert_eq!(server.post(&format!("{PODS}/p/binding"), binding).await.code, 201);
+    server
+}
+
+#[tokio::test]
+async fn logs() {
+    let server = with_kubelet().await;
+    let log = server.get(&format!("{PODS}/p/log?follow=true&tailLines=5&sinceSeconds=9")).await;
+    let expected = "/containerLogs/default/p/c?follow=true&sinceSeconds=9&tailLines=5";
+    assert_eq!((log.code, &*log.text), (200, expected));
+    assert_eq!(log.headers["content-type"], "text/plain");
+    let waiting = server.get(&format!("{PODS}/p/log?tailLines=0")).await;
+    let words = "container \"c\" in pod \"p\" is waiting to start: ContainerCreating";
+    assert_eq!((waiting.code, &*waiting.message()), (400, words));
+    let missing = server.get(&format!("{PODS}/q/log")).await;
+    assert_eq!((missing.code, &*missing.message()), (404, "pods \"q\" not found"));
+    let node = server.get("/api/v1/nodes/n/proxy/metrics/cadvisor?x=y").await;
+    assert_eq!(&*node.text, "/metrics/cadvisor?x=y");
+}
+
+#[tokio::test]
+async fn an_upgrade_goes_through() {
+    let server = with_kubelet().await;
+    let path = format!("{PODS}/p/exec?command=ls&command=-l&stdin=true&tty=true&stderr=false");
+    let headers = [("connection", "Upgrade"), ("upgrade", "SPDY/3.1")];
+    let response = server.upgrade("POST", &path, &headers).await;
+    assert_eq!(response.status(), 101);
+    assert_eq!(response.headers()["upgrade"], "SPDY/3.1");
+    let mut stream = TokioIo::new(hyper::upgrade::on(response).await.unwrap());
+    stream.write_all(b"ping").await.unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.unwrap();
+    assert_eq!(text, "ping/exec/default/p/c?input=1&output=1&tty=1&command=ls&command=-l");
+}
