@@ -20,6 +20,7 @@ use crate::replicas;
 /// An API with some controllers running.
 struct World {
     api: FakeApi,
+    transport: Arc<dyn client::Transport>,
     tasks: Tasks,
     config: Config,
 }
@@ -27,14 +28,27 @@ struct World {
 impl World {
     fn new() -> Self {
         let api = FakeApi::new(SystemClock::shared());
-        World { api, tasks: Tasks::new(), config: Config { root_ca: "PEM".into(), ..Config::default() } }
+        let config = Config { root_ca: "PEM".into(), ..Config::default() };
+        World { transport: api.transport(), api, tasks: Tasks::new(), config }
+    }
+
+    /// The same over TLS and HTTP, where every event comes a little late.
+    async fn remote() -> Self {
+        let mut world = World::new();
+        let wire = world.api.serve(&world.tasks, std::time::Duration::from_millis(5)).await;
+        world.transport = Arc::new(wire.transport(&world.tasks));
+        world
+    }
+
+    async fn either(remote: bool) -> Self {
+        if remote { World::remote().await } else { World::new() }
     }
 
     fn start(&self, start: fn(Component)) {
         start(Component {
             name: "test",
-            transport: self.api.transport(),
-            views: self.api.transport(),
+            transport: self.transport.clone(),
+            views: self.transport.clone(),
             clock: SystemClock::shared(),
             random: Random::seeded(1),
             tasks: self.tasks.clone(),
@@ -100,7 +114,17 @@ fn available(api: &FakeApi) -> i32 {
 
 #[tokio::test]
 async fn a_replica_set_makes_keeps_and_removes_pods() {
-    let world = World::running(&[replicas::rs::start]);
+    check_replica_set(false).await;
+}
+
+#[tokio::test]
+async fn a_replica_set_over_https() {
+    check_replica_set(true).await;
+}
+
+async fn check_replica_set(remote: bool) {
+    let world = World::either(remote).await;
+    world.start(replicas::rs::start);
     world.api.insert(&replica_set(3));
     world.api.until(|api| api.all::<Pod>().len() == 3).await;
     world.make_ready();
@@ -228,8 +252,10 @@ async fn roll_out(world: &World, image: &str) {
     }
 }
 
-async fn check_rollout(strategy: &str) {
-    let world = World::running(&[replicas::rs::start, crate::deployment::start]);
+async fn check_rollout(strategy: &str, remote: bool) {
+    let world = World::either(remote).await;
+    world.start(replicas::rs::start);
+    world.start(crate::deployment::start);
     world.api.insert(&deployment(strategy));
     roll_out(&world, "v1").await;
     let revision = |api: &FakeApi| {
@@ -253,12 +279,17 @@ async fn check_rollout(strategy: &str) {
 
 #[tokio::test]
 async fn a_rolling_update_there_and_back() {
-    check_rollout("RollingUpdate").await;
+    check_rollout("RollingUpdate", false).await;
+}
+
+#[tokio::test]
+async fn a_rolling_update_over_https() {
+    check_rollout("RollingUpdate", true).await;
 }
 
 #[tokio::test]
 async fn a_recreating_update_there_and_back() {
-    check_rollout("Recreate").await;
+    check_rollout("Recreate", false).await;
 }
 
 #[tokio::test]
@@ -305,8 +336,8 @@ async fn a_namespace_is_emptied_before_it_goes() {
 }
 
 /// A deployment's family under the garbage collector: what remains of it after a deletion.
-async fn check_garbage(propagation: Propagation, goes: bool) {
-    let world = World::new();
+async fn check_garbage(propagation: Propagation, goes: bool, remote: bool) {
+    let world = World::either(remote).await;
     let owner = world.api.insert(&replica_set(1));
     let mut pod: Pod = parse(r#"{"metadata":{"name":"p","namespace":"default"},"spec":{"containers":[]}}"#);
     pod.metadata.owner_references = Some(vec![resources::owner::controller_ref(&owner)]);
@@ -332,17 +363,24 @@ async fn check_garbage(propagation: Propagation, goes: bool) {
 
 #[tokio::test]
 async fn dependents_go_in_the_background() {
-    check_garbage(Propagation::Background, true).await;
+    check_garbage(Propagation::Background, true, false).await;
 }
 
 #[tokio::test]
 async fn dependents_go_first_in_the_foreground() {
-    check_garbage(Propagation::Foreground, true).await;
+    check_garbage(Propagation::Foreground, true, false).await;
 }
 
 #[tokio::test]
 async fn dependents_stay_as_orphans() {
-    check_garbage(Propagation::Orphan, false).await;
+    check_garbage(Propagation::Orphan, false, false).await;
+}
+
+#[tokio::test]
+async fn garbage_is_collected_over_https() {
+    check_garbage(Propagation::Background, true, true).await;
+    check_garbage(Propagation::Foreground, true, true).await;
+    check_garbage(Propagation::Orphan, false, true).await;
 }
 
 #[tokio::test]
