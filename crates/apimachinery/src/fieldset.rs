@@ -121,7 +121,7 @@ impl FieldSet {
     /// Adds a path. The empty path is not a member of any set.
     pub fn insert(&mut self, path: &[Element]) {
         let Some((first, rest)) = path.split_first() else { return };
-        let node = self.node(first);
+        let node = self.node(first.clone());
         match rest {
             [] => node.member = true,
             rest => node.below.insert(rest),
@@ -133,27 +133,47 @@ impl FieldSet {
         if !member && set.is_empty() {
             return;
         }
-        let node = self.node(&element);
+        let node = self.node(element);
         node.member |= member;
-        node.below = match node.below.is_empty() {
-            true => set,
-            false => node.below.union(&set),
-        };
+        node.below.absorb(set);
     }
 
-    fn node(&mut self, element: &Element) -> &mut Node {
+    fn node(&mut self, element: Element) -> &mut Node {
         // Mostly they come in order.
         let at = match self.nodes.last() {
-            Some(last) if last.element < *element => Err(self.nodes.len()),
+            Some(last) if last.element < element => Err(self.nodes.len()),
             None => Err(0),
-            Some(_) => self.nodes.binary_search_by(|n| n.element.cmp(element)),
+            Some(_) => self.nodes.binary_search_by(|n| n.element.cmp(&element)),
         };
         let at = at.unwrap_or_else(|at| {
-            let node = Node { element: element.clone(), member: false, below: FieldSet::new() };
-            self.nodes.insert(at, node);
+            self.nodes.insert(at, Node { element, member: false, below: FieldSet::new() });
             at
         });
         &mut self.nodes[at]
+    }
+
+    /// Adds all paths of `other`.
+    pub fn absorb(&mut self, other: FieldSet) {
+        if self.is_empty() {
+            *self = other;
+            return;
+        }
+        for Node { element, member, below } in other.nodes {
+            self.insert_below(element, member, below);
+        }
+    }
+
+    /// Removes all paths of `other`. Quick when `other` is small.
+    pub fn remove_all(&mut self, other: &FieldSet) {
+        for gone in &other.nodes {
+            let Ok(at) = self.nodes.binary_search_by(|n| n.element.cmp(&gone.element)) else { continue };
+            let node = &mut self.nodes[at];
+            node.member &= !gone.member;
+            node.below.remove_all(&gone.below);
+            if !node.member && node.below.is_empty() {
+                self.nodes.remove(at);
+            }
+        }
     }
 
     pub fn contains(&self, path: &[Element]) -> bool {
@@ -182,19 +202,9 @@ impl FieldSet {
     /// What is in either.
     #[must_use]
     pub fn union(&self, other: &FieldSet) -> FieldSet {
-        let mut out = Vec::with_capacity(self.nodes.len().max(other.nodes.len()));
-        for pair in Pairs::of(self, other) {
-            out.push(match pair {
-                (Some(a), Some(b)) => Node {
-                    element: a.element.clone(),
-                    member: a.member || b.member,
-                    below: a.below.union(&b.below),
-                },
-                (Some(one), None) | (None, Some(one)) => one.clone(),
-                (None, None) => continue,
-            });
-        }
-        FieldSet { nodes: out }
+        let mut all = self.clone();
+        all.absorb(other.clone());
+        all
     }
 
     /// What is in both.
@@ -209,11 +219,9 @@ impl FieldSet {
     /// What is in this one only.
     #[must_use]
     pub fn difference(&self, other: &FieldSet) -> FieldSet {
-        self.combine(other, |pair| match pair {
-            (Some(a), Some(b)) => Some((a.member && !b.member, a.below.difference(&b.below))),
-            (Some(a), None) => Some((a.member, a.below.clone())),
-            _ => None,
-        })
+        let mut rest = self.clone();
+        rest.remove_all(other);
+        rest
     }
 
     /// What is in this one only, and not below a path of `other`.

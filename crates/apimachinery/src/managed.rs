@@ -10,6 +10,8 @@ mod merge;
 #[cfg(test)]
 mod tests;
 
+use std::sync::LazyLock;
+
 use jiff::Timestamp;
 
 pub use apply::{Applied, Refusal, apply};
@@ -90,18 +92,16 @@ pub fn update<'s, S: Schema<'s>>(
     schema: S,
     writer: &Writer<'_>,
 ) -> Vec<Entry> {
-    let difference = compare(live, new, schema).without(&writer.ignored_set());
-    let changed = difference.added.union(&difference.modified);
+    let Comparison { added, modified: mut changed, removed } =
+        compare(live, new, schema).without(&writer.ignored_set());
+    changed.absorb(added);
     for entry in &mut entries {
-        for gone in [&changed, &difference.removed] {
-            if !gone.is_empty() {
-                entry.fields = entry.fields.difference(gone);
-            }
-        }
+        entry.fields.remove_all(&changed);
+        entry.fields.remove_all(&removed);
     }
-    let own = without_system_fields(&changed);
-    if !own.is_empty() {
-        take(&mut entries, own, writer);
+    changed.remove_all(&SYSTEM_FIELDS);
+    if !changed.is_empty() {
+        take(&mut entries, changed, writer);
     }
     finish(entries)
 }
@@ -110,7 +110,7 @@ pub fn update<'s, S: Schema<'s>>(
 fn take(entries: &mut Vec<Entry>, own: FieldSet, writer: &Writer<'_>) {
     match entries.iter_mut().find(|e| writer.owns(e, Operation::Update)) {
         Some(entry) => {
-            entry.fields = entry.fields.union(&own);
+            entry.fields.absorb(own);
             entry.time = Some(writer.now);
         }
         None => entries.push(Entry {
@@ -127,7 +127,7 @@ fn take(entries: &mut Vec<Entry>, own: FieldSet, writer: &Writer<'_>) {
 /// Without empty entries, not too many, in upstream's order.
 pub(crate) fn finish(mut entries: Vec<Entry>) -> Vec<Entry> {
     for entry in &mut entries {
-        entry.fields = without_system_fields(&entry.fields);
+        entry.fields.remove_all(&SYSTEM_FIELDS);
     }
     entries.retain(|e| !e.fields.is_empty());
     sort(&mut entries);
@@ -163,7 +163,7 @@ fn fold_oldest(entries: &mut Vec<Entry>) {
             |e: &Entry| e.manager == FOLDED && e.api_version == entry.api_version && e.subresource.is_empty();
         match entries[first..].iter_mut().find(|e| folded(e)) {
             Some(bucket) => {
-                bucket.fields = bucket.fields.union(&entry.fields);
+                bucket.fields.absorb(entry.fields);
                 bucket.time = bucket.time.max(entry.time);
                 left -= 1;
             }
@@ -177,8 +177,8 @@ fn fold_oldest(entries: &mut Vec<Entry>) {
     sort(entries);
 }
 
-/// What the system sets belongs to nobody.
-pub(crate) fn without_system_fields(set: &FieldSet) -> FieldSet {
+/// What the system sets, which belongs to nobody.
+static SYSTEM_FIELDS: LazyLock<FieldSet> = LazyLock::new(|| {
     const METADATA: &[&str] = &[
         "name",
         "namespace",
@@ -197,5 +197,5 @@ pub(crate) fn without_system_fields(set: &FieldSet) -> FieldSet {
     for name in METADATA {
         system.insert(&[Element::field("metadata"), Element::field(name)]);
     }
-    set.difference(&system)
-}
+    system
+});

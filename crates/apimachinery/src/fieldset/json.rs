@@ -16,8 +16,9 @@ pub(super) fn read(raw: Raw<'_>, depth: usize) -> Result<FieldSet, String> {
     for (key, value) in raw.fields().filter(|(key, _)| key != ".") {
         let element = element(&key)?;
         let below = read(value, depth + 1)?;
-        // An empty object is the field alone; another one has a dot when the field itself is meant too.
-        let member = below.is_empty() || value.get(".").is_some();
+        // An empty object is the field alone; another one has a dot, always first, when the field itself is meant too.
+        let dot = || value.fields().next().is_some_and(|(k, _)| k == ".") || value.get(".").is_some();
+        let member = below.is_empty() || dot();
         set.insert_below(element, member, below);
     }
     Ok(set)
@@ -94,7 +95,7 @@ fn write_element(element: &Element, out: &mut String) {
 
 fn element_text(element: &Element) -> String {
     match element {
-        Element::Field(name) => format!("f:{name}"),
+        Element::Field(name) => ["f:", name].concat(),
         Element::Key(fields) => {
             let pairs: Vec<String> =
                 fields.iter().map(|(k, v)| format!("{}:{v}", Value::from(&**k))).collect();

@@ -63,7 +63,7 @@ pub fn apply<'s, S: Schema<'s>>(
         api_version: writer.api_version.into(),
         time: Some(writer.now),
         subresource: writer.subresource.into(),
-        fields: super::without_system_fields(&wanted),
+        fields: wanted.difference(&super::SYSTEM_FIELDS),
     };
     let old = own.into_iter().next();
     let same_fields = |old: &Entry| old.fields == entry.fields && old.api_version == entry.api_version;
@@ -91,7 +91,8 @@ fn settle(others: &mut [Entry], difference: &Comparison, force: bool) -> Result<
         return Err(Refusal::Conflict(Box::new(conflict(&conflicts))));
     }
     for entry in others {
-        entry.fields = entry.fields.difference(&changed).difference(&difference.removed);
+        entry.fields.remove_all(&changed);
+        entry.fields.remove_all(&difference.removed);
     }
     Ok(())
 }

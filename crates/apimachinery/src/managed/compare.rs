@@ -63,17 +63,28 @@ impl Difference {
         difference
     }
 
-    fn put(&mut self, element: Element, below: Difference) {
+    /// Adds what differs at and below an element; `element` is asked for only when something does.
+    fn put(&mut self, element: impl FnOnce() -> Element, below: Difference) {
         let Comparison { added, modified, removed } = below.inside;
         let all = &mut self.inside;
-        if below.added || !added.is_empty() {
-            all.added.insert_below(element.clone(), below.added, added);
+        let mut changes = [
+            (&mut all.added, below.added, added),
+            (&mut all.modified, below.modified, modified),
+            (&mut all.removed, below.removed, removed),
+        ]
+        .into_iter()
+        .filter(|(_, member, set)| *member || !set.is_empty())
+        .peekable();
+        if changes.peek().is_none() {
+            return;
         }
-        if below.modified || !modified.is_empty() {
-            all.modified.insert_below(element.clone(), below.modified, modified);
-        }
-        if below.removed || !removed.is_empty() {
-            all.removed.insert_below(element, below.removed, removed);
+        let element = element();
+        while let Some((set, member, below)) = changes.next() {
+            if changes.peek().is_none() {
+                set.insert_below(element, member, below);
+                return;
+            }
+            set.insert_below(element.clone(), member, below);
         }
     }
 }
@@ -171,7 +182,7 @@ fn field<'s, S: Schema<'s>>(
         after = after.or(new.map(|_| Raw::new(zero)));
     }
     let below = between(before, after, child);
-    difference.put(Element::field(key), below);
+    difference.put(|| Element::field(key), below);
 }
 
 fn elements<'s, S: Schema<'s>>(
@@ -208,7 +219,7 @@ fn elements<'s, S: Schema<'s>>(
                 ..Difference::default()
             },
         };
-        difference.put(element, below);
+        difference.put(|| element, below);
     }
 }
 
