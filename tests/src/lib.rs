@@ -257,7 +257,8 @@ pub fn binary() -> PathBuf {
     from_env("KNARR_BIN", "target/debug/knarr")
 }
 
-fn kubectl() -> PathBuf {
+/// The stock kubectl that tests use: KNARR_KUBECTL, or what `cargo xtask test` fetched, or the machine's.
+pub fn kubectl() -> PathBuf {
     let fetched = from_env("KNARR_KUBECTL", "target/tools/kubectl");
     if fetched.exists() { fetched } else { PathBuf::from("kubectl") }
 }

@@ -66,7 +66,7 @@ fn volumes_environment_limits_and_confinement() {
     cluster.apply(PODS);
     cluster.wait_for("condition=Ready", "pod/full", 90);
     eventually(Duration::from_secs(10), "it has said everything", || {
-        cluster.kubectl(&["logs", "full", "-c", "main"]).stdout.lines().count() >= 4
+        cluster.kubectl(&["logs", "full", "-c", "main"]).stdout.lines().count() >= 3
     });
     assert_eq!(
         cluster.kubectl(&["logs", "full", "-c", "main"]).ok(),

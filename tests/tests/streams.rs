@@ -40,12 +40,18 @@ fn exec_carries_streams_and_exit_codes() {
     assert_eq!(received.len(), text.len());
     assert!(received == text, "the bytes differ");
 
-    // A terminal: the program sees one.
-    let tty = cluster
-        .kubectl_command()
-        .args(["exec", "-t", "box", "--", "sh", "-c", "test -t 1 && echo yes"])
-        .output();
-    assert_eq!(String::from_utf8_lossy(&tty.expect("run").stdout), "yes\r\n");
+    // A terminal: the program sees one, of the size of ours.
+    let line = format!(
+        "stty cols 91 rows 17; {} exec -it box -- sh -c 'test -t 1 && stty size'",
+        e2e::kubectl().display()
+    );
+    let mut script = cluster.host.command(Path::new("script"));
+    script
+        .args(["-qec", &line, "/dev/null"])
+        .env("KUBECONFIG", cluster.kubeconfig())
+        .env("HOME", cluster.dir());
+    let tty = script.stdin(Stdio::piped()).output().expect("run script");
+    assert_eq!(String::from_utf8_lossy(&tty.stdout).trim(), "17 91");
 
     let file = cluster.file("up.txt", "copied\n");
     cluster.kubectl(&["cp", &file, "box:/tmp/up.txt"]).ok();

@@ -53,7 +53,7 @@ pub struct Args {
     #[arg(long)]
     disable_agent: bool,
     /// What to log: error, warn, info, debug, or a filter such as kubelet=debug,info
-    #[arg(long, default_value = "warn", env = "KNARR_LOG")]
+    #[arg(long, default_value = "warn,nlink=error", env = "KNARR_LOG")]
     log: String,
 }
 
