@@ -10,13 +10,15 @@ use cri::ContainerState;
 use super::Runtime;
 use super::link::Link;
 use super::records::{Container, ContainerRecord, Live, Sandbox, SandboxRecord};
+use super::sandbox::remove_cgroup;
 use crate::files;
 use crate::shim::proto::Status;
+use crate::spec::{InitSpec, ShimSpec};
 
 impl Runtime {
     pub(super) async fn recover(&self) -> Result<()> {
         for dir in directories(&self.state_dir.join("containers"))? {
-            self.recover_container(&dir)?;
+            self.recover_container(&dir).await?;
         }
         for dir in directories(&self.state_dir.join("sandboxes"))? {
             self.recover_sandbox(&dir).await?;
@@ -30,9 +32,12 @@ impl Runtime {
     }
 
     /// A directory without a record was begun and not finished, or removed and not to its end.
-    fn recover_container(&self, dir: &Path) -> Result<()> {
+    async fn recover_container(&self, dir: &Path) -> Result<()> {
         let id = name(dir);
         let Some(record) = readable::<ContainerRecord>(&dir.join("container.json")) else {
+            let spec = readable::<InitSpec>(&dir.join("init.json")).unwrap_or_default();
+            crate::cgroup::kill_all(&spec.cgroups);
+            remove_cgroup(self, &spec.cgroups).await?;
             files::remove(&self.rootfs_dir(&id))?;
             return files::remove(dir);
         };
@@ -53,6 +58,10 @@ impl Runtime {
         let id = name(dir);
         let Some(record) = readable::<SandboxRecord>(&dir.join("sandbox.json")) else {
             self.end_stray_shim(dir).await;
+            // Without a record its cgroup is known from what the shim was told.
+            let spec = readable::<ShimSpec>(&dir.join("shim.json")).unwrap_or_default();
+            crate::cgroup::kill_all(&spec.pause_cgroups);
+            remove_cgroup(self, &spec.pause_cgroups).await?;
             self.free_sandbox(&id, &Default::default()).await?;
             return files::remove(dir);
         };

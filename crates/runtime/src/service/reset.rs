@@ -3,12 +3,12 @@
 use anyhow::{Context, Result};
 
 use super::link::Link;
-use super::records::{ContainerRecord, SandboxRecord};
 use super::recover::{directories, name};
 use super::sandbox::{shim_cgroup, unmount};
 use super::{Config, Runtime, cgroup_path};
 use crate::cgroup::{self, Hierarchy};
 use crate::files;
+use crate::spec::{InitSpec, ShimSpec};
 
 impl Runtime {
     /// Removes every container, sandbox, mount, namespace, cgroup and file that a runtime with this configuration made,
@@ -19,17 +19,16 @@ impl Runtime {
         let mut groups = Vec::new();
         let sandboxes = directories(&config.state_dir.join("sandboxes")).unwrap_or_default();
         for dir in &sandboxes {
-            let record = files::read_json::<SandboxRecord>(&dir.join("sandbox.json")).ok().flatten();
-            let parent = record.map(|r| r.config.cgroup_parent).unwrap_or_default();
-            groups.push(hierarchy.group(&path(&parent, &name(dir))));
+            // Written before anything else is made.
+            let spec = files::read_json::<ShimSpec>(&dir.join("shim.json")).ok().flatten();
+            groups.extend(spec.map(|spec| spec.pause_cgroups).filter(|group| !group.is_empty()));
             if let Ok(link) = Link::connect(dir) {
                 link.shut_down_stray(&config.clock).await;
             }
         }
         for dir in directories(&config.state_dir.join("containers")).unwrap_or_default() {
-            if let Ok(Some(record)) = files::read_json::<ContainerRecord>(&dir.join("container.json")) {
-                groups.push(hierarchy.group(&record.cgroup));
-            }
+            let spec = files::read_json::<InitSpec>(&dir.join("init.json")).ok().flatten();
+            groups.extend(spec.map(|spec| spec.cgroups));
         }
         groups.push(hierarchy.group(&path("", &shim_cgroup(&config.state_dir))));
         for group in groups {

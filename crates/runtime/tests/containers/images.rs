@@ -139,7 +139,7 @@ fn images_are_pulled() {
         let id = f.runtime.pull_image(&name, None).await.unwrap();
         let found = f.runtime.image_status(&name).await.unwrap().unwrap();
         assert_eq!((&found.id, found.username.as_str()), (&id, "web"));
-        assert_eq!(found.repo_tags, [name.clone()]);
+        assert_eq!(found.repo_tags, std::slice::from_ref(&name));
         if pushed.starts_with("sha256:") {
             assert_eq!(found.repo_digests, [format!("{}/some/app@{pushed}", registry.host)]);
         }

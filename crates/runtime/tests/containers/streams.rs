@@ -1,7 +1,5 @@
 //! Commands in containers, attached streams, terminals, ports.
 
-use std::time::Duration;
-
 use cri::{AttachRequest, ExecRequest, RuntimeService, TerminalSize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
@@ -87,7 +85,11 @@ fn exec_with_a_terminal() {
         let id = f.start(&sandbox, &f.command("main", &["sleep", "600"])).await;
         let request = ExecRequest {
             container: id,
-            command: strings(&["sh", "-c", "tty; read line; stty size; exit 3"]),
+            command: strings(&[
+                "sh",
+                "-c",
+                "tty; while test \"$(stty size 2>/dev/null)\" != '45 123'; do sleep 0.02; done; read line; stty size; exit 3",
+            ]),
             stdin: true,
             stdout: true,
             stderr: true,
@@ -99,7 +101,6 @@ fn exec_with_a_terminal() {
         assert_eq!(output.next_line().await.unwrap().unwrap(), "/dev/pts/0");
         exec.resize.as_ref().unwrap().send(TerminalSize { width: 123, height: 45 }).await.unwrap();
         let mut stdin = exec.stdin.take().unwrap();
-        // The size has no acknowledgement; the terminal is asked until it has it.
         stdin.write_all(b"go\n").await.unwrap();
         assert_eq!(output.next_line().await.unwrap().unwrap(), "go");
         assert_eq!(output.next_line().await.unwrap().unwrap(), "45 123");
@@ -158,7 +159,7 @@ fn containers_with_a_terminal() {
     Fixture::run(async |f| {
         let sandbox = f.sandbox().await;
         let mut config = f
-            .shell("main", "tty; test -c /dev/console && echo console; read line; stty size; echo got $line");
+            .shell("main", "tty; test -c /dev/console && echo console; while test \"$(stty size 2>/dev/null)\" != '25 80'; do sleep 0.02; done; read line; stty size; echo got $line");
         (config.tty, config.stdin) = (true, true);
         let id = f.start(&sandbox, &config).await;
         eventually(async || f.output("main/0.log").contains("console").then_some(())).await;
@@ -166,9 +167,6 @@ fn containers_with_a_terminal() {
             AttachRequest { container: id.clone(), stdin: true, stdout: true, stderr: true, tty: true };
         let mut attached = f.runtime.attach(request).await.unwrap();
         attached.resize.as_ref().unwrap().send(TerminalSize { width: 80, height: 25 }).await.unwrap();
-        // Resizing is one-way: give it its turn before the question.
-        tokio::task::yield_now().await;
-        stdx::Clock::sleep(&stdx::SystemClock, Duration::from_millis(50)).await;
         attached.stdin.take().unwrap().write_all(b"hi\n").await.unwrap();
         let mut output = String::new();
         attached.stdout.take().unwrap().read_to_string(&mut output).await.unwrap();

@@ -12,6 +12,7 @@ use super::fixture::{Fixture, config, eventually};
 
 pub const TESTS: &[Test] = &[
     ("containers_survive_the_server", containers_survive_the_server),
+    ("half_made_things_go_at_the_next_start", half_made_things_go_at_the_next_start),
     ("lost_shims_end_their_sandbox", lost_shims_end_their_sandbox),
     ("memory_limits_kill_and_say_so", memory_limits_kill_and_say_so),
     ("limits_reach_the_cgroup", limits_reach_the_cgroup),
@@ -90,6 +91,44 @@ fn containers_survive_the_server() {
         assert_eq!(runtime.container_status(stays).await.unwrap().exit_code, 137);
         runtime.remove_pod_sandbox(sandbox).await.unwrap();
         assert!(runtime.list_containers().await.unwrap().is_empty());
+        tasks.stop().await;
+    });
+}
+
+/// As if the server had been killed before it wrote the records.
+fn half_made_things_go_at_the_next_start() {
+    Fixture::run(async |f| {
+        let mut pod = f.pod();
+        pod.namespaces.pid = NamespaceMode::Pod;
+        let sandbox = f.runtime.run_pod_sandbox(&pod).await.unwrap();
+        let id = f.start(&sandbox, &f.command("main", &["sleep", "600"])).await;
+        let pid = f.runtime.container_status(&id).await.unwrap().pid;
+        let shim = shim_pid(&f, &sandbox) as u32;
+        f.config.tasks.stop().await;
+        let (sandboxes, containers) =
+            (f.config.state_dir.join("sandboxes"), f.config.state_dir.join("containers"));
+        std::fs::remove_file(sandboxes.join(&sandbox).join("sandbox.json")).unwrap();
+        std::fs::write(containers.join(&id).join("container.json"), "{ cut off").unwrap();
+        std::fs::create_dir_all(f.config.data_dir.join("images/layers/77/fs")).unwrap();
+        std::fs::write(f.config.data_dir.join("images/downloads/half"), "").unwrap();
+
+        let tasks = stdx::Tasks::new();
+        let runtime =
+            Runtime::open(runtime::Config { tasks: tasks.clone(), ..f.config.clone() }).await.unwrap();
+        assert!(runtime.list_pod_sandboxes().await.unwrap().is_empty());
+        assert!(runtime.list_containers().await.unwrap().is_empty());
+        eventually(async || (!process_runs(pid) && !process_runs(shim)).then_some(())).await;
+        for dir in [
+            sandboxes,
+            containers,
+            f.config.data_dir.join("containers"),
+            f.config.data_dir.join("images/downloads"),
+        ] {
+            assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 0, "{}", dir.display());
+        }
+        assert!(!f.config.data_dir.join("images/layers/77").exists());
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+        assert!(!mounts.contains(&*f.dir().to_string_lossy()), "{mounts}");
         tasks.stop().await;
     });
 }
