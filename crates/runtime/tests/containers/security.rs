@@ -18,6 +18,7 @@ pub const TESTS: &[Test] = &[
     ("localhost_profiles_are_applied", localhost_profiles_are_applied),
     ("sysctls_are_the_pod_s", sysctls_are_the_pod_s),
     ("user_namespaces_map_root_away", user_namespaces_map_root_away),
+    ("our_binary_cannot_be_written", our_binary_cannot_be_written),
     ("read_only_roots_are_read_only", read_only_roots_are_read_only),
     ("hostile_links_of_an_image_stay_inside", hostile_links_of_an_image_stay_inside),
 ];
@@ -273,5 +274,46 @@ fn user_namespaces_map_root_away() {
         let lines: Vec<&str> = output.lines().collect();
         assert_eq!((lines[0], lines[1]), ("0", lines[2]));
         f.runtime.remove_pod_sandbox(&sandbox).await.unwrap();
+    });
+}
+
+/// What the trap of CVE-2019-5736 is called in the container.
+pub const TRAP: &str = "/trap";
+
+/// A script whose interpreter is /proc/self/exe makes an exec run our own binary in the container, where another process
+/// keeps it open and writes it once it does not run any more.
+fn our_binary_cannot_be_written() {
+    Fixture::run(async |f| {
+        let trap = f.dir().join("trap");
+        std::fs::write(&trap, "#!/proc/self/exe\n").unwrap();
+        std::fs::set_permissions(&trap, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let script = "echo ready; while true; do for p in /proc/[0-9]*; do
+              exe=$(readlink $p/exe 2>/dev/null) || continue
+              test \"$exe\" = /bin/busybox || { exec 3< $p/exe; break 2; }
+            done; done
+            echo caught; while test -e $p/cmdline; do sleep 0.05; done
+            (echo evil >> /proc/self/fd/3) 2>/dev/null && echo written; chmod 777 /proc/self/fd/3 2>&1; echo end";
+        let mut config = f.shell("main", script);
+        let mount = |host: &str, container: &str| cri::Mount {
+            host_path: host.into(),
+            container_path: container.into(),
+            readonly: true,
+            ..cri::Mount::default()
+        };
+        // Our binary is dynamically linked here; give the attacker what it needs.
+        config.mounts = vec![mount(&trap.to_string_lossy(), TRAP), mount("/usr/lib", "/usr/lib")];
+        for lib in ["/lib", "/lib64"].into_iter().filter(|lib| std::path::Path::new(lib).exists()) {
+            config.mounts.push(mount(lib, lib));
+        }
+        let sandbox = f.sandbox().await;
+        let id = f.start(&sandbox, &config).await;
+        super::fixture::eventually(async || f.output("main/0.log").contains("ready").then_some(())).await;
+        let run = f.runtime.exec_sync(&id, &[TRAP.to_string()], 20).await.unwrap();
+        assert_eq!(run.exit_code, 0, "{}", String::from_utf8_lossy(&run.stderr));
+        f.ended(&id).await;
+        // A shim that runs makes writing fail anyway; changing the mode only the mount forbids.
+        let output = f.output("main/0.log");
+        let expected = "ready\ncaught\nchmod: /proc/self/fd/3: Read-only file system\nend\n";
+        assert_eq!(output, expected);
     });
 }
