@@ -12,6 +12,7 @@ use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared};
 use stdx::Tasks;
 use stdx::clock::SharedClock;
+use tokio::sync::oneshot;
 
 type Pull = Shared<BoxFuture<'static, Result<String, String>>>;
 
@@ -151,7 +152,7 @@ impl Images {
 
     fn begin(&self, image: &str, credentials: &[AuthConfig]) -> Pull {
         let (service, image, credentials) = (self.service.clone(), image.to_owned(), credentials.to_vec());
-        let task = self.tasks.spawn(async move {
+        let pull = async move {
             let mut failures = Vec::new();
             let anonymous = credentials.is_empty().then_some(None);
             for auth in credentials.iter().map(Some).chain(anonymous) {
@@ -164,8 +165,13 @@ impl Images {
                 1 => failures.remove(0),
                 _ => format!("[{}]", failures.join(", ")),
             })
+        };
+        let (done, result) = oneshot::channel();
+        self.tasks.spawn_until_shutdown(async move {
+            // Nobody may be waiting any more: the image is there all the same.
+            let _ = done.send(pull.await);
         });
-        async move { task.await.unwrap_or_else(|e| Err(format!("the pull ended: {e}"))) }.boxed().shared()
+        async move { result.await.unwrap_or_else(|_| Err("the kubelet is stopping".into())) }.boxed().shared()
     }
 }
 

@@ -9,6 +9,7 @@
 //! Everything that must survive a restart is in the API or in what the runtime keeps (labels and annotations of
 //! [`observed::label`]). Never names a runtime, never touches a container except through CRI, never when it stops.
 
+mod admit;
 pub mod amounts;
 pub mod cgroups;
 pub mod config;

@@ -139,7 +139,9 @@ impl NodeKeeper {
     }
 
     fn note_readiness(&self, ready: bool, memory: &mut Memory) {
-        if memory.was_ready.replace(ready) == Some(ready) {
+        let before = memory.was_ready.replace(ready);
+        // Not being ready yet is how every node begins.
+        if before == Some(ready) || (before.is_none() && !ready) {
             return;
         }
         let reason = if ready { "NodeReady" } else { "NodeNotReady" };

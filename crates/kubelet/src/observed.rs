@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use cri::{ContainerState, ContainerStatus, PodSandboxStatus, SandboxState};
 use jiff::Timestamp;
 
+use crate::plan::Verdict;
+
 /// Labels and annotations by which sandboxes and containers are found again after a restart.
 pub mod label {
     pub const POD_NAME: &str = "io.kubernetes.pod.name";
@@ -34,6 +36,8 @@ pub struct Observed {
     pub failures: BTreeMap<String, Failure>,
     /// When preparing (directories, cgroup, volumes) or making the sandbox may be tried again.
     pub retry_pod_at: Option<Timestamp>,
+    /// It does not fit on this node and never begins.
+    pub rejected: Option<Verdict>,
     /// The pod is no longer in the API.
     pub gone: bool,
 }

@@ -136,7 +136,11 @@ impl Volumes {
 
     /// The directory, mounted when it lives in memory.
     fn make(&self, dir: &Path, tmpfs: Option<u64>) -> io::Result<()> {
-        fs::create_dir_all(dir)?;
+        if !dir.exists() {
+            fs::create_dir_all(dir)?;
+            // Whoever the containers run as; not at the mercy of our umask.
+            fs::set_permissions(dir, fs::Permissions::from_mode(0o777))?;
+        }
         if let Some(size) = tmpfs
             && !self.mounter.is_mounted(dir)?
         {
@@ -159,6 +163,7 @@ impl Volumes {
         };
         self.make(dir, tmpfs)?;
         if fresh {
+            // Of a tmpfs just mounted, too.
             let mode = empty.mode.and_then(|m| u32::try_from(m).ok()).unwrap_or(0o777);
             fs::set_permissions(dir, fs::Permissions::from_mode(mode))?;
         }

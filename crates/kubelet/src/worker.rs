@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use crate::context::Context;
 use crate::objects::PodObjects;
 use crate::observed::Observed;
-use crate::plan::{self, Actions};
+use crate::plan::{self, Actions, Verdict};
 use crate::probes::Probes;
 use crate::spec;
 use crate::workers::{Desired, Mailbox};
@@ -61,6 +61,7 @@ pub struct Worker {
     cleaning: bool,
     /// The dead container whose back-off has been told.
     told_back_off: HashMap<String, String>,
+    told_verdict: bool,
 }
 
 /// After a failed pull.
@@ -80,9 +81,13 @@ impl Worker {
         uid: String,
         mailbox: Arc<Mailbox>,
         inbox: watch::Receiver<Desired>,
+        rejected: Option<Verdict>,
     ) -> Self {
         let pod = inbox.borrow().pod.clone();
         let objects = Arc::new(context.objects.of_pod(&pod));
+        if let Some(verdict) = rejected.as_ref() {
+            context.pod_event(&pod, EventType::Warning, verdict.reason, verdict.message.clone());
+        }
         Worker {
             probes: Probes::new(context.clone()),
             context,
@@ -90,7 +95,7 @@ impl Worker {
             mailbox,
             inbox,
             pod,
-            observed: Observed::default(),
+            observed: Observed { rejected: rejected.clone(), ..Observed::default() },
             jobs: FuturesUnordered::new(),
             objects,
             shown: 0,
@@ -102,6 +107,7 @@ impl Worker {
             purged: false,
             cleaning: false,
             told_back_off: HashMap::new(),
+            told_verdict: false,
         }
     }
 
@@ -137,6 +143,7 @@ impl Worker {
         }
         self.refresh_volumes(now);
         self.tell_back_offs(&actions);
+        self.tell_verdict(&actions);
         self.clean_up();
         earliest(&[actions.wake_at, self.renew_at, self.status.retry_at])
     }
@@ -202,6 +209,16 @@ impl Worker {
             self.observed.failures.values_mut().filter(|f| f.reason == "CreateContainerConfigError")
         {
             failure.retry_at = now;
+        }
+    }
+
+    /// A rejection is told when it is made; a deadline when it is over.
+    fn tell_verdict(&mut self, actions: &Actions) {
+        let Some(verdict) = actions.verdict.as_ref().filter(|_| self.observed.rejected.is_none()) else {
+            return;
+        };
+        if !std::mem::replace(&mut self.told_verdict, true) {
+            self.context.pod_event(&self.pod, EventType::Normal, verdict.reason, verdict.message.clone());
         }
     }
 

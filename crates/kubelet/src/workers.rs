@@ -15,6 +15,7 @@ use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use tokio::sync::{Notify, watch};
 
+use crate::admit;
 use crate::amounts::{self, Qos};
 use crate::context::Context;
 use crate::observed::label;
@@ -226,9 +227,13 @@ impl Workers {
 
     fn spawn(self: &Arc<Self>, uid: String, desired: Desired) {
         let mailbox = self.found(&uid, None, None);
+        let rejected = match desired.gone {
+            true => None,
+            false => admit::rejection(&desired.pod, &self.pods(), &self.node()),
+        };
         let (sender, inbox) = watch::channel(desired);
         self.lock().running.insert(uid.clone(), sender);
-        let worker = Worker::new(self.context.clone(), uid.clone(), mailbox, inbox);
+        let worker = Worker::new(self.context.clone(), uid.clone(), mailbox, inbox, rejected);
         let workers = self.clone();
         self.context.tasks.spawn_until_shutdown(async move {
             worker.run().await;
@@ -246,8 +251,9 @@ impl Workers {
             state.mailboxes.keys().cloned().collect()
         };
         uids.extend(self.context.cgroups.pods());
-        let on_disk = std::fs::read_dir(self.context.paths.pods()).into_iter().flatten().flatten();
-        uids.extend(on_disk.map(|e| e.file_name().to_string_lossy().into_owned()));
+        uids.extend(names_in(&self.context.paths.pods()));
+        let logs = names_in(&self.context.paths.logs);
+        uids.extend(logs.iter().filter_map(|n| n.rsplit_once('_')).map(|(_, uid)| uid.to_owned()));
         for uid in uids {
             if self.lock().running.contains_key(&uid) {
                 continue;
@@ -267,6 +273,11 @@ impl Workers {
                 }
             });
         }
+    }
+
+    fn node(&self) -> admit::NodeCapacity<'_> {
+        let context = &self.context;
+        admit::NodeCapacity { allocatable: &context.allocatable, max_pods: context.max_pods }
     }
 
     fn weigh_burstable(&self) {
@@ -302,5 +313,15 @@ async fn orphan(context: &Context, mailbox: &Mailbox, uid: &str) -> Pod {
             spec.containers.push(Container { name, ..Container::default() });
         }
     }
+    let logs = names_in(&context.paths.logs).into_iter().find(|n| n.ends_with(&format!("_{uid}")));
+    let mut parts = logs.iter().flat_map(|n| n.splitn(3, '_')).map(str::to_owned);
+    let (namespace, name) = (parts.next(), parts.next());
+    meta.namespace = meta.namespace.or(namespace);
+    meta.name = meta.name.or(name);
     Pod { metadata: meta, spec: Some(spec), status: None }
+}
+
+fn names_in(dir: &std::path::Path) -> Vec<String> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    entries.map(|e| e.file_name().to_string_lossy().into_owned()).collect()
 }

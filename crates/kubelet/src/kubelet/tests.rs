@@ -285,4 +285,5 @@ async fn a_deadline_ends_a_pod() {
         status.message.as_deref(),
         Some("Pod was active on the node longer than the specified deadline")
     );
+    w.until("event", |w| w.events().contains("Normal DeadlineExceeded: Pod was active")).await;
 }

@@ -19,7 +19,6 @@ pub struct Ending {
     deadline: Option<Timestamp>,
     /// It leaves the API (or already has).
     deleted: bool,
-    message: Option<String>,
 }
 
 /// Whether the pod ends now.
@@ -30,13 +29,17 @@ pub fn ending(pod: &Pod, observed: &Observed, now: Timestamp, actions: &mut Acti
             (Some(_), Some(seconds)) => seconds,
             _ => spec::grace(pod),
         };
-        return Some(Ending { grace: grace.max(1), deadline: deletion, deleted: true, message: None });
+        return Some(Ending { grace: grace.max(1), deadline: deletion, deleted: true });
     }
-    let own = |message| Ending { grace: spec::grace(pod).max(1), deadline: None, deleted: false, message };
+    let own = || Ending { grace: spec::grace(pod).max(1), deadline: None, deleted: false };
+    if let Some(verdict) = &observed.rejected {
+        actions.verdict = Some(verdict.clone());
+        return Some(own());
+    }
     let status = pod.status.as_ref();
     let phase = status.and_then(|s| s.phase.as_deref());
     if matches!(phase, Some("Failed" | "Succeeded")) || finished(pod, observed) {
-        return Some(own(None));
+        return Some(own());
     }
     let deadline = spec::of(pod).active_deadline_seconds?;
     let start = status.and_then(|s| s.start_time.as_ref())?.0;
@@ -46,8 +49,8 @@ pub fn ending(pod: &Pod, observed: &Observed, now: Timestamp, actions: &mut Acti
         return None;
     }
     let message = "Pod was active on the node longer than the specified deadline".to_owned();
-    actions.verdict = Some(Verdict { reason: "DeadlineExceeded", message: message.clone() });
-    Some(own(Some(message)))
+    actions.verdict = Some(Verdict { reason: "DeadlineExceeded", message });
+    Some(own())
 }
 
 /// All containers ran to an end that is not followed by another start, or an init container failed for good.
@@ -114,7 +117,7 @@ fn kill_all(pod: &Pod, observed: &Observed, now: Timestamp, ending: &Ending, act
             continue;
         }
         let name = &container.container.metadata.name;
-        let message = ending.message.clone().unwrap_or_else(|| format!("Stopping container {name}"));
+        let message = format!("Stopping container {name}");
         actions.push(Action::Kill(kill(container, grace, message)));
     }
 }

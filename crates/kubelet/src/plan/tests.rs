@@ -310,7 +310,7 @@ fn a_deadline_fails_the_pod() {
         "main:c deadline:60",
         "prepared sandbox c=running",
         expect![[r#"
-        kill c grace=30: Pod was active on the node longer than the specified deadline
+        kill c grace=30: Stopping container c
         fails: DeadlineExceeded"#]],
     );
     check(

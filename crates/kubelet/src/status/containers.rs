@@ -188,7 +188,7 @@ impl Parts<'_> {
             self.actions.waiting.iter().find(|(name, _)| name == spec.name()).map(|(_, w)| w.clone());
         let failed = self.observed.failures.get(spec.name());
         let failed = failed.map(|f| Waiting { reason: f.reason.clone(), message: f.message.clone() });
-        let Some(reason) = failed.or(planned) else { return };
+        let Some(reason) = planned.or(failed) else { return };
         if state.terminated.is_some() {
             status.last_state = Some(state);
         }

@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use cri::{ContainerState, SandboxState};
 use futures::FutureExt as _;
 
 use super::Worker;
 use super::jobs::Done;
+
+/// The runtime could not remove something.
+const RETRY: Duration = Duration::from_secs(10);
 
 impl Worker {
     pub(super) fn clean_up(&mut self) {
@@ -23,9 +27,11 @@ impl Worker {
         let (context, mailbox) = (self.context.clone(), self.mailbox.clone());
         self.jobs.push(
             async move {
+                let mut failed = false;
                 for (id, log) in containers {
                     if let Err(e) = context.runtime.remove_container(&id).await {
                         tracing::warn!(container = id, "cannot remove a dead container: {e}");
+                        failed = true;
                         continue;
                     }
                     mailbox.remove_container(&id);
@@ -35,7 +41,11 @@ impl Worker {
                 for id in sandboxes {
                     if let Err(e) = context.runtime.remove_pod_sandbox(&id).await {
                         tracing::warn!(sandbox = id, "cannot remove a dead sandbox: {e}");
+                        failed = true;
                     }
+                }
+                if failed {
+                    context.clock.sleep(RETRY).await;
                 }
                 Done::Cleaned
             }

@@ -22,7 +22,7 @@ pub enum Done {
     Sandbox(Result<String, String>),
     SandboxStopped(Result<(), String>),
     Started(Box<Started>),
-    Killed(String, Result<(), String>),
+    Killed(String),
     TornDown(Result<(), String>),
     Removed,
     Cleaned,
@@ -72,13 +72,7 @@ impl Worker {
                 self.pod_step(result);
             }
             Done::Started(started) => self.started(*started),
-            Done::Killed(id, result) => {
-                if let Err(e) = result {
-                    tracing::error!(pod = self.pod.name(), container = id, "cannot stop a container: {e}");
-                    self.observed.retry_pod_at = Some(self.later(POD_RETRY));
-                }
-                self.observed.work.killing.remove(&id);
-            }
+            Done::Killed(id) => drop(self.observed.work.killing.remove(&id)),
             Done::Removed => self.observed.work.pod_job = false,
             Done::Cleaned => self.cleaning = false,
             Done::Written(result) => self.written(result),
@@ -189,6 +183,7 @@ impl Worker {
             async move {
                 if let Err(e) = context.runtime.remove_container(&id).await {
                     tracing::warn!(container = id, "cannot remove a container: {e}");
+                    context.clock.sleep(POD_RETRY).await;
                 }
                 Done::Removed
             }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use client::EventType;
+use codec::Kind as _;
 use futures::FutureExt as _;
 
 use super::Worker;
@@ -13,6 +14,9 @@ use crate::spec;
 
 /// What is left for the signal when the hook took everything.
 const LEAST: i64 = 2;
+/// The runtime could not: the first wait and the longest.
+const RETRY: Duration = Duration::from_secs(1);
+const RETRY_MAX: Duration = Duration::from_secs(10);
 
 impl Worker {
     pub(super) fn kill(&mut self, kill: Kill) {
@@ -47,8 +51,13 @@ impl Worker {
                 let used = context.clock.monotonic().saturating_sub(begun).as_secs();
                 let left = kill.grace - i64::try_from(used).unwrap_or(0);
                 let grace = if used > 0 { left.max(LEAST) } else { kill.grace };
-                let stopped = context.runtime.stop_container(&kill.id, grace).await;
-                Done::Killed(kill.id, stopped.map_err(|e| e.to_string()))
+                let mut wait = RETRY;
+                while let Err(e) = context.runtime.stop_container(&kill.id, grace).await {
+                    tracing::error!(pod = pod.name(), container = kill.id, "cannot stop a container: {e}");
+                    context.clock.sleep(wait).await;
+                    wait = (wait * 2).min(RETRY_MAX);
+                }
+                Done::Killed(kill.id)
             }
             .boxed(),
         );
