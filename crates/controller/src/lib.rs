@@ -10,6 +10,7 @@
 mod claim;
 pub mod context;
 pub mod deployment;
+pub mod endpoints;
 mod expectations;
 pub mod garbage;
 pub mod kubernetes_service;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::context::{Component, Config, Context, READER};
-use crate::{deployment, garbage, namespace, node, pod_gc, replicas, root_ca, service_account};
+use crate::{deployment, endpoints, garbage, namespace, node, pod_gc, replicas, root_ca, service_account};
 
 /// One controller.
 pub struct Spec {
@@ -35,6 +35,12 @@ pub const CONTROLLERS: &[Spec] = &[
     },
     Spec { name: "replicaset-controller", identity: "replicaset-controller", start: replicas::rs::start },
     Spec { name: "deployment-controller", identity: "deployment-controller", start: deployment::start },
+    Spec { name: "endpoints-controller", identity: "endpoint-controller", start: endpoints::legacy::start },
+    Spec {
+        name: "endpointslice-controller",
+        identity: "endpointslice-controller",
+        start: endpoints::slices::start,
+    },
     Spec { name: "node-ipam-controller", identity: "node-controller", start: node::ipam::start },
     Spec { name: "node-lifecycle-controller", identity: "node-controller", start: node::lifecycle::start },
     Spec {

@@ -1,0 +1,94 @@
+use codec::Kind;
+use k8s_openapi::api::core::v1::{Pod, Service};
+
+use super::legacy::desired;
+use super::members::members;
+use super::slices::{Action, diff};
+
+fn service(more: &str) -> Service {
+    let json = format!(
+        r#"{{"metadata":{{"name":"web","namespace":"ns"}},"spec":{{"selector":{{"app":"web"}},
+        "ports":[{{"name":"http","port":80,"targetPort":"web"}},{{"name":"dns","port":53,"protocol":"UDP"}}]{more}}}}}"#
+    );
+    Service::from_json(json.as_bytes()).expect("a service")
+}
+
+fn pod(name: &str, port: u16, ready: &str, more: &str) -> Pod {
+    let json = format!(
+        r#"{{"metadata":{{"name":"{name}","namespace":"ns"{more}}},"spec":{{"nodeName":"n","containers":[{{"name":"c",
+        "ports":[{{"name":"web","containerPort":{port}}}]}}]}},"status":{{"phase":"Running","podIP":"10.0.0.{port}",
+        "conditions":[{{"type":"Ready","status":"{ready}"}}]}}}}"#
+    );
+    Pod::from_json(json.as_bytes()).expect("a pod")
+}
+
+const DELETING: &str = r#","deletionTimestamp":"2026-01-01T00:00:00Z""#;
+
+/// Each group's ports, then its members with their conditions.
+fn show(service: &Service, pods: &[Pod]) -> Vec<String> {
+    let groups = members(service, pods, "IPv4");
+    let line = |(ports, members): (Vec<super::members::Port>, Vec<super::members::Member>)| {
+        let ports: Vec<_> = ports.iter().map(|p| format!("{}={}/{}", p.name, p.port, p.protocol)).collect();
+        let members: Vec<_> = members
+            .iter()
+            .map(|m| format!("{} {} {} {}", m.address, m.ready, m.serving, m.terminating))
+            .collect();
+        format!("{}: {}", ports.join(" "), members.join(", "))
+    };
+    groups.into_iter().map(line).collect()
+}
+
+#[test]
+fn pods_are_grouped_by_the_ports_their_names_mean() {
+    let pods = [pod("a", 1, "True", ""), pod("b", 2, "False", ""), pod("c", 3, "True", DELETING)];
+    assert_eq!(
+        show(&service(""), &pods),
+        [
+            "dns=53/UDP http=1/TCP: 10.0.0.1 true true false",
+            "dns=53/UDP http=2/TCP: 10.0.0.2 false false false",
+            "dns=53/UDP http=3/TCP: 10.0.0.3 false true true",
+        ]
+    );
+    let all = service(r#","publishNotReadyAddresses":true"#);
+    assert_eq!(show(&all, &pods[1..2]), ["dns=53/UDP http=2/TCP: 10.0.0.2 true false false"]);
+}
+
+#[test]
+fn the_older_form_leaves_out_who_is_leaving() {
+    let pods = [pod("a", 1, "True", ""), pod("b", 2, "False", ""), pod("c", 3, "True", DELETING)];
+    let endpoints = desired(&service(""), &pods);
+    let subsets = endpoints.subsets.expect("subsets");
+    let shown: Vec<_> = subsets
+        .iter()
+        .map(|s| (s.addresses.as_ref().map_or(0, Vec::len), s.not_ready_addresses.as_ref().map_or(0, Vec::len)))
+        .collect();
+    assert_eq!(shown, [(1, 0), (0, 1)]);
+    assert_eq!(desired(&service(""), &[]).subsets, None);
+}
+
+#[test]
+fn a_slice_keeps_its_name_while_its_ports_stay() {
+    use k8s_openapi::api::discovery::v1::{Endpoint, EndpointPort, EndpointSlice};
+    let slice = |name: &str, port: i32, address: &str| {
+        let mut slice = EndpointSlice {
+            address_type: "IPv4".into(),
+            endpoints: Some(vec![Endpoint { addresses: vec![address.into()], ..Endpoint::default() }]),
+            ports: Some(vec![EndpointPort { port: Some(port), ..EndpointPort::default() }]),
+            ..EndpointSlice::default()
+        };
+        slice.metadata.name = Some(name.into());
+        slice
+    };
+    let observed = vec![slice("one", 1, "a"), slice("two", 2, "b"), slice("three", 3, "c")];
+    let desired = vec![slice("", 1, "a"), slice("", 2, "x"), slice("", 4, "d")];
+    let actions = diff(desired, observed);
+    let shown: Vec<_> = actions
+        .iter()
+        .map(|action| match action {
+            Action::Create(s) => format!("create {}", s.name()),
+            Action::Update(s) => format!("update {}", s.name()),
+            Action::Delete(s) => format!("delete {}", s.name()),
+        })
+        .collect();
+    assert_eq!(shown, ["create ", "update two", "delete three"]);
+}
