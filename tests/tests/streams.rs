@@ -40,9 +40,9 @@ fn exec_carries_streams_and_exit_codes() {
     assert_eq!(received.len(), text.len());
     assert!(received == text, "the bytes differ");
 
-    // A terminal: the program sees one, of the size of ours.
+    // A terminal: the program sees one, which soon has the size of ours.
     let line = format!(
-        "stty cols 91 rows 17; {} exec -it box -- sh -c 'test -t 1 && stty size'",
+        "stty cols 91 rows 17; {} exec -it box -- sh -c 'test -t 1 && sleep 1 && stty size'",
         e2e::kubectl().display()
     );
     let mut script = cluster.host.command(Path::new("script"));

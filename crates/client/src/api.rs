@@ -219,8 +219,7 @@ impl<K: Kind> Api<K> {
     }
 
     pub async fn get_scale(&self, namespace: &str, name: &str) -> Result<Scale, Status> {
-        let request =
-            Request { subresource: "scale".into(), ..Self::request(Verb::Get, namespace, name) };
+        let request = Request { subresource: "scale".into(), ..Self::request(Verb::Get, namespace, name) };
         decode(&self.transport.send(request).await?)
     }
 
@@ -344,8 +343,7 @@ pub mod raw {
         name: &str,
         options: &DeleteOptions,
     ) -> Result<(), Status> {
-        let request =
-            Request { body: options.to_json(), ..request(Verb::Delete, gvr, namespace, name) };
+        let request = Request { body: options.to_json(), ..request(Verb::Delete, gvr, namespace, name) };
         transport.send(request).await.map(drop)
     }
 

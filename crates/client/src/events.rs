@@ -75,12 +75,8 @@ impl EventRecorder {
             component: Some(component.to_owned()),
             host: (!host.is_empty()).then(|| host.to_owned()),
         };
-        let shared = Arc::new(Shared {
-            source,
-            clock: clock.clone(),
-            queue: Mutex::default(),
-            added: Notify::new(),
-        });
+        let shared =
+            Arc::new(Shared { source, clock: clock.clone(), queue: Mutex::default(), added: Notify::new() });
         let sender = Sender {
             api: Api::new(transport),
             correlator: Correlator::default(),
@@ -97,7 +93,9 @@ impl EventRecorder {
         let now = Time(self.0.clock.now());
         let event = Event {
             metadata: ObjectMeta {
-                namespace: Some(object.namespace.clone().filter(|n| !n.is_empty()).unwrap_or("default".into())),
+                namespace: Some(
+                    object.namespace.clone().filter(|n| !n.is_empty()).unwrap_or("default".into()),
+                ),
                 ..ObjectMeta::default()
             },
             involved_object: object.clone(),

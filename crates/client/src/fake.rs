@@ -145,10 +145,7 @@ impl FakeApi {
     }
 
     /// Adds a reactor; the first that answers wins.
-    pub fn react(
-        &self,
-        reactor: impl Fn(&Request) -> Option<Result<Bytes, Status>> + Send + Sync + 'static,
-    ) {
+    pub fn react(&self, reactor: impl Fn(&Request) -> Option<Result<Bytes, Status>> + Send + Sync + 'static) {
         self.state().reactors.push(Box::new(reactor));
     }
 

@@ -68,7 +68,12 @@ struct Shared {
 
 impl HttpsTransport {
     /// Connects when the first request needs it. Its connections and mirrors run in `tasks`.
-    pub fn new(config: HttpsConfig, clock: SharedClock, random: Random, tasks: Tasks) -> anyhow::Result<Self> {
+    pub fn new(
+        config: HttpsConfig,
+        clock: SharedClock,
+        random: Random,
+        tasks: Tasks,
+    ) -> anyhow::Result<Self> {
         let connection =
             Connection::new(&config, clock.clone(), tasks.clone()).context("prepare the connection")?;
         let base = config.server.to_string().trim_end_matches('/').to_owned();

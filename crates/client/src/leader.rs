@@ -207,7 +207,9 @@ mod tests {
         let running = tokio::spawn({
             let election = candidate(&api, "a");
             async move {
-                election.run(&group, move |tasks| drop(tasks.spawn(async move { started.send(()).await }))).await;
+                election
+                    .run(&group, move |tasks| drop(tasks.spawn(async move { started.send(()).await })))
+                    .await;
             }
         });
         leading.recv().await.expect("leading");

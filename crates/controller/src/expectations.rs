@@ -44,7 +44,12 @@ impl Expectations {
     }
 
     /// Replaces what was expected before.
-    pub(crate) fn expect(&self, key: &ObjectKey, creations: usize, deletions: impl IntoIterator<Item = String>) {
+    pub(crate) fn expect(
+        &self,
+        key: &ObjectKey,
+        creations: usize,
+        deletions: impl IntoIterator<Item = String>,
+    ) {
         let expected = Expected {
             creations: creations as i64,
             deletions: deletions.into_iter().collect(),

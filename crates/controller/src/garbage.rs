@@ -66,7 +66,8 @@ struct Collector {
 pub fn start(component: Component) {
     // Events are many, short-lived and nobody's property.
     let takes_part = |r: &&Served| {
-        ["delete", "list", "watch", "patch", "get"].iter().all(|verb| r.can(verb)) && *r.gvr.resource != *"events"
+        ["delete", "list", "watch", "patch", "get"].iter().all(|verb| r.can(verb))
+            && *r.gvr.resource != *"events"
     };
     let served: Vec<_> = component.config.resources.iter().filter(takes_part).cloned().collect();
     let views = served.iter().map(|r| component.views.reflect(&r.gvr, &ViewScope::default())).collect();
@@ -149,7 +150,13 @@ impl Collector {
         Ok(Requeue::Never)
     }
 
-    async fn delete(&self, uid: &str, place: &Place, meta: &Value, propagation: Propagation) -> Result<(), Status> {
+    async fn delete(
+        &self,
+        uid: &str,
+        place: &Place,
+        meta: &Value,
+        propagation: Propagation,
+    ) -> Result<(), Status> {
         let options = DeleteOptions {
             uid: Some(uid.to_owned()),
             // Whoever gives it an owner meanwhile wins.
@@ -315,7 +322,9 @@ impl Collector {
         let meta = self.live_at(resource, &key).await?.filter(|meta| meta["uid"] == *owner.uid);
         Ok(match meta {
             None => Standing::Gone,
-            Some(meta) if !meta["deletionTimestamp"].is_null() && has_finalizer(&meta, FOREGROUND) => Standing::Waits,
+            Some(meta) if !meta["deletionTimestamp"].is_null() && has_finalizer(&meta, FOREGROUND) => {
+                Standing::Waits
+            }
             Some(_) => Standing::Keeps,
         })
     }

@@ -107,7 +107,9 @@ impl Collector {
     async fn reconcile(&self, work: Work) -> anyhow::Result<Requeue> {
         match work {
             Work::Deleting(key) => self.deleting(&key).await.context("remove the pod")?,
-            Work::MissingNode(name) => self.missing_node(&name).await.context("remove pods of a missing node")?,
+            Work::MissingNode(name) => {
+                self.missing_node(&name).await.context("remove pods of a missing node")?
+            }
             Work::Finished => self.finished().await.context("remove finished pods")?,
         }
         Ok(Requeue::Never)

@@ -45,7 +45,9 @@ async fn reconcile(
     namespace: &str,
 ) -> anyhow::Result<Requeue> {
     let active = namespaces.get(&ObjectKey::cluster(namespace)).is_some_and(|n| n.phase() == "Active");
-    if let Some(account) = missing(active, namespace, accounts.object(&ObjectKey::new(namespace, NAME)).is_some()) {
+    if let Some(account) =
+        missing(active, namespace, accounts.object(&ObjectKey::new(namespace, NAME)).is_some())
+    {
         match api.create(&account).await {
             Err(e) if e.is_already_exists() => {}
             // The view of namespaces was behind: it is going, or gone.

@@ -48,7 +48,11 @@ pub const CONTROLLERS: &[Spec] = &[
         identity: "taint-eviction-controller",
         start: node::eviction::start,
     },
-    Spec { name: "pod-garbage-collector-controller", identity: "pod-garbage-collector", start: pod_gc::start },
+    Spec {
+        name: "pod-garbage-collector-controller",
+        identity: "pod-garbage-collector",
+        start: pod_gc::start,
+    },
     Spec {
         name: "garbage-collector-controller",
         identity: "generic-garbage-collector",

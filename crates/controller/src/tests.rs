@@ -78,11 +78,8 @@ fn ready(pod: &mut Pod) {
     pod.spec.get_or_insert_default().node_name = Some("node".into());
     let status = pod.status.get_or_insert_default();
     status.phase = Some("Running".into());
-    status.conditions = Some(vec![PodCondition {
-        type_: "Ready".into(),
-        status: "True".into(),
-        ..PodCondition::default()
-    }]);
+    status.conditions =
+        Some(vec![PodCondition { type_: "Ready".into(), status: "True".into(), ..PodCondition::default() }]);
 }
 
 /// An object as YAML in a test, defaulted as the API would.
@@ -131,14 +128,23 @@ async fn check_replica_set(remote: bool) {
     world.api.until(|api| available(api) == 3).await;
     let pods = world.pods();
     let owner = &pods[0].metadata.owner_references.as_ref().expect("owner")[0];
-    assert_eq!((owner.kind.as_str(), owner.controller, owner.block_owner_deletion), ("ReplicaSet", Some(true), Some(true)));
+    assert_eq!(
+        (owner.kind.as_str(), owner.controller, owner.block_owner_deletion),
+        ("ReplicaSet", Some(true), Some(true))
+    );
     assert!(pods[0].name().starts_with("web-"));
 
     world.api.remove::<Pod>("default", pods[0].name());
     world.api.until(|api| api.all::<Pod>().len() == 3).await;
     world.api.edit::<ReplicaSet>("default", "web", |rs| rs.spec.replicas = Some(1));
-    world.api.until(|api| api.all::<Pod>().iter().filter(|p| p.metadata.deletion_timestamp.is_none()).count() == 1).await;
-    world.api.until(|api| api.all::<Event>().iter().any(|e| e.reason.as_deref() == Some("SuccessfulDelete"))).await;
+    world
+        .api
+        .until(|api| api.all::<Pod>().iter().filter(|p| p.metadata.deletion_timestamp.is_none()).count() == 1)
+        .await;
+    world
+        .api
+        .until(|api| api.all::<Event>().iter().any(|e| e.reason.as_deref() == Some("SuccessfulDelete")))
+        .await;
     world.tasks.stop().await;
 }
 
@@ -146,7 +152,10 @@ async fn check_replica_set(remote: bool) {
 async fn a_stale_view_makes_no_pod_twice() {
     let world = World::running(&[replicas::rs::start]);
     world.api.insert(&replica_set(0));
-    world.api.until(|api| api.find::<ReplicaSet>("default", "web").is_some_and(|rs| rs.status.is_some())).await;
+    world
+        .api
+        .until(|api| api.find::<ReplicaSet>("default", "web").is_some_and(|rs| rs.status.is_some()))
+        .await;
     world.api.edit::<ReplicaSet>("default", "web", |rs| rs.spec.replicas = Some(5));
     world.api.until(|api| !api.all::<Pod>().is_empty()).await;
     world.api.hold_views();
@@ -156,10 +165,12 @@ async fn a_stale_view_makes_no_pod_twice() {
         tokio::task::yield_now().await;
     }
     world.api.release_views();
-    world.api.until(|api| {
-        api.find::<ReplicaSet>("default", "web").and_then(|rs| rs.status).is_some_and(|s| s.replicas == 5)
-    })
-    .await;
+    world
+        .api
+        .until(|api| {
+            api.find::<ReplicaSet>("default", "web").and_then(|rs| rs.status).is_some_and(|s| s.replicas == 5)
+        })
+        .await;
     let created = world.api.log().iter().filter(|line| line.starts_with("create pods")).count();
     assert_eq!(created, 5);
     world.tasks.stop().await;
@@ -170,24 +181,30 @@ async fn refused_pods_are_told_of_and_tried_again() {
     let world = World::running(&[replicas::rs::start]);
     world.api.react(|r| {
         let refused = r.verb == Verb::Create && *r.gvr.resource == *"pods";
-        refused.then(|| Err(apimachinery::Status::forbidden(&r.gvr.group_resource(), "", "exceeded quota: q")))
+        refused
+            .then(|| Err(apimachinery::Status::forbidden(&r.gvr.group_resource(), "", "exceeded quota: q")))
     });
     world.api.insert(&replica_set(8));
-    world.api.until(|api| {
-        let status = api.find::<ReplicaSet>("default", "web").and_then(|rs| rs.status);
-        let conditions = status.and_then(|s| s.conditions).unwrap_or_default();
-        conditions.iter().any(|c| {
-            c.reason.as_deref() == Some("FailedCreate")
-                && c.message.as_deref() == Some("pods is forbidden: exceeded quota: q")
+    world
+        .api
+        .until(|api| {
+            let status = api.find::<ReplicaSet>("default", "web").and_then(|rs| rs.status);
+            let conditions = status.and_then(|s| s.conditions).unwrap_or_default();
+            conditions.iter().any(|c| {
+                c.reason.as_deref() == Some("FailedCreate")
+                    && c.message.as_deref() == Some("pods is forbidden: exceeded quota: q")
+            })
         })
-    })
-    .await;
+        .await;
     world.api.clear_reactors();
-    world.api.until(|api| {
-        let status = api.find::<ReplicaSet>("default", "web").and_then(|rs| rs.status).unwrap_or_default();
-        status.replicas == 8 && status.conditions.is_none()
-    })
-    .await;
+    world
+        .api
+        .until(|api| {
+            let status =
+                api.find::<ReplicaSet>("default", "web").and_then(|rs| rs.status).unwrap_or_default();
+            status.replicas == 8 && status.conditions.is_none()
+        })
+        .await;
     world.tasks.stop().await;
 }
 
@@ -199,7 +216,8 @@ async fn orphans_are_adopted_and_strangers_released() {
     world.api.insert(&replica_set(1));
     world.start(replicas::rs::start);
     let owned = |api: &FakeApi| {
-        api.find::<Pod>("default", "orphan").is_some_and(|p| p.metadata.owner_references.is_some_and(|o| o.len() == 1))
+        api.find::<Pod>("default", "orphan")
+            .is_some_and(|p| p.metadata.owner_references.is_some_and(|o| o.len() == 1))
     };
     world.api.until(owned).await;
     assert_eq!(world.pods().len(), 1);
@@ -215,11 +233,13 @@ async fn a_replication_controller_is_the_same_engine() {
         "template":{"metadata":{"labels":{"app":"rc"}},"spec":{"containers":[]}}}}"#;
     world.api.insert::<ReplicationController>(&parse(rc));
     world.api.until(|api| api.all::<Pod>().len() == 2).await;
-    world.api.until(|api| {
-        let status = api.find::<ReplicationController>("default", "rc").and_then(|rc| rc.status);
-        status.is_some_and(|s| s.replicas == 2 && s.fully_labeled_replicas == Some(2))
-    })
-    .await;
+    world
+        .api
+        .until(|api| {
+            let status = api.find::<ReplicationController>("default", "rc").and_then(|rc| rc.status);
+            status.is_some_and(|s| s.replicas == 2 && s.fully_labeled_replicas == Some(2))
+        })
+        .await;
     world.tasks.stop().await;
 }
 
@@ -233,10 +253,13 @@ async fn roll_out(world: &World, image: &str) {
     loop {
         world.make_ready();
         let done = |api: &FakeApi| {
-            let images: Vec<_> = api.all::<Pod>().into_iter().filter(|p| p.metadata.deletion_timestamp.is_none()).collect();
+            let images: Vec<_> =
+                api.all::<Pod>().into_iter().filter(|p| p.metadata.deletion_timestamp.is_none()).collect();
             progress(api).as_deref() == Some("NewReplicaSetAvailable")
                 && images.len() == 3
-                && images.iter().all(|p| p.spec.as_ref().is_some_and(|s| s.containers[0].image.as_deref() == Some(image)))
+                && images
+                    .iter()
+                    .all(|p| p.spec.as_ref().is_some_and(|s| s.containers[0].image.as_deref() == Some(image)))
         };
         if done(&world.api) {
             return;
@@ -315,9 +338,12 @@ async fn namespaces_get_accounts_and_the_root_ca() {
 #[tokio::test]
 async fn a_namespace_is_emptied_before_it_goes() {
     let world = World::running(&[crate::namespace::start]);
-    let namespace = r#"{"metadata":{"name":"a"},"spec":{"finalizers":["kubernetes"]},"status":{"phase":"Active"}}"#;
+    let namespace =
+        r#"{"metadata":{"name":"a"},"spec":{"finalizers":["kubernetes"]},"status":{"phase":"Active"}}"#;
     world.api.insert::<Namespace>(&parse(namespace));
-    world.api.insert::<ConfigMap>(&parse(r#"{"metadata":{"name":"m","namespace":"a","finalizers":["x/y"]}}"#));
+    world
+        .api
+        .insert::<ConfigMap>(&parse(r#"{"metadata":{"name":"m","namespace":"a","finalizers":["x/y"]}}"#));
     world.api.insert::<ConfigMap>(&parse(r#"{"metadata":{"name":"other","namespace":"b"}}"#));
     world.api.insert::<Pod>(&parse(r#"{"metadata":{"name":"p","namespace":"a"},"spec":{"containers":[]}}"#));
     let api = Api::<Namespace>::new(world.api.transport());
@@ -326,7 +352,12 @@ async fn a_namespace_is_emptied_before_it_goes() {
         let status = api.find::<Namespace>("", "a").and_then(|n| n.status).unwrap_or_default();
         status.conditions.iter().flatten().any(|c| c.message.as_deref() == Some(text))
     };
-    world.api.until(|api| says(api, "Some content in the namespace has finalizers remaining: x/y in 1 resource instances")).await;
+    world
+        .api
+        .until(|api| {
+            says(api, "Some content in the namespace has finalizers remaining: x/y in 1 resource instances")
+        })
+        .await;
     assert!(says(&world.api, "Some resources are remaining: configmaps. has 1 resource instances"));
     assert!(world.pods().is_empty());
     world.api.edit::<ConfigMap>("a", "m", |map| map.metadata.finalizers = None);
@@ -346,13 +377,15 @@ async fn check_garbage(propagation: Propagation, goes: bool, remote: bool) {
     let api = Api::<ReplicaSet>::new(world.api.transport());
     let options = DeleteOptions { propagation: Some(propagation), ..DeleteOptions::default() };
     api.delete("default", "web", &options).await.expect("delete");
-    world.api.until(|api| {
-        let free = api.find::<Pod>("default", "p").is_some_and(|p| {
-            p.metadata.owner_references.is_none_or(|owners| owners.is_empty())
-        });
-        api.all::<ReplicaSet>().is_empty() && if goes { api.all::<Pod>().is_empty() } else { free }
-    })
-    .await;
+    world
+        .api
+        .until(|api| {
+            let free = api
+                .find::<Pod>("default", "p")
+                .is_some_and(|p| p.metadata.owner_references.is_none_or(|owners| owners.is_empty()));
+            api.all::<ReplicaSet>().is_empty() && if goes { api.all::<Pod>().is_empty() } else { free }
+        })
+        .await;
     if propagation == Propagation::Foreground {
         let log = world.api.log();
         let at = |text: &str| log.iter().position(|line| line.starts_with(text));
@@ -402,15 +435,18 @@ async fn a_silent_node_is_unknown_and_pods_get_ranges() {
     world.api.insert::<Node>(&parse(node));
     world.start(crate::node::ipam::start);
     world.start(crate::node::lifecycle::start);
-    world.api.until(|api| {
-        let node = api.find::<Node>("", "n").unwrap_or_default();
-        let spec = node.spec.clone().unwrap_or_default();
-        let taints: Vec<_> = spec.taints.iter().flatten().map(|t| (t.key.as_str(), t.effect.as_str())).collect();
-        // The only node: whatever is wrong, its pods are not driven away.
-        taints == [("node.kubernetes.io/unreachable", "NoSchedule")]
-            && spec.pod_cidr.as_deref() == Some("10.42.0.0/24")
-    })
-    .await;
+    world
+        .api
+        .until(|api| {
+            let node = api.find::<Node>("", "n").unwrap_or_default();
+            let spec = node.spec.clone().unwrap_or_default();
+            let taints: Vec<_> =
+                spec.taints.iter().flatten().map(|t| (t.key.as_str(), t.effect.as_str())).collect();
+            // The only node: whatever is wrong, its pods are not driven away.
+            taints == [("node.kubernetes.io/unreachable", "NoSchedule")]
+                && spec.pod_cidr.as_deref() == Some("10.42.0.0/24")
+        })
+        .await;
     world.tasks.stop().await;
 }
 

@@ -122,12 +122,12 @@ pub fn v2(api: &Arc<Api>, exchange: &Exchange, path: &str) -> Result<Response<Bo
         return Ok(not_found());
     }
     let wanted = accept_header(&exchange.request);
-    if let Some(kind) = protobuf::TYPES.into_iter().find(|t| wanted.is_some_and(|w| w.contains(t))) {
+    if protobuf::TYPES.iter().any(|t| wanted.is_some_and(|w| w.contains(t))) {
         let bytes = api.openapi.v2_protobuf(api.registry.resources());
         let tag = etag(bytes);
         let mut response = match unchanged(exchange, &tag) {
             Some(response) => return Ok(response),
-            None => body::with_type(200, kind, bytes.clone()),
+            None => body::with_type(200, protobuf::TYPES[0], bytes.clone()),
         };
         set(&mut response, header::ETAG, &tag);
         set(&mut response, header::VARY, "Accept");

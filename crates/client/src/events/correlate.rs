@@ -82,9 +82,7 @@ impl Correlator {
     }
 
     fn within_budget(&mut self, event: &Event, now: Timestamp) -> bool {
-        let bucket = self
-            .spam
-            .entry(object_key(event), || Bucket { tokens: SPAM_BURST, refilled: now });
+        let bucket = self.spam.entry(object_key(event), || Bucket { tokens: SPAM_BURST, refilled: now });
         let elapsed = now.duration_since(bucket.refilled).as_secs_f64().max(0.0);
         bucket.tokens = (bucket.tokens + elapsed / SPAM_REFILL_SECONDS).min(SPAM_BURST);
         bucket.refilled = now;

@@ -18,8 +18,18 @@ pub(super) type Objects = HashMap<Gvr, BTreeMap<ObjectKey, Arc<cache::Object>>>;
 
 /// Kinds whose status is written through `status` alone.
 const WITH_STATUS: &[&str] = &[
-    "pods", "nodes", "namespaces", "replicationcontrollers", "replicasets", "deployments", "services", "daemonsets",
-    "statefulsets", "jobs", "cronjobs", "poddisruptionbudgets",
+    "pods",
+    "nodes",
+    "namespaces",
+    "replicationcontrollers",
+    "replicasets",
+    "deployments",
+    "services",
+    "daemonsets",
+    "statefulsets",
+    "jobs",
+    "cronjobs",
+    "poddisruptionbudgets",
 ];
 
 pub(super) struct Store {
@@ -46,14 +56,18 @@ impl Store {
     }
 
     pub(super) fn take_changes(&mut self) -> Vec<(Gvr, Change)> {
-        let new = self.history[self.unpublished..].iter().map(|(_, gvr, c)| (gvr.clone(), c.clone())).collect();
+        let new =
+            self.history[self.unpublished..].iter().map(|(_, gvr, c)| (gvr.clone(), c.clone())).collect();
         self.unpublished = self.history.len();
         new
     }
 
     pub(super) fn history_since(&self, gvr: &Gvr, revision: u64) -> Result<Vec<Change>, Status> {
         if revision < self.compacted {
-            return Err(Status::expired(format!("too old resource version: {revision} ({})", self.compacted)));
+            return Err(Status::expired(format!(
+                "too old resource version: {revision} ({})",
+                self.compacted
+            )));
         }
         Ok(self
             .history
@@ -241,7 +255,9 @@ impl Store {
         }
         pod["spec"]["nodeName"] = binding["target"]["name"].clone();
         self.put(&r.gvr, pod);
-        Ok(Bytes::from_static(br#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Success","code":201}"#))
+        Ok(Bytes::from_static(
+            br#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Success","code":201}"#,
+        ))
     }
 
     fn delete(&mut self, gvr: &Gvr, key: &ObjectKey, options: &[u8]) -> Result<Bytes, Status> {

@@ -73,7 +73,8 @@ impl Wire {
             credential: Credential::None,
             user_agent: "test".into(),
         };
-        HttpsTransport::new(config, SystemClock::shared(), Random::seeded(1), tasks.clone()).expect("a transport")
+        HttpsTransport::new(config, SystemClock::shared(), Random::seeded(1), tasks.clone())
+            .expect("a transport")
     }
 }
 
@@ -86,7 +87,11 @@ async fn answer(
     let body = body.collect().await.map(|b| b.to_bytes()).unwrap_or_default();
     let query = query(head.uri.query().unwrap_or_default());
     let Some(request) = parse(&head, &query, body) else {
-        return Ok(failure(&Status::failure(404, "NotFound", "the server could not find the requested resource")));
+        return Ok(failure(&Status::failure(
+            404,
+            "NotFound",
+            "the server could not find the requested resource",
+        )));
     };
     if query.get("watch").is_some_and(|w| w == "true") {
         return Ok(match api.watch(&request.gvr, &request.namespace, &request.options).await {

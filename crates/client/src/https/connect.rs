@@ -60,7 +60,10 @@ impl Connection {
     }
 
     /// Sends a request; its answer's head, as soon as it comes.
-    pub(super) async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Incoming>, Status> {
+    pub(super) async fn send(
+        &self,
+        request: http::Request<Bytes>,
+    ) -> Result<http::Response<Incoming>, Status> {
         let request = request.map(Full::new);
         match self.open().await.map_err(|e| unreachable("connect to the API server", &format!("{e:#}")))? {
             Opened::Two(mut sender) => {

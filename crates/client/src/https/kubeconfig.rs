@@ -121,7 +121,8 @@ fn config(cluster: &Cluster, user: &User, dir: &Path, user_agent: &str) -> anyho
     if ca.is_empty() && server.scheme_str() == Some("https") {
         bail!("the cluster has no certificate-authority; the system's are not used");
     }
-    let certificate = pem(dir, &user.client_certificate_data, &user.client_certificate).context("client-certificate")?;
+    let certificate =
+        pem(dir, &user.client_certificate_data, &user.client_certificate).context("client-certificate")?;
     let key = pem(dir, &user.client_key_data, &user.client_key).context("client-key")?;
     let identity = match (certificate.is_empty(), key.is_empty()) {
         (true, true) => None,

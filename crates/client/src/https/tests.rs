@@ -120,8 +120,8 @@ async fn kubeconfigs_embedded_and_by_file() {
     let loaded = kubeconfig::parse(&written.render(), Path::new("/"), "test").expect("loaded");
     assert_eq!(loaded.namespace, "default");
     let random = Random::seeded(1);
-    let transport =
-        HttpsTransport::new(loaded.config, SystemClock::shared(), random, tasks.clone()).expect("a transport");
+    let transport = HttpsTransport::new(loaded.config, SystemClock::shared(), random, tasks.clone())
+        .expect("a transport");
     let maps = Api::<ConfigMap>::new(Arc::new(transport));
     maps.create(&map("a")).await.expect("created");
     tasks.stop().await;
@@ -138,7 +138,11 @@ fn kubeconfigs_that_cannot_work_are_refused() {
         assert!(format!("{error:#}").contains(expected), "{error:#} does not contain {expected:?}");
     };
     check("", "server: 'https://x'", "no certificate-authority");
-    check("", "server: 'https://x', insecure-skip-tls-verify: true", "insecure-skip-tls-verify is not supported");
+    check(
+        "",
+        "server: 'https://x', insecure-skip-tls-verify: true",
+        "insecure-skip-tls-verify is not supported",
+    );
     check("exec: {command: x}", "server: 'http://x'", "exec is not supported");
     check("client-certificate-data: YQ==", "server: 'http://x'", "come only together");
     check("client-certificate: none.pem", "server: 'http://x'", "read /none.pem");

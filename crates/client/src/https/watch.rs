@@ -95,7 +95,8 @@ pub(super) fn take_event(buffer: &mut BytesMut) -> Result<Option<WatchEvent>, St
     if line.iter().all(u8::is_ascii_whitespace) {
         return take_event(buffer);
     }
-    let Frame { kind, object } = list::frame(&line).ok_or_else(|| Status::internal("a watch event is no JSON"))?;
+    let Frame { kind, object } =
+        list::frame(&line).ok_or_else(|| Status::internal("a watch event is no JSON"))?;
     Ok(Some(match kind.as_str() {
         "ADDED" => WatchEvent::Added(object),
         "MODIFIED" => WatchEvent::Modified(object),

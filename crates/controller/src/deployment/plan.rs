@@ -25,7 +25,10 @@ pub enum Step {
     Create(ReplicaSet),
     /// Annotations or minReadySeconds alone.
     Update(ReplicaSet),
-    Scale { set: ReplicaSet, from: i32 },
+    Scale {
+        set: ReplicaSet,
+        from: i32,
+    },
     Delete(ReplicaSet),
 }
 

@@ -28,7 +28,12 @@ pub fn plain(deployment: &Deployment, family: &Family<'_>, now: Timestamp) -> De
 }
 
 /// During a rollout. `created`: the current template's set is about to be made.
-pub fn of_rollout(deployment: &Deployment, family: &Family<'_>, created: bool, now: Timestamp) -> DeploymentStatus {
+pub fn of_rollout(
+    deployment: &Deployment,
+    family: &Family<'_>,
+    created: bool,
+    now: Timestamp,
+) -> DeploymentStatus {
     let mut status = counted(deployment, family, now);
     mark_pause(deployment, &mut status, now);
     let new = family.new.as_ref();
@@ -70,7 +75,8 @@ fn judge(deployment: &Deployment, new: Option<&ReplicaSet>, status: &mut Deploym
         let text = format!("{about} is progressing.");
         let next = condition(PROGRESSING, "True", "ReplicaSetUpdated", text);
         // Set anew even with the same reason: its update time is what the deadline counts from.
-        let since = current.filter(|c| c.status.as_deref() == Some("True")).and_then(|c| c.last_transition_time);
+        let since =
+            current.filter(|c| c.status.as_deref() == Some("True")).and_then(|c| c.last_transition_time);
         remove(status, PROGRESSING);
         set_condition(status, next, now);
         if let (Some(since), Some(c)) = (since, status.conditions.iter_mut().flatten().last()) {

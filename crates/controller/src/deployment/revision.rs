@@ -136,6 +136,7 @@ fn hash(template: &PodTemplateSpec, collisions: Option<i32>) -> String {
     let whole = PodTemplate { template: Some(template.clone()), ..PodTemplate::default() };
     let mut bytes = whole.to_json();
     bytes.extend(collisions.unwrap_or(0).to_le_bytes());
-    let hash = bytes.iter().fold(0x811c_9dc5u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193));
+    let hash =
+        bytes.iter().fold(0x811c_9dc5u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193));
     hash.to_string().bytes().map(|digit| ALPHABET[usize::from(digit) % ALPHABET.len()] as char).collect()
 }

@@ -24,7 +24,12 @@ fn deployment(text: &str) -> Deployment {
         let (key, value) = word.split_once('=').unwrap_or((word, ""));
         let spec = &mut deployment.spec;
         let rolling = spec.strategy.get_or_insert_default().rolling_update.get_or_insert_default();
-        let share = || Some(serde_json::from_value(value.parse::<i32>().map_or(value.into(), Into::into)).expect("a share"));
+        let share = || {
+            Some(
+                serde_json::from_value(value.parse::<i32>().map_or(value.into(), Into::into))
+                    .expect("a share"),
+            )
+        };
         match key {
             "replicas" => spec.replicas = value.parse().ok(),
             "image" => spec.template.spec.get_or_insert_default().containers[0].image = Some(value.into()),
@@ -118,11 +123,14 @@ fn image(set: &ReplicaSet) -> String {
 
 #[test]
 fn the_first_set_gets_all() {
-    check("replicas=3", expect![[r#"
+    check(
+        "replicas=3",
+        expect![[r#"
         create for v1 with 3
         Available False MinimumReplicasUnavailable
         Progressing True NewReplicaSetCreated
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

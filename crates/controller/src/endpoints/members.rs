@@ -35,7 +35,9 @@ pub struct Port {
 pub fn members(service: &Service, pods: &[Pod], family: &str) -> BTreeMap<Vec<Port>, Vec<Member>> {
     let mut by_ports: BTreeMap<Vec<Port>, Vec<Member>> = BTreeMap::new();
     for pod in pods.iter().filter(|pod| !pod.is_terminal()) {
-        let Some(address) = pod.ips().into_iter().find(|ip| ip.contains(':') == (family == "IPv6")) else { continue };
+        let Some(address) = pod.ips().into_iter().find(|ip| ip.contains(':') == (family == "IPv6")) else {
+            continue;
+        };
         by_ports.entry(ports(service, pod)).or_default().push(member(service, pod, address));
     }
     for members in by_ports.values_mut() {

@@ -70,7 +70,9 @@ impl Controller {
             return Ok(Requeue::Never);
         }
         let observed = self.slices.list_where(&key.namespace, |meta| {
-            meta.label(SERVICE_NAME) == Some(&key.name) && meta.label(MANAGED_BY) == Some(US) && !meta.deleting
+            meta.label(SERVICE_NAME) == Some(&key.name)
+                && meta.label(MANAGED_BY) == Some(US)
+                && !meta.deleting
         });
         let pods = self.source.pods_of(&service, &selector);
         let mut desired = Vec::new();
@@ -98,7 +100,8 @@ impl Controller {
             Action::Create(slice) => self.api.create(&slice).await.map(drop),
             Action::Update(slice) => self.api.update(&slice).await.map(drop),
             Action::Delete(slice) => {
-                match self.api.delete(slice.namespace(), slice.name(), &DeleteOptions::uid(slice.uid())).await {
+                match self.api.delete(slice.namespace(), slice.name(), &DeleteOptions::uid(slice.uid())).await
+                {
                     Err(e) if !e.is_not_found() => Err(e),
                     _ => Ok(()),
                 }

@@ -60,7 +60,9 @@ fn the_older_form_leaves_out_who_is_leaving() {
     let subsets = endpoints.subsets.expect("subsets");
     let shown: Vec<_> = subsets
         .iter()
-        .map(|s| (s.addresses.as_ref().map_or(0, Vec::len), s.not_ready_addresses.as_ref().map_or(0, Vec::len)))
+        .map(|s| {
+            (s.addresses.as_ref().map_or(0, Vec::len), s.not_ready_addresses.as_ref().map_or(0, Vec::len))
+        })
         .collect();
     assert_eq!(shown, [(1, 0), (0, 1)]);
     assert_eq!(desired(&service(""), &[]).subsets, None);

@@ -62,8 +62,11 @@ impl Graph {
 
     fn put(&mut self, resource: usize, object: &cache::Object, work: &mut Vec<Work>) {
         let uid = &object.meta.uid;
-        let place =
-            Place { resource, key: object.key.clone(), owners: object.meta.owners.iter().map(owner_at).collect() };
+        let place = Place {
+            resource,
+            key: object.key.clone(),
+            owners: object.meta.owners.iter().map(owner_at).collect(),
+        };
         self.link(uid, &place, &object.meta.owners, work);
         let has = |name: &str| object.meta.finalizers.iter().any(|f| **f == *name);
         let (foreground, orphan) = (has(FOREGROUND), has(ORPHAN));

@@ -48,13 +48,19 @@ impl Content {
         self.remaining.is_empty()
     }
 
-    async fn delete(&mut self, transport: &dyn Transport, of: &Served, namespace: &str) -> Result<(), Status> {
+    async fn delete(
+        &mut self,
+        transport: &dyn Transport,
+        of: &Served,
+        namespace: &str,
+    ) -> Result<(), Status> {
         let all = Options::default();
         // The usual case costs one read.
         if raw::list(transport, &of.gvr, namespace, &all).await?.items.is_empty() {
             return Ok(());
         }
-        let background = DeleteOptions { propagation: Some(Propagation::Background), ..DeleteOptions::default() };
+        let background =
+            DeleteOptions { propagation: Some(Propagation::Background), ..DeleteOptions::default() };
         if of.can("deletecollection") {
             raw::delete_collection(transport, &of.gvr, namespace, &background, &all).await?;
         } else {

@@ -99,16 +99,17 @@ impl Evictor {
 pub fn leaves_at(pod: &Pod, taints: &[Taint], now: Timestamp) -> Option<Timestamp> {
     let created = pod.metadata.creation_timestamp.as_ref().map_or(now, |t| t.0);
     let executing = taints.iter().filter(|t| t.effect == NO_EXECUTE);
-    executing.filter_map(|taint| {
-        let since = taint.time_added.as_ref().map_or(created, |t| t.0.max(created));
-        let tolerations = pod.pod_spec().tolerations.iter().flatten().filter(|t| t.tolerates(taint));
-        let mut limits = tolerations.map(|t| t.toleration_seconds).peekable();
-        if limits.peek().is_none() {
-            return Some(now);
-        }
-        // Several tolerations of one taint: the shortest counts; none with a limit: for ever.
-        let seconds = limits.flatten().min()?;
-        since.checked_add(SignedDuration::from_secs(seconds.max(0))).ok()
-    })
-    .min()
+    executing
+        .filter_map(|taint| {
+            let since = taint.time_added.as_ref().map_or(created, |t| t.0.max(created));
+            let tolerations = pod.pod_spec().tolerations.iter().flatten().filter(|t| t.tolerates(taint));
+            let mut limits = tolerations.map(|t| t.toleration_seconds).peekable();
+            if limits.peek().is_none() {
+                return Some(now);
+            }
+            // Several tolerations of one taint: the shortest counts; none with a limit: for ever.
+            let seconds = limits.flatten().min()?;
+            since.checked_add(SignedDuration::from_secs(seconds.max(0))).ok()
+        })
+        .min()
 }

@@ -89,7 +89,11 @@ impl Lifecycle {
         if silent_for >= self.grace && silence(&mut node, self.clock.now()) {
             node = self.node_api.update_status(&node).await.context("update node status")?;
             if was_ready {
-                self.events.normal(&node, "NodeNotReady", format!("Node {} status is now: NodeNotReady", key.name));
+                self.events.normal(
+                    &node,
+                    "NodeNotReady",
+                    format!("Node {} status is now: NodeNotReady", key.name),
+                );
                 // Its fall may be the one that leaves no node ready, which is then a fault of ours, not theirs.
                 self.nodes.objects("").iter().for_each(|other| queue.add(other.key.clone()));
             }
@@ -127,7 +131,9 @@ impl Lifecycle {
     /// So that services send nothing to them. The kubelet, when it is back, knows better.
     async fn mark_pods_not_ready(&self, node: &Node) -> Result<(), Status> {
         for mut pod in self.pods.by_index("spec.nodeName", node.name()) {
-            let Some(ready) = pod.condition("Ready").filter(|c| c.status == "True").cloned() else { continue };
+            let Some(ready) = pod.condition("Ready").filter(|c| c.status == "True").cloned() else {
+                continue;
+            };
             let condition = PodCondition { status: "False".into(), ..ready };
             methods::set_condition(pod.status.get_or_insert_default(), condition, self.clock.now());
             match self.pod_api.update_status(&pod).await {

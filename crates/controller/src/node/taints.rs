@@ -55,9 +55,7 @@ pub fn wanted(node: &Node, evict: bool, now: Timestamp) -> Option<Vec<Taint>> {
 
 fn is_ours(taint: &Taint) -> bool {
     match taint.effect.as_str() {
-        NO_SCHEDULE => {
-            taint.key == UNSCHEDULABLE || BY_CONDITION.iter().any(|(_, _, key)| taint.key == *key)
-        }
+        NO_SCHEDULE => taint.key == UNSCHEDULABLE || BY_CONDITION.iter().any(|(_, _, key)| taint.key == *key),
         NO_EXECUTE => taint.key == NOT_READY || taint.key == UNREACHABLE,
         _ => false,
     }

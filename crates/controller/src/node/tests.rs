@@ -11,14 +11,23 @@ fn at(second: i64) -> Timestamp {
 }
 
 fn check_taints(spec: &str, conditions: &[(&str, &str)], evict: bool, expected: Option<&[&str]>) {
-    let conditions: Vec<_> =
-        conditions.iter().map(|(kind, status)| format!(r#"{{"type":"{kind}","status":"{status}"}}"#)).collect();
-    let json = format!(r#"{{"metadata":{{}},"spec":{spec},"status":{{"conditions":[{}]}}}}"#, conditions.join(","));
+    let conditions: Vec<_> = conditions
+        .iter()
+        .map(|(kind, status)| format!(r#"{{"type":"{kind}","status":"{status}"}}"#))
+        .collect();
+    let json =
+        format!(r#"{{"metadata":{{}},"spec":{spec},"status":{{"conditions":[{}]}}}}"#, conditions.join(","));
     let node = Node::from_json(json.as_bytes()).expect("a node");
     let shown = taints::wanted(&node, evict, at(0)).map(|taints| {
-        taints.iter().map(|t| format!("{}:{}", t.key.trim_start_matches("node.kubernetes.io/"), t.effect)).collect::<Vec<_>>()
+        taints
+            .iter()
+            .map(|t| format!("{}:{}", t.key.trim_start_matches("node.kubernetes.io/"), t.effect))
+            .collect::<Vec<_>>()
     });
-    assert_eq!(shown.as_deref(), expected.map(|e| e.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>()).as_deref());
+    assert_eq!(
+        shown.as_deref(),
+        expected.map(|e| e.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>()).as_deref()
+    );
 }
 
 #[test]
@@ -26,8 +35,18 @@ fn taints_follow_conditions() {
     check_taints("{}", &[("Ready", "True")], true, None);
     check_taints("{}", &[("Ready", "False")], true, Some(&["not-ready:NoSchedule", "not-ready:NoExecute"]));
     check_taints("{}", &[("Ready", "Unknown")], false, Some(&["unreachable:NoSchedule"]));
-    check_taints("{}", &[("Ready", "True"), ("DiskPressure", "True")], true, Some(&["disk-pressure:NoSchedule"]));
-    check_taints(r#"{"unschedulable":true}"#, &[("Ready", "True")], true, Some(&["unschedulable:NoSchedule"]));
+    check_taints(
+        "{}",
+        &[("Ready", "True"), ("DiskPressure", "True")],
+        true,
+        Some(&["disk-pressure:NoSchedule"]),
+    );
+    check_taints(
+        r#"{"unschedulable":true}"#,
+        &[("Ready", "True")],
+        true,
+        Some(&["unschedulable:NoSchedule"]),
+    );
     let tainted = r#"{"taints":[{"key":"node.kubernetes.io/not-ready","effect":"NoSchedule"},
         {"key":"mine","effect":"NoExecute"}]}"#;
     check_taints(tainted, &[("Ready", "True")], true, Some(&["mine:NoExecute"]));
@@ -53,7 +72,9 @@ fn pods_stay_as_long_as_they_tolerate() {
     check_leaves("[]", Some(120));
     check_leaves(r#"[{"operator":"Exists"}]"#, None);
     let unreachable = |seconds: &str| {
-        format!(r#"{{"key":"node.kubernetes.io/unreachable","operator":"Exists","effect":"NoExecute"{seconds}}}"#)
+        format!(
+            r#"{{"key":"node.kubernetes.io/unreachable","operator":"Exists","effect":"NoExecute"{seconds}}}"#
+        )
     };
     check_leaves(&format!("[{}]", unreachable(r#","tolerationSeconds":300"#)), Some(400));
     let both = [unreachable(r#","tolerationSeconds":300"#), unreachable(r#","tolerationSeconds":5"#)];

@@ -59,9 +59,10 @@ pub(super) fn start<K: Replicated>(component: Component) {
 impl<K: Replicated> Engine<K> {
     fn owner_changed(&self, change: &Change) {
         let Some(seen) = object(change) else { return };
-        let replaced = change.old.as_ref().is_some_and(|old| {
-            change.new.as_ref().is_none_or(|new| new.meta.uid != old.meta.uid)
-        });
+        let replaced = change
+            .old
+            .as_ref()
+            .is_some_and(|old| change.new.as_ref().is_none_or(|new| new.meta.uid != old.meta.uid));
         if replaced {
             self.expectations.forget(&seen.key);
         }
@@ -83,7 +84,8 @@ impl<K: Replicated> Engine<K> {
             self.queue.add(owner.clone());
         }
         if let Some(new) = new.as_ref().filter(|n| n.meta.controller().is_none() && !n.meta.deleting) {
-            let relabelled = old.as_ref().is_none_or(|o| o.meta.labels != new.meta.labels || old_owner.is_some());
+            let relabelled =
+                old.as_ref().is_none_or(|o| o.meta.labels != new.meta.labels || old_owner.is_some());
             if relabelled {
                 self.offer_orphan(new);
             }

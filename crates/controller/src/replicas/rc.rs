@@ -67,8 +67,7 @@ impl Replicated for ReplicationController {
             fully_labeled_replicas: some(s.fully_labeled),
             ready_replicas: some(s.ready),
             available_replicas: some(s.available),
-            conditions: (!s.conditions.is_empty())
-                .then(|| s.conditions.into_iter().map(condition).collect()),
+            conditions: (!s.conditions.is_empty()).then(|| s.conditions.into_iter().map(condition).collect()),
         });
     }
 }

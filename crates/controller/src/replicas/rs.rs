@@ -68,8 +68,7 @@ impl Replicated for ReplicaSet {
             available_replicas: some(s.available),
             // Told even when there are none: absent means that nobody counts them.
             terminating_replicas: Some(s.terminating),
-            conditions: (!s.conditions.is_empty())
-                .then(|| s.conditions.into_iter().map(condition).collect()),
+            conditions: (!s.conditions.is_empty()).then(|| s.conditions.into_iter().map(condition).collect()),
         });
     }
 }

@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value};
 
-/// What clients ask for, and its older spelling.
+/// What is answered, and how clients ask for it: also in an older spelling, which is no media type by Go's own rules.
 pub const TYPES: [&str; 2] = [
     "application/com.github.proto-openapi.spec.v2.v1.0+protobuf",
     "application/com.github.proto-openapi.spec.v2@v1.0+protobuf",
