@@ -30,7 +30,8 @@ async fn main() -> anyhow::Result<()> {
         node_ports: NODE_PORTS,
     };
     let registry =
-        Registry::open(&store, resources::table::all(), Some(services), clock.clone(), random.clone()).await?;
+        Registry::open(&store, resources::table::all(), Some(services), clock.clone(), random.clone())
+            .await?;
     let loopback: Arc<dyn Transport> = Arc::new(Loopback::new(registry.clone()));
     auth::policy::reconcile::reconcile(&loopback, &auth::policy::bootstrap()).await?;
     for namespace in ["default", "kube-system", "kube-public", "kube-node-lease"] {
@@ -56,10 +57,10 @@ async fn main() -> anyhow::Result<()> {
     });
 
     let now = clock.now();
-    let server = pki.ca.issue(&Template::server("kube-apiserver", ["127.0.0.1", "localhost", "kubernetes"]), now)?;
+    let server =
+        pki.ca.issue(&Template::server("kube-apiserver", ["127.0.0.1", "localhost", "kubernetes"]), now)?;
     let tls = pki::tls::server_config(Arc::new(LiveIdentity::new(&server)?))?;
-    let bound =
-        apiserver::listen(api, ([127, 0, 0, 1], port).into(), Arc::new(tls), &tasks).await?;
+    let bound = apiserver::listen(api, ([127, 0, 0, 1], port).into(), Arc::new(tls), &tasks).await?;
     let admin = pki.ca.issue(&Template::client("kubernetes-admin", "system:masters"), now)?;
     let url = format!("https://{bound}");
     Kubeconfig { name: "knarr", server: &url, ca_pem: pki.ca.cert_pem(), identity: &admin }

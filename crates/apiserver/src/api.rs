@@ -8,8 +8,8 @@ use auth::{Authorizer, UserInfo};
 use bytes::Bytes;
 use client::Transport;
 use registry::Registry;
-use stdx::{Random, Tasks};
 use stdx::clock::SharedClock;
+use stdx::{Random, Tasks};
 
 use crate::http::discovery::Discovery;
 use crate::http::health::Check;

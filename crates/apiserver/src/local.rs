@@ -74,7 +74,10 @@ pub struct Loopback {
 impl Loopback {
     /// Acts as `system:apiserver` in `system:masters`.
     pub fn new(registry: Arc<Registry>) -> Self {
-        Loopback { registry, user: UserInfo::new("system:apiserver", &["system:masters", "system:authenticated"]) }
+        Loopback {
+            registry,
+            user: UserInfo::new("system:apiserver", &["system:masters", "system:authenticated"]),
+        }
     }
 }
 

@@ -36,9 +36,7 @@ impl Token {
 
     pub fn decode(text: &str) -> Result<Token, Status> {
         let invalid = |why: &str| Status::bad_request(format!("continue key is not valid: {why}"));
-        let json = URL_SAFE_NO_PAD
-            .decode(text.trim_end_matches('='))
-            .map_err(|e| invalid(&e.to_string()))?;
+        let json = URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).map_err(|e| invalid(&e.to_string()))?;
         let wire: Wire = serde_json::from_slice(&json).map_err(|e| invalid(&e.to_string()))?;
         if wire.v != VERSION {
             return Err(invalid(&format!("server does not recognize this encoded version {:?}", wire.v)));
@@ -47,7 +45,11 @@ impl Token {
             -1 => None,
             rv => match u64::try_from(rv).ok().filter(|rv| *rv > 0) {
                 Some(rv) => Some(Revision(rv)),
-                None => return Err(invalid(&format!("incorrect encoded start resourceVersion (version {VERSION})"))),
+                None => {
+                    return Err(invalid(&format!(
+                        "incorrect encoded start resourceVersion (version {VERSION})"
+                    )));
+                }
             },
         };
         let start = wire.start.strip_suffix('\0').unwrap_or(&wire.start);

@@ -122,7 +122,10 @@ impl Registry {
         if let (None | Some(""), Some(prefix)) = (meta.name.as_deref(), meta.generate_name.as_deref())
             && !prefix.is_empty()
         {
-            let kept = prefix.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= NAME_MAX - SUFFIX);
+            let kept = prefix
+                .char_indices()
+                .map(|(at, c)| at + c.len_utf8())
+                .take_while(|end| *end <= NAME_MAX - SUFFIX);
             let kept = &prefix[..kept.last().unwrap_or(0)];
             meta.name = Some(format!("{kept}{}", self.random.name_suffix(SUFFIX)));
         }

@@ -233,7 +233,9 @@ enum Shortened {
 
 /// A second delete may only shorten the grace period of the first.
 fn shorten(meta: &mut ObjectMeta, requested: Option<i64>) -> Shortened {
-    let Some(current) = meta.deletion_grace_period_seconds.filter(|s| *s != 0) else { return Shortened::Over };
+    let Some(current) = meta.deletion_grace_period_seconds.filter(|s| *s != 0) else {
+        return Shortened::Over;
+    };
     match (requested, &meta.deletion_timestamp) {
         (Some(wanted), Some(end)) if wanted < current => {
             let wanted = wanted.max(0);

@@ -8,7 +8,12 @@ use resources::Resource;
 
 use crate::options::WriteOptions;
 
-pub(crate) fn created(resource: &Resource, object: &mut dyn AnyObject, options: &WriteOptions, now: Timestamp) {
+pub(crate) fn created(
+    resource: &Resource,
+    object: &mut dyn AnyObject,
+    options: &WriteOptions,
+    now: Timestamp,
+) {
     let api_version = resource.gvk.api_version();
     managed::created(object, &writer(resource, options, &api_version, "", now));
 }

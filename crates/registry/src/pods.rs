@@ -107,7 +107,12 @@ fn validate(binding: &Binding) -> Result<(), Status> {
     }
 }
 
-fn assign(target: &Target<'_>, old: &dyn AnyObject, binding: &Binding, now: &Time) -> Result<Changed, Status> {
+fn assign(
+    target: &Target<'_>,
+    old: &dyn AnyObject,
+    binding: &Binding,
+    now: &Time,
+) -> Result<Changed, Status> {
     let pod = old.downcast_ref::<Pod>().ok_or_else(|| target.not_found())?;
     let refuse = |why: String| {
         let resource = GroupResource { group: "".into(), resource: "pods/binding".into() };

@@ -43,7 +43,10 @@ impl Registry {
         validate(options)?;
         let filter = select::filter(target, &options.selection)?;
         let (snapshot, after) = self.state_for(target, options).await?;
-        if options.limit == 0 && after.is_none() && let Some((index, value)) = &filter.index {
+        if options.limit == 0
+            && after.is_none()
+            && let Some((index, value)) = &filter.index
+        {
             let found = snapshot.by_index(index, value);
             let items = found.into_iter().filter(|o| filter.matches(o)).collect();
             return Ok(Listing { items, revision: snapshot.revision(), ..Listing::default() });
@@ -121,8 +124,7 @@ impl Registry {
 }
 
 fn too_large(asked: Revision, current: Revision) -> Status {
-    let mut status =
-        Status::timeout(format!("Too large resource version: {asked}, current: {current}"));
+    let mut status = Status::timeout(format!("Too large resource version: {asked}, current: {current}"));
     let cause = Cause {
         reason: "ResourceVersionTooLarge".into(),
         message: "Too large resource version".into(),
@@ -158,7 +160,8 @@ fn validate(options: &ListOptions) -> Result<(), Status> {
             "resourceVersionMatch is forbidden unless resourceVersion is provided",
         )),
         _ if !options.continue_token.is_empty() => {
-            errors.push(Error::forbidden(&path, "resourceVersionMatch is forbidden when continue is provided"));
+            errors
+                .push(Error::forbidden(&path, "resourceVersionMatch is forbidden when continue is provided"));
         }
         "Exact" if version == "0" => errors.push(Error::forbidden(
             &path,

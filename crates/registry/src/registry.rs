@@ -95,7 +95,8 @@ impl Registry {
     /// The cache of a resource.
     pub fn cache(&self, group: &str, version: &str, resource: &str) -> Result<Arc<Cache>, Status> {
         let found = self.resource(group, version, resource);
-        let row = found.ok_or_else(|| Status::not_found(&Gvr::new(group, version, resource).group_resource(), ""))?;
+        let row = found
+            .ok_or_else(|| Status::not_found(&Gvr::new(group, version, resource).group_resource(), ""))?;
         Ok(self.rows.cache(row)?.clone())
     }
 
@@ -167,7 +168,10 @@ impl Target<'_> {
     /// Decodes a stored object: it carries its resourceVersion.
     pub(crate) fn decode(&self, object: &Object) -> Result<Box<dyn AnyObject>, Status> {
         self.strategy().decode(object.json()).map_err(|e| {
-            Status::internal(format!("unable to decode the stored {} {}: {e}", self.resource.gvk.kind, object.key))
+            Status::internal(format!(
+                "unable to decode the stored {} {}: {e}",
+                self.resource.gvk.kind, object.key
+            ))
         })
     }
 }

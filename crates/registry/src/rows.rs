@@ -26,10 +26,8 @@ const PATHS: &[(&str, &str, &str)] = &[
 const RELAXED: &[(&str, &str)] = &[("", "events"), ("events.k8s.io", "events")];
 
 /// Cached by index: what is asked for by controllers, the kubelet and the garbage collector.
-const INDEXES: &[(&str, &str, &[&str])] = &[
-    ("", "pods", &["owner", "uid", "spec.nodeName"]),
-    ("apps", "replicasets", &["owner", "uid"]),
-];
+const INDEXES: &[(&str, &str, &[&str])] =
+    &[("", "pods", &["owner", "uid", "spec.nodeName"]), ("apps", "replicasets", &["owner", "uid"])];
 
 /// Collections of every stored resource.
 pub(crate) struct Rows {
@@ -89,7 +87,8 @@ impl Commit {
 pub(crate) fn spec(resource: &Resource) -> CollectionSpec {
     let (group, plural) = (&*resource.gvr.group, &*resource.gvr.resource);
     let path = PATHS.iter().find(|(g, r, _)| (*g, *r) == (group, plural)).map_or(plural, |(_, _, p)| p);
-    let indexes = INDEXES.iter().find(|(g, r, _)| (*g, *r) == (group, plural)).map_or(&["owner", "uid"][..], |i| i.2);
+    let indexes =
+        INDEXES.iter().find(|(g, r, _)| (*g, *r) == (group, plural)).map_or(&["owner", "uid"][..], |i| i.2);
     let relaxed = RELAXED.contains(&(group, plural));
     let strategy = resource.strategy.clone();
     let parse = move |key: &ObjectKey, revision: Revision, value: &[u8]| {
@@ -122,7 +121,8 @@ impl Rows {
     }
 
     fn collection(&self, resource: &Resource) -> Result<&Arc<Collection>, Status> {
-        self.find(resource).ok_or_else(|| Status::internal(format!("{} is not stored", resource.gvr.resource)))
+        self.find(resource)
+            .ok_or_else(|| Status::internal(format!("{} is not stored", resource.gvr.resource)))
     }
 
     /// What is read from.
@@ -156,7 +156,12 @@ impl Rows {
     }
 
     /// Deletes the object as it is stored; watchers see `last` as its final state.
-    pub async fn commit_delete(&self, resource: &Resource, stored: &Object, last: Option<Bytes>) -> Result<(), Refused> {
+    pub async fn commit_delete(
+        &self,
+        resource: &Resource,
+        stored: &Object,
+        last: Option<Bytes>,
+    ) -> Result<(), Refused> {
         let collection = self.collection(resource)?;
         collection.delete(&stored.key, stored.revision, last, Terms::default()).await.map_err(refused)?;
         Ok(())

@@ -38,7 +38,8 @@ impl Registry {
             let mut object = old.clone_box();
             strategy.set_scale(&mut *object, wanted.spec.and_then(|s| s.replicas).unwrap_or(0));
             let version = wanted.metadata.resource_version.filter(|v| !v.is_empty());
-            object.object_meta_mut().resource_version = version.or_else(|| old.object_meta().resource_version.clone());
+            object.object_meta_mut().resource_version =
+                version.or_else(|| old.object_meta().resource_version.clone());
             Ok(Changed { object, warnings: Vec::new() })
         };
         let kind = Kind { part: Part::Scale, subresource: "scale", checked: true };

@@ -35,12 +35,7 @@ pub(crate) fn filter(target: &Target<'_>, selection: &Selection) -> Result<Filte
     let matches = move |object: &Object| {
         labels.matches(&object.meta) && fields.matches(|field| Some(object.field(field).unwrap_or_default()))
     };
-    Ok(Filter {
-        namespace,
-        name,
-        index: indexed,
-        predicate: (!trivial).then(|| Arc::new(matches) as _),
-    })
+    Ok(Filter { namespace, name, index: indexed, predicate: (!trivial).then(|| Arc::new(matches) as _) })
 }
 
 /// Whether anything but namespace and name selects.
@@ -54,9 +49,9 @@ fn check_field(resource: &Resource, field: &str) -> Result<(), Status> {
         return Ok(());
     }
     Err(Status::bad_request(match known {
-        [] => format!(
-            "{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
-        ),
+        [] => {
+            format!("{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
+        }
         _ => format!("field label not supported: {field}"),
     }))
 }

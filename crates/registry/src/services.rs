@@ -93,7 +93,9 @@ impl Registry {
 
     /// Gives back what a deleted service had.
     pub(crate) async fn release(&self, last: &dyn AnyObject) {
-        let (Some(services), Some(service)) = (&self.services, last.downcast_ref::<Service>()) else { return };
+        let (Some(services), Some(service)) = (&self.services, last.downcast_ref::<Service>()) else {
+            return;
+        };
         for name in held(service) {
             services.give_back(&name).await;
         }

@@ -54,8 +54,7 @@ impl Registry {
         if missing && part == Part::Main && target.strategy().allow_create_on_update() {
             return self.create_by_update(target, object, options).await;
         }
-        let change =
-            |_: &dyn AnyObject| Ok(Changed { object: object.clone_box(), warnings: Vec::new() });
+        let change = |_: &dyn AnyObject| Ok(Changed { object: object.clone_box(), warnings: Vec::new() });
         self.change(target, Kind { part, subresource, checked: true }, &change, options).await
     }
 
@@ -212,7 +211,9 @@ impl Registry {
 
 /// A Lease that is only renewed: a power cut may take that back, to spare flash.
 fn heartbeat(new: &dyn AnyObject, old: &dyn AnyObject) -> bool {
-    let (Some(new), Some(old)) = (new.downcast_ref::<Lease>(), old.downcast_ref::<Lease>()) else { return false };
+    let (Some(new), Some(old)) = (new.downcast_ref::<Lease>(), old.downcast_ref::<Lease>()) else {
+        return false;
+    };
     let mut renewed = old.clone();
     renewed.metadata.resource_version = None;
     renewed.metadata.managed_fields.clone_from(&new.metadata.managed_fields);
@@ -228,7 +229,10 @@ fn matches_request(target: &Target<'_>, object: &dyn AnyObject) -> Result<(), St
     if name != target.name {
         let why = match name {
             "" => "the name of the object (based on metadata.name) must be set".to_owned(),
-            name => format!("the name of the object ({name}) does not match the name on the URL ({})", target.name),
+            name => format!(
+                "the name of the object ({name}) does not match the name on the URL ({})",
+                target.name
+            ),
         };
         return Err(Status::bad_request(why));
     }

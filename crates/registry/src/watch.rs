@@ -25,7 +25,10 @@ const BOOKMARK_BEFORE_END: Duration = Duration::from_secs(2);
 #[derive(Clone, Debug)]
 pub enum WatchItem {
     Event(WatchEvent),
-    Bookmark { revision: Revision, initial_events_end: bool },
+    Bookmark {
+        revision: Revision,
+        initial_events_end: bool,
+    },
     /// The last item.
     Error(Status),
 }

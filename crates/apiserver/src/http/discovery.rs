@@ -231,7 +231,8 @@ fn aggregated(groups: &[&Group<'_>]) -> Document {
 }
 
 fn aggregated_row(resource: &Resource) -> Value {
-    let kind = |group: &str, version: &str, kind: &str| json!({"group": group, "version": version, "kind": kind});
+    let kind =
+        |group: &str, version: &str, kind: &str| json!({"group": group, "version": version, "kind": kind});
     let own = kind(&resource.gvk.group, &resource.gvk.version, &resource.gvk.kind);
     let subs: Vec<Value> = resource
         .subresources

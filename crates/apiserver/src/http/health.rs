@@ -32,8 +32,7 @@ pub fn answer(checks: &[Check], path: &str, params: &Params) -> Response<Body> {
     let mut parts = path.trim_matches('/').split('/');
     let endpoint = parts.next().unwrap_or_default();
     let asked = parts.next();
-    let excluded: Vec<&str> =
-        params.raw.iter().filter(|(k, _)| k == "exclude").map(|(_, v)| &**v).collect();
+    let excluded: Vec<&str> = params.raw.iter().filter(|(k, _)| k == "exclude").map(|(_, v)| &**v).collect();
     let live = endpoint == "livez";
     let relevant = checks.iter().filter(|c| !(live && c.ready_only));
     match asked {

@@ -73,8 +73,10 @@ impl<'a> Clause<'a> {
     fn parse(text: &'a str) -> Option<Self> {
         let mut parts = text.split(';').map(str::trim);
         let media = parts.next().filter(|m| !m.is_empty())?;
-        let parameters: Vec<_> =
-            parts.filter_map(|p| p.split_once('=')).map(|(k, v)| (k.trim(), v.trim().trim_matches('"'))).collect();
+        let parameters: Vec<_> = parts
+            .filter_map(|p| p.split_once('='))
+            .map(|(k, v)| (k.trim(), v.trim().trim_matches('"')))
+            .collect();
         let quality = parameters.iter().find(|(k, _)| *k == "q").map_or(Some(1.0), |(_, v)| v.parse().ok());
         Some(Clause { media, parameters, quality: quality.unwrap_or(1.0) })
     }
@@ -101,7 +103,9 @@ impl<'a> Clause<'a> {
         match (offer, name, group, version) {
             (Offer::Objects, "Table", "meta.k8s.io", "v1") => Some(Shape::Table),
             (Offer::Objects, "PartialObjectMetadata", "meta.k8s.io", "v1") => Some(Shape::PartialMetadata),
-            (Offer::Objects, "PartialObjectMetadataList", "meta.k8s.io", "v1") => Some(Shape::PartialMetadataList),
+            (Offer::Objects, "PartialObjectMetadataList", "meta.k8s.io", "v1") => {
+                Some(Shape::PartialMetadataList)
+            }
             (Offer::Discovery, "APIGroupDiscoveryList", "apidiscovery.k8s.io", "v2") => {
                 Some(Shape::AggregatedDiscovery)
             }
@@ -157,12 +161,12 @@ mod tests {
         check("application/json", Objects, Some((Json, AsIs)));
         check("*/*", Objects, Some((Json, AsIs)));
         check("application/yaml", Objects, Some((Yaml, AsIs)));
+        check("application/json;as=Table;v=v1;g=meta.k8s.io,application/json", Objects, Some((Json, Table)));
         check(
-            "application/json;as=Table;v=v1;g=meta.k8s.io,application/json",
+            "application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json",
             Objects,
-            Some((Json, Table)),
+            Some((Json, AsIs)),
         );
-        check("application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json", Objects, Some((Json, AsIs)));
         check("application/json;as=Table;v=v1;g=meta.k8s.io", Plain, None);
         check("application/vnd.kubernetes.protobuf,application/json", Objects, Some((Json, AsIs)));
         check("application/vnd.kubernetes.protobuf", Objects, None);

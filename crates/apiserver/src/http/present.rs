@@ -67,9 +67,7 @@ impl Presenter {
             Format::Json => body::json(code, json),
             Format::Yaml => match codec::yaml::from_json(&json) {
                 Ok(yaml) => body::with_type(code, Format::Yaml.content_type(), yaml),
-                Err(e) => {
-                    body::json(500, serde_json::to_vec(&Status::internal(e)).unwrap_or_default())
-                }
+                Err(e) => body::json(500, serde_json::to_vec(&Status::internal(e)).unwrap_or_default()),
             },
         }
     }
@@ -126,7 +124,9 @@ impl Presenter {
 
     /// One event: `{"type":…,"object":…}` and a line end.
     fn frame(&self, resource: &Resource, item: &WatchItem, headers: bool) -> Bytes {
-        if let (WatchItem::Event(event), Accepted { format: Format::Json, shape: Shape::AsIs }) = (item, self.accepted) {
+        if let (WatchItem::Event(event), Accepted { format: Format::Json, shape: Shape::AsIs }) =
+            (item, self.accepted)
+        {
             // Serialised once for all watchers.
             return event.frame();
         }
@@ -196,7 +196,8 @@ pub fn bookmark(resource: &Resource, revision: Revision, initial_events_end: boo
     if initial_events_end {
         metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
     }
-    let object = json!({"kind": &*resource.gvk.kind, "apiVersion": resource.gvk.api_version(), "metadata": metadata});
+    let object =
+        json!({"kind": &*resource.gvk.kind, "apiVersion": resource.gvk.api_version(), "metadata": metadata});
     Bytes::from(object.to_string())
 }
 

@@ -128,13 +128,19 @@ fn container(pod: &Pod, asked: Option<&str>) -> Result<String, Status> {
     let ephemeral = spec.ephemeral_containers.unwrap_or_default().into_iter().map(|c| c.name);
     let main: Vec<String> = spec.containers.into_iter().map(|c| c.name).collect();
     match asked.filter(|name| !name.is_empty()) {
-        Some(name) => match main.iter().chain(&init).any(|n| n == name) || ephemeral.into_iter().any(|n| n == name) {
-            true => Ok(name.to_owned()),
-            false => Err(Status::bad_request(format!("container {name} is not valid for pod {}", pod.name()))),
-        },
+        Some(name) => {
+            match main.iter().chain(&init).any(|n| n == name) || ephemeral.into_iter().any(|n| n == name) {
+                true => Ok(name.to_owned()),
+                false => {
+                    Err(Status::bad_request(format!("container {name} is not valid for pod {}", pod.name())))
+                }
+            }
+        }
         None => match &main[..] {
             [only] => Ok(only.clone()),
-            [] => Err(Status::bad_request(format!("a container name must be specified for pod {}", pod.name()))),
+            [] => {
+                Err(Status::bad_request(format!("a container name must be specified for pod {}", pod.name())))
+            }
             many => {
                 let choices = format!("choose one of: [{}]", many.join(" "));
                 let init = match &init[..] {
@@ -159,7 +165,9 @@ fn query(pairs: &[(&str, String)]) -> String {
     let escape = |text: &str| -> String {
         text.bytes()
             .map(|b| match b {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => (b as char).to_string(),
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                    (b as char).to_string()
+                }
                 b => format!("%{b:02X}"),
             })
             .collect()

@@ -110,8 +110,7 @@ async fn resource(api: &Arc<Api>, exchange: Exchange, path: ResourcePath) -> Res
     };
     let payload = decode::payload(verb, &head.headers, bytes)?;
     let default_manager = default_manager(&head.headers);
-    let call =
-        Call { user: exchange.user, verb, path, params: exchange.params, payload, default_manager };
+    let call = Call { user: exchange.user, verb, path, params: exchange.params, payload, default_manager };
     let outcome = match pipeline::answer(api, &call).await {
         Ok(outcome) => outcome,
         Err(status) => return Ok(presenter.status(&status)),

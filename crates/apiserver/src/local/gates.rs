@@ -35,7 +35,12 @@ impl Gates {
     }
 
     /// Runs for as long as the server does.
-    pub async fn follow(self: Arc<Self>, registry: Arc<Registry>, authorizer: Arc<dyn Authorizer>, clock: SharedClock) {
+    pub async fn follow(
+        self: Arc<Self>,
+        registry: Arc<Registry>,
+        authorizer: Arc<dyn Authorizer>,
+        clock: SharedClock,
+    ) {
         let caches = POLICY.iter().filter_map(|r| registry.cache(RBAC, "v1", r).ok());
         let mut changes = select_all(caches.map(|cache| Box::pin(changes(cache))));
         while changes.next().await.is_some() {

@@ -91,7 +91,8 @@ impl Gate {
 impl CacheView {
     /// `questions` must all be allowed for the view to be seen.
     pub fn new(registry: &Registry, gvr: &Gvr, scope: &ViewScope, questions: Vec<Attributes>) -> Self {
-        let source = match registry.view(gvr, &scope.namespace, &scope.label_selector, &scope.field_selector) {
+        let source = match registry.view(gvr, &scope.namespace, &scope.label_selector, &scope.field_selector)
+        {
             Ok(source) => Some(source),
             Err(status) => {
                 tracing::error!(resource = %gvr.group_resource(), %status, "cannot be viewed");

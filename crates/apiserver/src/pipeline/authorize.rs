@@ -9,7 +9,9 @@ use super::path::ResourcePath;
 pub async fn authorize(authorizer: &dyn Authorizer, attributes: &Attributes) -> Result<(), Status> {
     match authorizer.authorize(attributes).await {
         Decision::Allow(_) => Ok(()),
-        Decision::Deny(reason) | Decision::NoOpinion(reason) => Err(auth::authz::forbidden(attributes, &reason)),
+        Decision::Deny(reason) | Decision::NoOpinion(reason) => {
+            Err(auth::authz::forbidden(attributes, &reason))
+        }
     }
 }
 

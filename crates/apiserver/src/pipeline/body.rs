@@ -52,6 +52,10 @@ pub fn decode_kind<K: Kind>(payload: &Payload, strictness: Strictness) -> Result
 }
 
 /// Checks a body of `kind` and gives it as JSON.
-pub fn check(kind: &Gvk, payload: &Payload, strictness: Strictness) -> Result<codec::decode::Decoded, Status> {
+pub fn check(
+    kind: &Gvk,
+    payload: &Payload,
+    strictness: Strictness,
+) -> Result<codec::decode::Decoded, Status> {
     codec::decode::decode(kind, &payload.bytes, payload.content, strictness)
 }

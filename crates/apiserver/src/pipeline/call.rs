@@ -70,9 +70,18 @@ pub struct Call {
 
 /// What comes back.
 pub enum Answer {
-    Object { code: u16, object: Shown },
-    List { resource: Resource, listing: Listing },
-    Watch { resource: Resource, stream: WatchStream },
+    Object {
+        code: u16,
+        object: Shown,
+    },
+    List {
+        resource: Resource,
+        listing: Listing,
+    },
+    Watch {
+        resource: Resource,
+        stream: WatchStream,
+    },
     /// Success with nothing to show.
     Status(Status),
 }
@@ -101,4 +110,3 @@ impl From<Answer> for Outcome {
         Outcome { answer, warnings: Vec::new() }
     }
 }
-

@@ -1,21 +1,20 @@
 //! From an authorized call to the registry: which verb and subresource does what.
 
 use apimachinery::Status;
+use codec::decode::Strictness;
 use codec::{AnyObject, Kind as _};
 use k8s_openapi::api::autoscaling::v1::Scale;
 use k8s_openapi::api::core::v1::Binding;
 use k8s_openapi::api::policy::v1::Eviction;
-use codec::decode::Strictness;
 use registry::options::{DeleteOptions, ListOptions, Selection, WatchOptions, WriteOptions};
 use registry::{ChangeKind, Changed, Deleted, Registry, Requester, Target, Written};
 use resources::Resource;
 use resources::strategy::Part;
 
 use super::call::{Answer, Call, Outcome, Payload, Shown, Verb};
-use super::patch::Patch;
 use super::delete_options;
+use super::patch::Patch;
 use super::{body, subresources};
-
 
 /// Answers an authorized call.
 pub async fn dispatch(registry: &Registry, call: &Call) -> Result<Outcome, Status> {
@@ -101,8 +100,7 @@ async fn write(registry: &Registry, target: &Target<'_>, part: Part, call: &Call
     let written = match (call.verb, call.payload.patch) {
         (Verb::Update, _) => {
             let decoded = body::decode(resource, &call.payload, strictness(call)?)?;
-            let mut written =
-                registry.update(target, decoded.object, part, subresource, &options).await?;
+            let mut written = registry.update(target, decoded.object, part, subresource, &options).await?;
             written.warnings.splice(0..0, decoded.warnings);
             written
         }
@@ -122,7 +120,12 @@ async fn write(registry: &Registry, target: &Target<'_>, part: Part, call: &Call
     Ok(shown(resource, written))
 }
 
-async fn subresource(registry: &Registry, target: &Target<'_>, name: &str, call: &Call) -> Result<Outcome, Status> {
+async fn subresource(
+    registry: &Registry,
+    target: &Target<'_>,
+    name: &str,
+    call: &Call,
+) -> Result<Outcome, Status> {
     let part = match name {
         "status" => Part::Status,
         "ephemeralcontainers" => Part::EphemeralContainers,

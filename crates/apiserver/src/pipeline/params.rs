@@ -103,9 +103,9 @@ fn integer(value: &str) -> Result<i64, Status> {
     if value.is_empty() {
         return Ok(0);
     }
-    value.parse().map_err(|_| {
-        Status::bad_request(format!("strconv.ParseInt: parsing {value:?}: invalid syntax"))
-    })
+    value
+        .parse()
+        .map_err(|_| Status::bad_request(format!("strconv.ParseInt: parsing {value:?}: invalid syntax")))
 }
 
 #[cfg(test)]
@@ -114,7 +114,8 @@ mod tests {
 
     #[test]
     fn reads_queries() {
-        let p = Params::parse("labelSelector=a%3Db%2Cc&watch=1&limit=5&timeoutSeconds=9&x=a+b&dryRun=All").unwrap();
+        let p = Params::parse("labelSelector=a%3Db%2Cc&watch=1&limit=5&timeoutSeconds=9&x=a+b&dryRun=All")
+            .unwrap();
         assert_eq!((&*p.label_selector, p.watch, p.limit), ("a=b,c", true, 5));
         assert_eq!(p.timeout, Some(Duration::from_secs(9)));
         assert_eq!(p.get("x"), Some("a b"));

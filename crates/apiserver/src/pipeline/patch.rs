@@ -25,8 +25,9 @@ impl Patch {
             PatchType::Json => patch::json_patch(document, &self.body)?,
             PatchType::Merge => patch::merge_patch(document, &self.body)?,
             PatchType::Strategic => {
-                let schema = schema::of_kind(&self.target)
-                    .ok_or_else(|| Status::unsupported_media_type("this kind knows no strategic merge patch"))?;
+                let schema = schema::of_kind(&self.target).ok_or_else(|| {
+                    Status::unsupported_media_type("this kind knows no strategic merge patch")
+                })?;
                 patch::strategic_merge_patch(document, &self.body, schema)?
             }
             PatchType::Apply => {

@@ -24,7 +24,8 @@ pub struct VirtualRequest {
 }
 
 /// Answers a virtual kind's create with the object to show.
-pub type VirtualHandler = Arc<dyn Fn(VirtualRequest) -> BoxFuture<'static, Result<Bytes, Status>> + Send + Sync>;
+pub type VirtualHandler =
+    Arc<dyn Fn(VirtualRequest) -> BoxFuture<'static, Result<Bytes, Status>> + Send + Sync>;
 
 /// One virtual kind.
 #[derive(Clone)]

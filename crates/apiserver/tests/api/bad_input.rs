@@ -23,20 +23,42 @@ async fn bodies() {
     let server = start().await;
     let json = "application/json";
     let post = &format!("POST {CMS}");
-    check(&server, post, json, "{", 400, "the object provided is unrecognized (must be of type ConfigMap):").await;
-    check(&server, post, json, "", 400, "the object provided is unrecognized (must be of type ConfigMap):").await;
+    check(&server, post, json, "{", 400, "the object provided is unrecognized (must be of type ConfigMap):")
+        .await;
+    check(&server, post, json, "", 400, "the object provided is unrecognized (must be of type ConfigMap):")
+        .await;
     check(&server, post, "application/yaml", "a: [", 400, "the object provided is unrecognized").await;
-    check(&server, post, json, r#"{"kind":"Pod","apiVersion":"v1"}"#, 400, "Pod in version \"v1\" cannot be").await;
-    check(&server, post, json, r#"{"metadata":{"name":"a"},"data":5}"#, 400, "ConfigMap in version \"v1\"").await;
-    check(&server, post, json, r#"{"metadata":{"name":"A_"}}"#, 422, "ConfigMap \"A_\" is invalid: metadata.name").await;
-    check(&server, post, json, "{}", 422, "ConfigMap \"\" is invalid: metadata.name: Required value: name or").await;
+    check(&server, post, json, r#"{"kind":"Pod","apiVersion":"v1"}"#, 400, "Pod in version \"v1\" cannot be")
+        .await;
+    check(&server, post, json, r#"{"metadata":{"name":"a"},"data":5}"#, 400, "ConfigMap in version \"v1\"")
+        .await;
+    check(
+        &server,
+        post,
+        json,
+        r#"{"metadata":{"name":"A_"}}"#,
+        422,
+        "ConfigMap \"A_\" is invalid: metadata.name",
+    )
+    .await;
+    check(
+        &server,
+        post,
+        json,
+        "{}",
+        422,
+        "ConfigMap \"\" is invalid: metadata.name: Required value: name or",
+    )
+    .await;
     check(&server, post, "text/plain", "x", 415, "the body of the request was in an unknown format").await;
-    check(&server, post, "application/vnd.kubernetes.protobuf", "x", 400, "the object provided is unrecog").await;
+    check(&server, post, "application/vnd.kubernetes.protobuf", "x", 400, "the object provided is unrecog")
+        .await;
     let other = r#"{"metadata":{"name":"a","namespace":"other"}}"#;
     let words = "the namespace of the provided object does not match the namespace sent on the request";
     check(&server, post, json, other, 400, words).await;
     let versioned = r#"{"metadata":{"name":"a","resourceVersion":"5"}}"#;
-    check(&server, post, json, versioned, 400, "resourceVersion should not be set on objects to be created").await;
+    check(&server, post, json, versioned, 400, "resourceVersion should not be set on objects to be created")
+        .await;
     let missing = "POST /api/v1/namespaces/none/configmaps";
     check(&server, missing, json, &config_map("a").to_string(), 404, "namespaces \"none\" not found").await;
     let big = format!(r#"{{"metadata":{{"name":"a"}},"data":{{"k":"{}"}}}}"#, "x".repeat(3 << 20));
@@ -51,7 +73,11 @@ async fn field_validation() {
     let strict = server.send("POST", &format!("{CMS}?fieldValidation=Strict"), &[JSON], body).await;
     assert_eq!(strict.code, 400);
     let words = "strict decoding error: ";
-    assert!(strict.message().contains(words) && strict.message().contains("unknown field \"wrong\""), "{}", strict.text);
+    assert!(
+        strict.message().contains(words) && strict.message().contains("unknown field \"wrong\""),
+        "{}",
+        strict.text
+    );
     let warn = server.send("POST", &format!("{CMS}?fieldValidation=Warn&dryRun=All"), &[JSON], body).await;
     assert_eq!(warn.code, 201, "{}", warn.text);
     let warnings: Vec<_> = warn.headers.get_all("warning").iter().map(|w| w.to_str().unwrap()).collect();
@@ -74,7 +100,11 @@ async fn parameters_and_paths() {
         ("?fieldSelector=x", 400, "invalid selector"),
         ("?limit=x", 400, "strconv.ParseInt: parsing \"x\": invalid syntax"),
         ("?resourceVersion=x", 400, "resourceVersion: Invalid value"),
-        ("?resourceVersionMatch=Exact", 422, "ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Forbidden"),
+        (
+            "?resourceVersionMatch=Exact",
+            422,
+            "ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Forbidden",
+        ),
         ("?continue=%3F", 400, "continue key is not valid"),
         ("?resourceVersion=999999", 504, "Too large resource version: 999999"),
     ] {
@@ -87,7 +117,15 @@ async fn parameters_and_paths() {
     let method = "the server does not allow this method on the requested resource";
     check(&server, &format!("TRACE {CMS}"), json, "", 405, method).await;
     check(&server, "POST /version", json, "", 405, method).await;
-    check(&server, &format!("POST {CMS}?dryRun=Some"), json, "{}", 422, "CreateOptions.meta.k8s.io \"\" is inva").await;
+    check(
+        &server,
+        &format!("POST {CMS}?dryRun=Some"),
+        json,
+        "{}",
+        422,
+        "CreateOptions.meta.k8s.io \"\" is inva",
+    )
+    .await;
     for path in ["/foo", "/apis/none/v1", "/apis/none/v1/things"] {
         let answer = server.get(path).await;
         assert_eq!((answer.code, &*answer.text), (404, "404 page not found\n"), "{path}");
@@ -102,11 +140,13 @@ async fn patches_and_versions() {
     let created = server.post(CMS, config_map("a")).await.json();
     let path = format!("{CMS}/a");
     let patch = &format!("PATCH {path}");
-    check(&server, patch, "application/json", "{}", 415, "the body of the request was in an unknown format").await;
+    check(&server, patch, "application/json", "{}", 415, "the body of the request was in an unknown format")
+        .await;
     check(&server, patch, "application/merge-patch+json", "[]", 400, "error decoding patch").await;
     check(&server, patch, "application/json-patch+json", "{}", 400, "").await;
     let absent = r#"[{"op":"remove","path":"/data/none"}]"#;
-    check(&server, patch, "application/json-patch+json", absent, 422, "the server rejected our request").await;
+    check(&server, patch, "application/json-patch+json", absent, 422, "the server rejected our request")
+        .await;
     check(&server, patch, "application/strategic-merge-patch+json", "5", 400, "").await;
     let rename = r#"{"metadata":{"name":"b"}}"#;
     let words = "the name of the object (b) does not match the name on the URL (a)";
@@ -120,13 +160,23 @@ async fn patches_and_versions() {
     check(&server, &format!("PUT {path}"), "application/json", &stale.to_string(), 409, words).await;
     assert_eq!(server.get(&path).await.json()["data"], json!({"k": "w"}));
     let missing = r#"{"metadata":{"name":"b"}}"#;
-    check(&server, &format!("PUT {CMS}/b"), "application/json", missing, 404, "configmaps \"b\" not found").await;
+    check(&server, &format!("PUT {CMS}/b"), "application/json", missing, 404, "configmaps \"b\" not found")
+        .await;
     let uid = json!({"preconditions": {"uid": "other"}}).to_string();
     let delete = &format!("DELETE {path}");
-    check(&server, delete, "application/json", &uid, 409, "Operation cannot be fulfilled on configmaps \"a\"").await;
+    check(
+        &server,
+        delete,
+        "application/json",
+        &uid,
+        409,
+        "Operation cannot be fulfilled on configmaps \"a\"",
+    )
+    .await;
     check(&server, delete, "application/json", "{", 400, "unable to decode DeleteOptions").await;
     let policy = json!({"propagationPolicy": "Some"}).to_string();
-    check(&server, delete, "application/json", &policy, 422, "DeleteOptions.meta.k8s.io \"\" is invalid").await;
+    check(&server, delete, "application/json", &policy, 422, "DeleteOptions.meta.k8s.io \"\" is invalid")
+        .await;
 }
 
 #[tokio::test]

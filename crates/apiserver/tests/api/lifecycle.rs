@@ -49,7 +49,10 @@ async fn status_is_written_apart() {
     let path = format!("{PODS}/a/status");
     let patch = json!({"status": {"phase": "Running"}, "spec": {"nodeName": "n"}});
     let patched = server.patch(&path, "strategic-merge-patch", patch).await.json();
-    assert_eq!((&patched["status"]["phase"], &patched["spec"]["nodeName"]), (&json!("Running"), &json!(null)));
+    assert_eq!(
+        (&patched["status"]["phase"], &patched["spec"]["nodeName"]),
+        (&json!("Running"), &json!(null))
+    );
 }
 
 #[tokio::test]

@@ -14,7 +14,9 @@ use super::server::{Server, pod, start};
 
 const PODS: &str = "/api/v1/namespaces/default/pods";
 
-async fn kubelet(mut request: Request<Incoming>) -> Result<Response<Full<bytes::Bytes>>, std::convert::Infallible> {
+async fn kubelet(
+    mut request: Request<Incoming>,
+) -> Result<Response<Full<bytes::Bytes>>, std::convert::Infallible> {
     let path = request.uri().to_string();
     if path.starts_with("/containerLogs/default/p/c?tailLines=0") {
         let waiting = "container \"c\" in pod \"p\" is waiting to start: ContainerCreating\n";
@@ -66,7 +68,8 @@ async fn with_kubelet() -> Server {
     assert_eq!(server.patch("/api/v1/nodes/n/status", "strategic-merge-patch", status).await.code, 200);
     server.post(PODS, pod("p")).await;
     assert_eq!(server.get(&format!("{PODS}/p/log")).await.code, 204);
-    let binding = json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": "p"}, "target": {"name": "n"}});
+    let binding =
+        json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": "p"}, "target": {"name": "n"}});
     assert_eq!(server.post(&format!("{PODS}/p/binding"), binding).await.code, 201);
     server
 }

@@ -28,7 +28,8 @@ async fn a_list_in_pages_is_one_state() {
     assert_eq!(rest["metadata"]["resourceVersion"], first["metadata"]["resourceVersion"]);
     assert_eq!(rest["metadata"]["continue"], json!(null));
     let version = first["metadata"]["resourceVersion"].as_str().unwrap();
-    let exact = server.get(&format!("{CMS}?resourceVersion={version}&resourceVersionMatch=Exact")).await.json();
+    let exact =
+        server.get(&format!("{CMS}?resourceVersion={version}&resourceVersionMatch=Exact")).await.json();
     assert_eq!(names(&exact), ["a", "b", "c", "d", "e"]);
     assert_eq!(names(&server.get(CMS).await.json()), ["a", "b", "cc", "d", "e"]);
 }
@@ -57,7 +58,8 @@ async fn a_watch_from_a_revision() {
     server.post(CMS, config_map("a")).await;
     let version = server.get(CMS).await.json()["metadata"]["resourceVersion"].as_str().unwrap().to_owned();
     let mut watch = server.watch(&format!("{CMS}?watch=1&resourceVersion={version}&timeoutSeconds=30")).await;
-    let mut selected = server.watch(&format!("{CMS}?watch=1&labelSelector=x&resourceVersion={version}")).await;
+    let mut selected =
+        server.watch(&format!("{CMS}?watch=1&labelSelector=x&resourceVersion={version}")).await;
     server.post(CMS, config_map("b")).await;
     let path = format!("{CMS}/b");
     server.patch(&path, "merge-patch", json!({"metadata": {"labels": {"x": "1"}}})).await;
@@ -84,7 +86,11 @@ async fn a_watch_with_initial_events() {
     let mut short = server.watch(&format!("{CMS}?watch=1&timeoutSeconds=1")).await;
     assert_eq!(short.line().await, "ADDED a");
     assert_eq!(short.line().await, "end");
-    let mut old = server.watch(&format!("{CMS}?watch=1&resourceVersion=0&sendInitialEvents=false&resourceVersionMatch=NotOlderThan")).await;
+    let mut old = server
+        .watch(&format!(
+            "{CMS}?watch=1&resourceVersion=0&sendInitialEvents=false&resourceVersionMatch=NotOlderThan"
+        ))
+        .await;
     server.post(CMS, config_map("b")).await;
     assert_eq!(old.line().await, "ADDED b");
 }
@@ -109,7 +115,8 @@ async fn shapes() {
     assert!(yaml.text.contains("\n  name: a\n"), "{}", yaml.text);
     let pretty = get("application/json", &format!("{PODS}/a?pretty=true")).await;
     assert!(pretty.text.starts_with("{\n  \"apiVersion\""), "{}", pretty.text);
-    let discovery = get("application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList", "/apis").await;
+    let discovery =
+        get("application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList", "/apis").await;
     assert_eq!(discovery.json()["kind"], json!("APIGroupDiscoveryList"));
     let etag = discovery.headers["etag"].to_str().unwrap().to_owned();
     let accept = ("accept", "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList");

@@ -56,7 +56,8 @@ pub async fn start() -> Server {
     let dir = tempfile::tempdir().unwrap();
     let (clock, random, tasks) = (SystemClock::shared(), Random::seeded(7), Tasks::new());
     let pki = Pki::load_or_create(dir.path(), clock.clone()).unwrap();
-    let store = Store::open(Arc::new(MemoryEngine::new()), StoreConfig::new(clock.clone()), &tasks).await.unwrap();
+    let store =
+        Store::open(Arc::new(MemoryEngine::new()), StoreConfig::new(clock.clone()), &tasks).await.unwrap();
     let services = ServiceConfig { cidrs: vec!["10.96.0.0/24".parse().unwrap()], node_ports: NODE_PORTS };
     let resources = resources::table::all();
     let opened = Registry::open(&store, resources, Some(services), clock.clone(), random.clone()).await;

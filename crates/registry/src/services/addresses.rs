@@ -98,7 +98,8 @@ impl Services {
             let primary = self.config.cidrs.first().map(|c| family(c.is_v6()));
             let families: Vec<String> =
                 given.iter().filter_map(|a| parse(a)).map(|a| family(a.is_ipv6())).collect();
-            spec.ip_families = Some(if families.is_empty() { primary.into_iter().collect() } else { families });
+            spec.ip_families =
+                Some(if families.is_empty() { primary.into_iter().collect() } else { families });
         }
         if spec.ip_family_policy.is_none() {
             spec.ip_family_policy = Some("SingleStack".into());
@@ -166,9 +167,7 @@ impl Services {
                 return Ok(name);
             }
         }
-        Err(Failure::Status(apimachinery::Status::internal(
-            "failed to allocate a serviceIP: range is full",
-        )))
+        Err(Failure::Status(apimachinery::Status::internal("failed to allocate a serviceIP: range is full")))
     }
 }
 

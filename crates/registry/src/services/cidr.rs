@@ -44,7 +44,8 @@ impl Cidr {
     /// Whether the address may be given out.
     pub fn contains(self, address: IpAddr) -> bool {
         let (bits, v6) = bits(address);
-        v6 == self.v6 && bits.checked_sub(self.base + 1).is_some_and(|offset| offset < u128::from(self.size()))
+        v6 == self.v6
+            && bits.checked_sub(self.base + 1).is_some_and(|offset| offset < u128::from(self.size()))
     }
 }
 

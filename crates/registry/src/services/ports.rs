@@ -116,7 +116,12 @@ impl Services {
         }
     }
 
-    async fn any_port(&self, owner: &str, dry_run: bool, allocation: &mut Allocation) -> Result<i32, Failure> {
+    async fn any_port(
+        &self,
+        owner: &str,
+        dry_run: bool,
+        allocation: &mut Allocation,
+    ) -> Result<i32, Failure> {
         let range = &self.config.node_ports;
         let (first, end) = (u64::from(*range.start()), u64::from(*range.end()) + 1);
         let name_at = |port: u64| port.to_string();

@@ -35,7 +35,10 @@ pub(super) fn paths(version: Version, resources: &[&Resource]) -> Map<String, Va
         }
         for name in resource.subresources {
             if let Some(sub) = subresources::find(resource, name) {
-                paths.insert(format!("{place}/{{name}}/{name}"), item(version, resource, sub.verbs, Some(sub)));
+                paths.insert(
+                    format!("{place}/{{name}}/{name}"),
+                    item(version, resource, sub.verbs, Some(sub)),
+                );
             }
         }
     }

@@ -148,7 +148,8 @@ fn value(
             schema
         }
         Holds::Array { of, kind } => {
-            let mut schema = json!({"type": "array", "items": value(version, facts::value(*of), wanted, special)});
+            let mut schema =
+                json!({"type": "array", "items": value(version, facts::value(*of), wanted, special)});
             match kind {
                 List::Atomic => schema["x-kubernetes-list-type"] = json!("atomic"),
                 List::Set => schema["x-kubernetes-list-type"] = json!("set"),

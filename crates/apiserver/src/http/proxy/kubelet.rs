@@ -41,7 +41,10 @@ impl KubeletProxy {
         KubeletProxy { connector: TlsConnector::from(tls), clock, tasks }
     }
 
-    async fn dial(&self, address: SocketAddr) -> std::io::Result<TokioIo<tokio_rustls::client::TlsStream<TcpStream>>> {
+    async fn dial(
+        &self,
+        address: SocketAddr,
+    ) -> std::io::Result<TokioIo<tokio_rustls::client::TlsStream<TcpStream>>> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let stream = self.connector.connect(ServerName::IpAddress(address.ip().into()), stream).await?;
@@ -142,7 +145,8 @@ fn outgoing(
 
 /// Headers that end at each hop.
 fn hop_by_hop(headers: &mut HeaderMap) {
-    for name in [header::CONNECTION, header::UPGRADE, header::TRANSFER_ENCODING, header::TE, header::TRAILER] {
+    for name in [header::CONNECTION, header::UPGRADE, header::TRANSFER_ENCODING, header::TE, header::TRAILER]
+    {
         headers.remove(name);
     }
 }
@@ -178,7 +182,11 @@ fn address(node: &Node) -> Result<SocketAddr, Status> {
         addresses.iter().find(|a| a.type_ == kind).and_then(|a| a.address.parse::<IpAddr>().ok())
     };
     let ip = by_kind("InternalIP").or_else(|| by_kind("ExternalIP")).ok_or_else(|| {
-        Status::failure(500, "", format!("no preferred addresses found for node {:?}; known addresses: []", node.name()))
+        Status::failure(
+            500,
+            "",
+            format!("no preferred addresses found for node {:?}; known addresses: []", node.name()),
+        )
     })?;
     Ok(SocketAddr::new(ip, port))
 }

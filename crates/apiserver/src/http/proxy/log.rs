@@ -144,7 +144,9 @@ mod tests {
         check("sinceTime=2026-01-02T03:04:05Z", Ok("?sinceTime=2026-01-02T03%3A04%3A05Z"));
         check(
             "tailLines=-1",
-            Err("PodLogOptions \"p\" is invalid: tailLines: Invalid value: -1: must be greater than or equal to 0"),
+            Err(
+                "PodLogOptions \"p\" is invalid: tailLines: Invalid value: -1: must be greater than or equal to 0",
+            ),
         );
         check(
             "limitBytes=0",

@@ -54,8 +54,12 @@ async fn forward(connect: Connect, pod: &Pod, path: &str) -> Result<Response<Bod
 /// The API's option names as the kubelet knows them.
 fn stream_pairs(params: &Params) -> Vec<(&'static str, String)> {
     // stdout and stderr are on unless turned off.
-    const FLAGS: [(&str, &str, bool); 4] =
-        [("stdin", "input", false), ("stdout", "output", true), ("stderr", "error", true), ("tty", "tty", false)];
+    const FLAGS: [(&str, &str, bool); 4] = [
+        ("stdin", "input", false),
+        ("stdout", "output", true),
+        ("stderr", "error", true),
+        ("tty", "tty", false),
+    ];
     let on = |key, default| {
         params.get(key).map_or(default, |v| !matches!(&*v.to_ascii_lowercase(), "false" | "0"))
     };

@@ -37,7 +37,10 @@ fn paths_find_their_kind() {
         ("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", Some("SelfSubjectAccessReview")),
         ("/apis/authorization.k8s.io/v2/selfsubjectaccessreviews", None),
         ("/apis/authorization.k8s.io/v1/namespaces/n/selfsubjectaccessreviews", None),
-        ("/apis/authorization.k8s.io/v1/namespaces/n/localsubjectaccessreviews", Some("LocalSubjectAccessReview")),
+        (
+            "/apis/authorization.k8s.io/v1/namespaces/n/localsubjectaccessreviews",
+            Some("LocalSubjectAccessReview"),
+        ),
         ("/apis/authorization.k8s.io/v1/localsubjectaccessreviews", None),
         ("/api/v1/namespaces/n/serviceaccounts/s/token", Some("TokenRequest")),
         ("/api/v1/namespaces/n/serviceaccounts/s", None),
