@@ -74,7 +74,6 @@ pub fn object(json: Bytes, fields: &[&'static str]) -> Result<cache::Object, Sta
         finalizers: m.finalizers.unwrap_or_default().iter().map(|f| Arc::from(&**f)).collect(),
         generation: m.generation,
         deleting: m.deletion_timestamp.is_some(),
-        ..Meta::default()
     };
     let fields = if fields.is_empty() { Box::default() } else { extract(&json, fields).map_err(bad)? };
     Ok(cache::Object::new(key, revision, meta, fields, json))
