@@ -50,7 +50,6 @@ impl Registry {
         };
         self.mutate(&mut attributes).await?;
         self.admit(&attributes).await?;
-        drop(attributes);
         let now = Time(whole_seconds(self.clock.now()));
         let assign = |old: &dyn AnyObject| assign(target, old, &binding, &now);
         let kind = Kind { part: Part::Binding, subresource: "binding", checked: false };

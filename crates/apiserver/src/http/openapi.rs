@@ -1,5 +1,5 @@
 //! `/openapi/v3` and `/openapi/v2`, made at the first request from the tables of types and the resources served, and
-//! kept as bytes.
+//! kept as bytes. Left out so far: the descriptions of fields.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};

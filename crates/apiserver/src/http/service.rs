@@ -156,7 +156,7 @@ pub fn method_not_allowed() -> Status {
 }
 
 /// The header's value when it is there and is text.
-pub fn header_text<'a>(headers: &'a HeaderMap, name: impl header::AsHeaderName) -> Option<&'a str> {
+pub fn header_text(headers: &HeaderMap, name: impl header::AsHeaderName) -> Option<&str> {
     headers.get(name).and_then(|v| v.to_str().ok())
 }
 
