@@ -20,3 +20,6 @@ impl ConfigError {
         ConfigError(message.into())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -151,7 +151,7 @@ impl Volumes {
 
     fn empty_dir(&self, pod: &Pod, empty: &EmptyDirVolumeSource, dir: &Path) -> io::Result<()> {
         let fresh = !dir.exists();
-        let limit = empty.size_limit.as_ref().and_then(|q| amounts::parse_one(q)).map(|q| q.value());
+        let limit = empty.size_limit.as_ref().and_then(amounts::parse_one).map(|q| q.value());
         let tmpfs = match empty.medium.as_deref() {
             Some("Memory") => {
                 let pod_limit = Some(amounts::pod_limits(pod).memory()).filter(|m| *m > 0);

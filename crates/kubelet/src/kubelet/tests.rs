@@ -287,3 +287,48 @@ async fn a_deadline_ends_a_pod() {
     );
     w.until("event", |w| w.events().contains("Normal DeadlineExceeded: Pod was active")).await;
 }
+
+#[tokio::test]
+async fn hooks_run_before_and_after() {
+    let w = World::new().await;
+    let mut spec = one("a");
+    spec["containers"][0]["lifecycle"] =
+        json!({"postStart": {"exec": {"command": ["hello"]}}, "preStop": {"exec": {"command": ["bye"]}}});
+    w.api.insert(&pod("p", spec));
+    w.until_pod("p", "Running: c=running,ready").await;
+    w.api.remove::<Pod>("default", "p");
+    let mut journal = Vec::new();
+    w.until("stopped", |w| {
+        journal.extend(w.runtime.take_journal());
+        journal.iter().any(|l| l.starts_with("remove_pod_sandbox"))
+    })
+    .await;
+    let order: Vec<_> = journal
+        .iter()
+        .filter(|l| ["start_", "exec_", "stop_container"].iter().any(|start| l.starts_with(start)))
+        .cloned()
+        .collect();
+    assert_eq!(
+        order,
+        ["start_container c", "exec_sync c: hello", "exec_sync c: bye", "stop_container c timeout=30"]
+    );
+}
+
+#[tokio::test]
+async fn a_failed_post_start_hook_ends_the_container() {
+    let w = World::new().await;
+    let failure = cri::ExecSyncResponse { exit_code: 2, stderr: b"oh".to_vec(), ..Default::default() };
+    w.runtime.answer_exec("hello", failure);
+    let mut spec = one("a");
+    spec["containers"][0]["lifecycle"] = json!({"postStart": {"exec": {"command": ["hello"]}}});
+    w.api.insert(&pod("p", spec));
+    w.until("killed", |w| {
+        w.events().contains("Warning FailedPostStartHook: PostStartHook failed: Exec lifecycle hook")
+    })
+    .await;
+    w.runtime.answer_exec("hello", cri::ExecSyncResponse::default());
+    w.until("running", |w| {
+        w.pod("p").is_some_and(|p| summary(&p).starts_with("Running: c=running,ready,restarts="))
+    })
+    .await;
+}

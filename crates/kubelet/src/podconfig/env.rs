@@ -54,7 +54,7 @@ pub fn environment(
     sources: &Sources,
 ) -> Result<Vec<(String, String)>, ConfigError> {
     let mut env = Env { pod, container, fields, sources, declared: Vec::new() };
-    env.from_objects()?;
+    env.add_objects()?;
     for var in container.env.iter().flatten() {
         if let Some(value) = env.value(var)? {
             env.set(&var.name, value);
@@ -86,7 +86,7 @@ impl Env<'_> {
         }
     }
 
-    fn from_objects(&mut self) -> Result<(), ConfigError> {
+    fn add_objects(&mut self) -> Result<(), ConfigError> {
         for from in self.container.env_from.iter().flatten() {
             let prefix = from.prefix.as_deref().unwrap_or_default();
             let mut pairs = Vec::new();

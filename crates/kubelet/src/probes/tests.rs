@@ -112,3 +112,50 @@ async fn startup_comes_before_the_others() {
     w.until_pod("p", "Running: c=running,ready").await;
     assert_eq!(w.pod("p").unwrap().status.unwrap().container_statuses.unwrap()[0].started, Some(true));
 }
+
+/// A gRPC server whose health is `serving`.
+async fn grpc_server(serving: u8) -> (SocketAddr, Tasks) {
+    use http_body_util::{BodyExt as _, Full};
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let tasks = Tasks::new();
+    tasks.spawn_until_shutdown(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let service = hyper::service::service_fn(
+                move |request: ::http::Request<hyper::body::Incoming>| async move {
+                    assert_eq!(request.uri().path(), "/grpc.health.v1.Health/Check");
+                    let asked = request.into_body().collect().await?.to_bytes();
+                    // "x" is asked for by name.
+                    let known = &asked[..] == b"\0\0\0\0\x03\x0a\x01x";
+                    let mut trailers = ::http::HeaderMap::new();
+                    let code = if known { "0" } else { "5" };
+                    trailers.insert("grpc-status", ::http::HeaderValue::from_static(code));
+                    let body = Full::new(bytes::Bytes::from(vec![0, 0, 0, 0, 2, 8, serving]));
+                    let body = body.with_trailers(async move { Some(Ok(trailers)) });
+                    Ok::<_, hyper::Error>(::http::Response::new(body))
+                },
+            );
+            let _ = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+        }
+    });
+    (address, tasks)
+}
+
+#[tokio::test]
+async fn grpc_asks_for_health() {
+    let healthy = grpc_server(1).await;
+    let address = healthy.0.to_string();
+    assert_eq!(grpc::probe(&address, "x", false).await, Outcome::Success);
+    assert_eq!(
+        grpc::probe(&address, "other", false).await,
+        Outcome::Failure("error: health rpc probe failed: status code 5".into())
+    );
+    let sick = grpc_server(2).await;
+    assert_eq!(
+        grpc::probe(&sick.0.to_string(), "x", false).await,
+        Outcome::Failure("service unhealthy (responded with \"NOT_SERVING\")".into())
+    );
+}
