@@ -101,8 +101,12 @@ impl ControlPlane {
         admission::priority::ensure_system_classes(&loopback).await.context("write the priority classes")?;
         authorization.synced().await;
 
-        let answers =
-            Arc::new(Answers::new(authentication.clone(), authorization.clone(), tokens.clone(), loopback.clone()));
+        let answers = Arc::new(Answers::new(
+            authentication.clone(),
+            authorization.clone(),
+            tokens.clone(),
+            loopback.clone(),
+        ));
         let advertised = SocketAddr::new(shared.node_ip, config.https_listen_port).to_string();
         let api = Api::new(apiserver::Config {
             registry,
@@ -208,9 +212,8 @@ fn start_components(
         ..controller::Config::default()
     };
     controller::start_all(context, controllers);
-    let aggregator = api.local(identities::user(
-        "system:serviceaccount:kube-system:clusterrole-aggregation-controller",
-    ));
+    let aggregator =
+        api.local(identities::user("system:serviceaccount:kube-system:clusterrole-aggregation-controller"));
     let aggregation = auth::authz::rbac::aggregation::run(aggregator, shared.clock.clone());
     groups.components.spawn_until_shutdown(aggregation);
     let scheduler = api.local(identities::user("system:kube-scheduler"));
@@ -221,5 +224,11 @@ fn start_components(
         shared.random.clone(),
         &groups.components,
     );
-    let _ = address;
+    controller::kubernetes_service::start(
+        api.local(identities::user("system:apiserver")),
+        shared.clock.clone(),
+        &groups.components,
+        &config.api_service_ip().to_string(),
+        SocketAddr::new(shared.node_ip, address.port()),
+    );
 }

@@ -29,7 +29,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     engine.close().await;
 
     let tasks = Tasks::new();
-    let engine: Arc<dyn Engine> = Arc::new(EmbeddedEngine::open(EmbeddedConfig::new(dir.path().join("store")))?);
+    let engine: Arc<dyn Engine> =
+        Arc::new(EmbeddedEngine::open(EmbeddedConfig::new(dir.path().join("store")))?);
     let store = Store::open(engine.clone(), StoreConfig::new(SystemClock::shared()), &tasks).await?;
     let spec = CollectionSpec {
         prefix: "/registry/things/".into(),
