@@ -9,6 +9,7 @@ mod wait;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -19,10 +20,14 @@ pub use wait::eventually;
 /// How long a server may take to say that it is up.
 const START_MAX: Duration = Duration::from_secs(60);
 
+/// Tells clusters of one test process apart.
+static NUMBER: AtomicU32 = AtomicU32::new(0);
+
 /// A running cluster.
 pub struct Cluster {
     pub host: Host,
     dir: tempfile::TempDir,
+    run_dir: PathBuf,
     server: Option<Child>,
     flags: Vec<String>,
 }
@@ -68,9 +73,12 @@ impl Cluster {
     pub fn prepare(name: &str, flags: &[&str]) -> Self {
         let dir =
             tempfile::Builder::new().prefix(&format!("knarr-{name}-")).tempdir().expect("make a directory");
+        // Short: sockets below it have paths of at most 107 bytes.
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let cluster = Cluster {
             host: Host::new(name),
             dir,
+            run_dir: format!("/run/knt-{}-{number}", std::process::id()).into(),
             server: None,
             flags: flags.iter().map(|f| (*f).to_owned()).collect(),
         };
@@ -108,6 +116,8 @@ impl Cluster {
             "server".to_owned(),
             "--data-dir".into(),
             self.data_dir().display().to_string(),
+            "--run-dir".into(),
+            self.run_dir().display().to_string(),
             "--write-kubeconfig".into(),
             self.kubeconfig().display().to_string(),
             "--node-name".into(),
@@ -142,6 +152,16 @@ impl Cluster {
             );
             ups(&path) > already
         });
+    }
+
+    /// All that the server has printed so far.
+    pub fn server_log(&self) -> String {
+        fs::read_to_string(self.log()).unwrap_or_default()
+    }
+
+    /// Where the server keeps what ends with a reboot.
+    pub fn run_dir(&self) -> PathBuf {
+        self.run_dir.clone()
     }
 
     /// The server's process id.
@@ -179,7 +199,7 @@ impl Cluster {
     /// Runs one of our own commands against this cluster.
     pub fn knarr(&self, args: &[&str]) -> Output {
         let mut command = self.host.command(&binary());
-        run(command.args(args).arg("--data-dir").arg(self.data_dir()))
+        run(command.args(args).arg("--data-dir").arg(self.data_dir()).arg("--run-dir").arg(self.run_dir()))
     }
 
     /// `kubectl apply -f -` of `yaml`.

@@ -36,6 +36,11 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Measure, with an optimised binary, and print the figures
+    Bench {
+        /// What to measure: node
+        what: String,
+    },
     /// Check the edges between crates, file and function sizes, licences, and forbidden words
     Tidy,
 }
@@ -56,6 +61,7 @@ fn run() -> Result<()> {
         Command::Test(args) => test::run(&args),
         Command::Images { out } => images::build(&out),
         Command::Codegen { check } => codegen::run(check),
+        Command::Bench { what } => test::bench(&what),
         Command::Tidy => tidy::run(),
     }
 }

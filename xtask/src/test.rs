@@ -97,3 +97,18 @@ fn run_tests() -> Result<()> {
         sh::run_with("cargo", &["test", "--workspace", "--no-fail-fast"], &env)
     }
 }
+
+/// `cargo xtask bench`: builds what it measures, optimised.
+pub fn bench(what: &str) -> Result<()> {
+    if what != "node" {
+        bail!("there is no bench {what:?}; there is node");
+    }
+    images::build("target/images".as_ref())?;
+    install_kubectl()?;
+    sh::run("cargo", &["build", "--release", "-p", "knarr"])?;
+    let root = sh::root();
+    let (kubectl, binary) = (root.join("target/tools/kubectl"), root.join("target/release/knarr"));
+    let env = [("KNARR_KUBECTL", kubectl.to_string_lossy()), ("KNARR_BIN", binary.to_string_lossy())];
+    let env: Vec<(&str, &str)> = env.iter().map(|(k, v)| (*k, &**v)).collect();
+    sh::run_with("cargo", &["run", "--quiet", "-p", "e2e", "--example", "bench_node"], &env)
+}

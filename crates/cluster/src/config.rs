@@ -98,13 +98,23 @@ pub fn default_run_dir(data_dir: &Path) -> PathBuf {
     if data_dir == Path::new(DEFAULT_DATA_DIR) {
         return "/run/knarr".into();
     }
-    // FNV-1a: stable over versions, short enough for socket paths.
-    let hash = data_dir
-        .as_os_str()
-        .as_encoded_bytes()
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x100_0000_01b3));
-    PathBuf::from(format!("/run/knarr-{:08x}", hash as u32))
+    PathBuf::from(format!("/run/knarr-{}", short_hash(data_dir)))
+}
+
+/// The top of this cluster's cgroups: `knarr` for the default run directory, one of its own for every other.
+pub fn cgroup_prefix(run_dir: &Path) -> String {
+    if run_dir == Path::new("/run/knarr") {
+        return "knarr".into();
+    }
+    format!("knarr-{}", short_hash(run_dir))
+}
+
+/// FNV-1a in eight hex digits: stable over versions, short enough for socket paths.
+fn short_hash(path: &Path) -> String {
+    let bytes = path.as_os_str().as_encoded_bytes().iter();
+    let hash =
+        bytes.fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x100_0000_01b3));
+    format!("{:08x}", hash as u32)
 }
 
 fn overlaps(a: &IpNet, b: &IpNet) -> bool {

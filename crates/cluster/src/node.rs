@@ -13,7 +13,7 @@ use runtime::Runtime;
 use runtime::registries::Registries;
 use tokio::net::TcpListener;
 
-use crate::config::ServerConfig;
+use crate::config::{ServerConfig, cgroup_prefix};
 use crate::control_plane::{ControlPlane, Groups, Shared, live};
 use crate::identities;
 use crate::network::Network;
@@ -46,11 +46,6 @@ fn registries(path: &Path) -> Result<Registries> {
     };
     serde_saphyr::from_str(&text)
         .with_context(|| format!("{} is not as registries.yaml should be", path.display()))
-}
-
-/// The prefix of this cluster's cgroups.
-pub fn cgroup_prefix(run_dir: &Path) -> String {
-    run_dir.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_else(|| "knarr".into())
 }
 
 /// Opens the runtime and starts the kubelet.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use stdx::{SystemClock, Tasks};
 use storage::{EmbeddedConfig, EmbeddedEngine};
 
-use crate::node::cgroup_prefix;
+use crate::config::cgroup_prefix;
 
 /// Removes containers, mounts, links, rules, cgroups, objects and files of the cluster in `data_dir`. Refuses while its
 /// server runs. What is not there is no error.

@@ -30,7 +30,7 @@ fn the_table() {
         v1 events event short=ev fields=involvedObject.kind,involvedObject.namespace,involvedObject.name,involvedObject.uid,involvedObject.apiVersion,involvedObject.resourceVersion,involvedObject.fieldPath,reason,reportingComponent,source,type
         v1 namespaces namespace cluster short=ns with=finalize,status fields=status.phase
         v1 nodes node cluster short=no with=proxy,status fields=spec.unschedulable
-        v1 pods pod short=po in=all with=binding,ephemeralcontainers,eviction,log,status fields=spec.nodeName,spec.restartPolicy,spec.schedulerName,spec.serviceAccountName,spec.hostNetwork,status.phase,status.podIP,status.nominatedNodeName
+        v1 pods pod short=po in=all with=attach,binding,ephemeralcontainers,eviction,exec,log,portforward,status fields=spec.nodeName,spec.restartPolicy,spec.schedulerName,spec.serviceAccountName,spec.hostNetwork,status.phase,status.podIP,status.nominatedNodeName
         v1 replicationcontrollers replicationcontroller short=rc in=all with=scale,status fields=status.replicas
         v1 secrets secret fields=type
         v1 serviceaccounts serviceaccount short=sa with=token
