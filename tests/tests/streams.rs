@@ -51,7 +51,7 @@ fn exec_carries_streams_and_exit_codes() {
         .env("KUBECONFIG", cluster.kubeconfig())
         .env("HOME", cluster.dir());
     let tty = script.stdin(Stdio::piped()).output().expect("run script");
-    assert_eq!(String::from_utf8_lossy(&tty.stdout).trim(), "17 91");
+    assert_eq!(String::from_utf8_lossy(&tty.stdout).trim().trim_start_matches("^@"), "17 91");
 
     let file = cluster.file("up.txt", "copied\n");
     cluster.kubectl(&["cp", &file, "box:/tmp/up.txt"]).ok();
