@@ -133,3 +133,26 @@ fn a_second_server_and_a_taken_port_are_refused() {
         .arg("server"));
     assert!(nobody.fails().contains("must run as root"));
 }
+
+#[test]
+fn a_controller_without_its_role_fails_alone_and_visibly() {
+    let cluster = Cluster::start_with("roles", &["--disable-agent"]);
+    let role = "system:controller:replicaset-controller";
+    cluster.kubectl(&["delete", "clusterrolebinding", role]).ok();
+    cluster.kubectl(&["create", "deployment", "web", "--image=nginx"]).ok();
+    eventually(Duration::from_secs(20), "the deployment controller works", || {
+        cluster.kubectl(&["get", "rs", "-o", "name"]).ok().lines().count() == 1
+    });
+    eventually(Duration::from_secs(20), "the replica set controller's failure is in the log", || {
+        let log = cluster.server_log();
+        log.lines().any(|l| {
+            l.contains("system:serviceaccount:kube-system:replicaset-controller") && l.contains("cannot")
+        })
+    });
+    assert_eq!(cluster.kubectl(&["get", "pods", "-o", "name"]).ok(), "");
+    let account = "--serviceaccount=kube-system:replicaset-controller";
+    cluster.kubectl(&["create", "clusterrolebinding", role, &format!("--clusterrole={role}"), account]).ok();
+    eventually(Duration::from_secs(30), "with its role back it goes on", || {
+        cluster.kubectl(&["get", "pods", "-o", "name"]).ok().lines().count() == 1
+    });
+}
