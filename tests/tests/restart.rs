@@ -76,10 +76,29 @@ fn reset_leaves_the_machine_as_it_was() {
     assert_ne!(traces(&cluster), before);
     let refused = cluster.knarr(&["reset", "--yes"]).fails();
     assert!(refused.contains("running"), "{refused}");
+    let groups = cgroups_of(&cluster);
+    assert!(!groups.is_empty());
     cluster.stop();
     cluster.knarr(&["reset", "--yes"]).ok();
     assert_eq!(traces(&cluster), before);
-    assert!(!cluster.data_dir().exists());
+    assert!(!cluster.data_dir().exists() && !cluster.run_dir().exists());
+    let left: Vec<_> = groups.iter().filter(|g| g.exists()).collect();
+    assert!(left.is_empty(), "cgroups are left: {left:?}");
+}
+
+/// The cluster's top cgroup in every hierarchy: the server names it after its run directory, so the one that holds this
+/// cluster's pods is found by their uids.
+fn cgroups_of(cluster: &Cluster) -> Vec<std::path::PathBuf> {
+    let uids = cluster.kubectl(&["get", "pods", "-o", "jsonpath={.items[*].metadata.uid}"]).ok();
+    let hierarchies = fs::read_dir("/sys/fs/cgroup").expect("cgroups").flatten();
+    let tops =
+        hierarchies.flat_map(|h| fs::read_dir(h.path()).into_iter().flatten().flatten().map(|e| e.path()));
+    let holds = |top: &std::path::PathBuf| {
+        uids.split_whitespace().any(|uid| top.join(format!("kubepods/besteffort/pod{uid}")).exists())
+    };
+    tops.filter(|t| t.file_name().is_some_and(|n| n.to_string_lossy().starts_with("knarr-")))
+        .filter(holds)
+        .collect()
 }
 
 /// Everything of a cluster that outlives its server: mounts, cgroups, links and tables. Others' clusters are left out by this
