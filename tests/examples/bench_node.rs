@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use e2e::{Cluster, run};
+use e2e::{Cluster, eventually, run};
 
 const PODS: usize = 50;
 const IDLE: Duration = Duration::from_secs(60);
@@ -45,6 +45,8 @@ fn main() {
         starts.len()
     );
     println!("limit:  `unshare --net --ipc --uts --mount --pid --fork true` takes {:?}", namespaces());
+    // Pods that were deleted by force may still be ending: `sleep` as process 1 ignores SIGTERM.
+    eventually(Duration::from_secs(120), "the measured pods have ended", || processes(&cluster).len() == 1);
     for n in 0..30 {
         cluster.kubectl(&["run", &format!("kept{n}"), "--image=busybox", "--", "sleep", "3600"]).ok();
     }
