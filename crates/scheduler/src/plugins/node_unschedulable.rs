@@ -1,10 +1,10 @@
 //! NodeUnschedulable: a cordoned node takes only pods that tolerate it.
 
 use crate::plugin::{ClusterEvent, Filter, Normalise, Plugin, Rejection};
-use crate::plugins::taint_toleration::tolerates;
 use crate::pod::PodInfo;
 use crate::state::Cluster;
 use k8s_openapi::api::core::v1::Taint;
+use resources::prelude::TolerationExt as _;
 
 pub const PLUGIN: Plugin = Plugin {
     name: "NodeUnschedulable",
@@ -21,7 +21,7 @@ fn filter<'a>(pod: &'a PodInfo, _: &'a Cluster) -> Option<Filter<'a>> {
         effect: "NoSchedule".into(),
         ..Taint::default()
     };
-    let tolerated = pod.tolerations.iter().any(|t| tolerates(t, &taint));
+    let tolerated = pod.tolerations.iter().any(|t| t.tolerates(&taint));
     (!tolerated).then(|| -> Filter<'a> {
         Box::new(|node| match node.unschedulable {
             true => Err(Rejection::new("node(s) were unschedulable")),

@@ -3,9 +3,11 @@
 
 use std::collections::HashMap;
 
+use resources::prelude::TolerationExt as _;
+
 use crate::node::NodeInfo;
 use crate::plugin::{ClusterEvent, Filter, Normalise, Plugin, Rejection, Score};
-use crate::plugins::{node_affinity, taint_toleration};
+use crate::plugins::node_affinity;
 use crate::pod::{PodInfo, Spread};
 use crate::state::Cluster;
 
@@ -49,7 +51,7 @@ fn counts_in(pod: &PodInfo, constraint: &Spread, node: &NodeInfo) -> bool {
         node.taints
             .iter()
             .filter(|t| t.effect != "PreferNoSchedule")
-            .all(|taint| pod.tolerations.iter().any(|t| taint_toleration::tolerates(t, taint)))
+            .all(|taint| pod.tolerations.iter().any(|t| t.tolerates(taint)))
     };
     (!constraint.honor_affinity || node_affinity::allows(pod, node))
         && (!constraint.honor_taints || tolerated())

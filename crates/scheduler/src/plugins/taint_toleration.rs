@@ -2,6 +2,7 @@
 //! <https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/>
 
 use k8s_openapi::api::core::v1::{Taint, Toleration};
+use resources::prelude::TolerationExt as _;
 
 use crate::plugin::{ClusterEvent, Filter, Normalise, Plugin, Rejection, Score};
 use crate::pod::PodInfo;
@@ -16,22 +17,6 @@ pub const PLUGIN: Plugin = Plugin {
     wakes_on: &[ClusterEvent::Node],
 };
 
-/// Whether one toleration covers one taint.
-pub fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
-    let empty_or =
-        |wanted: &Option<String>, is: &str| wanted.as_deref().is_none_or(|w| w.is_empty() || w == is);
-    if !empty_or(&toleration.effect, &taint.effect) || !empty_or(&toleration.key, &taint.key) {
-        return false;
-    }
-    match toleration.operator.as_deref().unwrap_or_default() {
-        "Exists" => true,
-        "" | "Equal" => {
-            toleration.value.as_deref().unwrap_or_default() == taint.value.as_deref().unwrap_or_default()
-        }
-        _ => false,
-    }
-}
-
 fn filter<'a>(pod: &'a PodInfo, _: &'a Cluster) -> Option<Filter<'a>> {
     Some(Box::new(|node| {
         let repels = |t: &&Taint| t.effect == "NoSchedule" || t.effect == "NoExecute";
@@ -39,7 +24,7 @@ fn filter<'a>(pod: &'a PodInfo, _: &'a Cluster) -> Option<Filter<'a>> {
             .taints
             .iter()
             .filter(repels)
-            .any(|taint| !pod.tolerations.iter().any(|t| tolerates(t, taint)));
+            .any(|taint| !pod.tolerations.iter().any(|t| t.tolerates(taint)));
         match untolerated {
             // Since 1.34 the taint itself is not named: messages must add up over nodes.
             true => Err(Rejection::new("node(s) had untolerated taint(s)")),
@@ -57,7 +42,7 @@ fn score<'a>(pod: &'a PodInfo, _: &'a Cluster) -> Option<Score<'a>> {
             .taints
             .iter()
             .filter(|t| t.effect == "PreferNoSchedule")
-            .filter(|taint| !tolerations.iter().any(|t| tolerates(t, taint)));
+            .filter(|taint| !tolerations.iter().any(|t| t.tolerates(taint)));
         intolerable.count() as i64
     }))
 }
