@@ -191,7 +191,11 @@ async fn a_restarted_kubelet_adopts() {
     .await;
     assert_eq!(journal.iter().filter(|l| l.starts_with("run_pod_sandbox")).count(), 0, "{journal:?}");
     assert_eq!(journal.iter().filter(|l| l.starts_with("stop_container")).count(), 1, "{journal:?}");
-    assert_eq!(std::fs::read_dir(w.dir.path().join("pods")).unwrap().count(), 2);
+    // its directory goes last
+    w.until("the orphan's directory is gone", |w| {
+        std::fs::read_dir(w.dir.path().join("pods")).unwrap().count() == 2
+    })
+    .await;
 }
 
 #[tokio::test]
