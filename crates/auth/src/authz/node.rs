@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use apimachinery::selector::FieldSelector;
 use async_trait::async_trait;
-use client::transport::{Transport, ViewScope};
+use client::transport::{Change, Transport, View, ViewScope};
 use codec::Kind;
 use k8s_openapi::api::core::v1::{PersistentVolume, Pod};
 use k8s_openapi::api::rbac::v1::PolicyRule;
@@ -38,6 +38,8 @@ pub fn node_name(user: &UserInfo) -> Option<&str> {
 /// Decides for the users in `system:nodes`; has no opinion on others.
 pub struct NodeAuthorizer {
     graph: Arc<RwLock<Graph>>,
+    /// What the graph is made from: it may be a step ahead of the graph, and so may the kubelet.
+    pods: Option<Arc<dyn View>>,
     rules: Vec<PolicyRule>,
     ready: Option<Ready>,
 }
@@ -47,7 +49,8 @@ impl NodeAuthorizer {
     pub fn start(transport: &dyn Transport, volumes: bool, tasks: &Tasks) -> Arc<Self> {
         let graph = Arc::new(RwLock::new(Graph::default()));
         let all = ViewScope::default();
-        let mut views = vec![(Source::Pod, transport.reflect(&Pod::gvr(), &all))];
+        let pods = transport.reflect(&Pod::gvr(), &all);
+        let mut views = vec![(Source::Pod, pods.clone())];
         if volumes {
             views.push((Source::Volume, transport.reflect(&PersistentVolume::gvr(), &all)));
         }
@@ -59,13 +62,13 @@ impl NodeAuthorizer {
                 Source::Volume => graph.volume_changed(change),
             }
         });
-        Arc::new(NodeAuthorizer { graph, rules: policy::node_rules(), ready: Some(ready) })
+        Arc::new(NodeAuthorizer { graph, pods: Some(pods), rules: policy::node_rules(), ready: Some(ready) })
     }
 
     /// Over a graph that stays as it is.
     pub fn fixed(graph: Graph) -> Arc<Self> {
         let graph = Arc::new(RwLock::new(graph));
-        Arc::new(NodeAuthorizer { graph, rules: policy::node_rules(), ready: None })
+        Arc::new(NodeAuthorizer { graph, pods: None, rules: policy::node_rules(), ready: None })
     }
 
     pub async fn synced(&self) {
@@ -160,10 +163,31 @@ impl NodeAuthorizer {
         if a.name.is_empty() {
             return no("No Object name found");
         }
-        if self.graph.read().unwrap_or_else(PoisonError::into_inner).reaches(node, &to) {
+        if self.reaches(node, &to) || self.catch_up(node) && self.reaches(node, &to) {
             return Ok(());
         }
         Err(format!("no relationship found between node '{node}' and this object"))
+    }
+
+    fn reaches(&self, node: &str, to: &Vertex) -> bool {
+        self.graph.read().unwrap_or_else(PoisonError::into_inner).reaches(node, to)
+    }
+
+    /// Puts those of the node's pods into the graph that the feed has not brought yet: the kubelet, who sees a pod at the
+    /// same moment as the feed does, asks at once. True when there were any.
+    fn catch_up(&self, node: &str) -> bool {
+        let Some(pods) = &self.pods else { return false };
+        // Locked before the view is read: whatever is deleted after that, the feed will say so after us.
+        let mut graph = self.graph.write().unwrap_or_else(PoisonError::into_inner);
+        let mut any = false;
+        for pod in pods.by_index("spec.nodeName", node) {
+            if graph.runs_on(&pod.key, node) {
+                continue;
+            }
+            graph.pod_changed(&Change { old: None, new: Some(pod) });
+            any = true;
+        }
+        any
     }
 }
 

@@ -469,6 +469,10 @@ async fn nodes_reach_what_their_pods_name() {
     {
         check(&*node, &format!("system:node:n1+system:nodes {question} => {none}")).await;
     }
+    // A pod is known at once: the kubelet asks as soon as it sees it, which may be before the graph's feed has run.
+    let late = volume(json!({"secret": {"secretName": "late"}}));
+    api.insert(&pod("late", "n1", PodSpec { volumes: Some(vec![late]), ..Default::default() }));
+    check(&*node, "system:node:n1+system:nodes get secrets ns/late => yes").await;
     // What the pod named goes with the pod.
     api.remove::<Pod>("ns", "greedy");
     let question = ask("system:node:n1+system:nodes get secrets ns/vol");

@@ -78,6 +78,11 @@ impl Graph {
                 .any(|claim| self.volumes.get(&claim.key).is_some_and(|volumes| volumes.contains(to)))
     }
 
+    /// True when the pod is known to run there.
+    pub fn runs_on(&self, pod: &ObjectKey, node: &str) -> bool {
+        self.pods.get(pod).is_some_and(|(on, _)| on == node)
+    }
+
     pub fn pod_changed(&mut self, change: &Change) {
         let Some(object) = change.new.as_ref().or(change.old.as_ref()) else { return };
         self.forget_pod(&object.key);
