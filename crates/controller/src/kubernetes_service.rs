@@ -40,6 +40,13 @@ pub fn start(
         cluster_ip: cluster_ip.to_owned(),
         advertise,
     });
+    if advertise.ip().is_loopback() {
+        // Endpoints may not name it: in a pod it is the pod.
+        tracing::warn!(
+            "this machine has no address but {}: pods cannot reach the API server; --node-ip names one",
+            advertise.ip()
+        );
+    }
     let queue = WorkQueue::new(clock);
     queue.add(ObjectKey::new(NAMESPACE, NAME));
     wake::<Service>(&transport, tasks, &queue);
@@ -80,6 +87,9 @@ impl Keeper {
         })
         .await
         .context("keep the service kubernetes")?;
+        if self.advertise.ip().is_loopback() {
+            return Ok(Requeue::Never);
+        }
         keep(&self.endpoints, endpoints(self.advertise), |have, want| {
             let differs = have.subsets != want.subsets;
             have.subsets.clone_from(&want.subsets);

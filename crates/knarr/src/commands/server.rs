@@ -1,5 +1,6 @@
 //! `knarr server`
 
+use std::io::IsTerminal as _;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -49,6 +50,15 @@ pub struct Args {
     /// The port the kubelet listens on
     #[arg(long, default_value_t = 10250)]
     kubelet_port: u16,
+    /// The secret with which other machines will join this cluster, as a bootstrap token: 6 characters, a dot, 16 characters,
+    /// of a-z and 0-9. Whoever shows it to the API is system:bootstrap:ID of the group system:bootstrappers. Given again
+    /// with another value it replaces the old one [default: made at the first start, kept in DATA_DIR/token]
+    #[arg(long, env = "KNARR_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// Mirrors, credentials and TLS of image registries, in the form of k3s' registries.yaml
+    /// [default: /etc/knarr/registries.yaml, if there is one]
+    #[arg(long, value_name = "FILE", visible_alias = "registries")]
+    private_registry: Option<PathBuf>,
     /// Run only the control plane: no kubelet, no containers
     #[arg(long)]
     disable_agent: bool,
@@ -59,7 +69,12 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<()> {
     let filter = EnvFilter::try_new(&args.log).with_context(|| format!("--log {:?}", args.log))?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(colours)
+        .with_writer(std::io::stderr)
+        .init();
     if !nix::unistd::Uid::effective().is_root() {
         bail!(
             "a cluster's node makes namespaces, mounts and network links, so `knarr server` must run as root; try `sudo knarr server`"
@@ -78,6 +93,8 @@ pub fn run(args: Args) -> Result<()> {
         node_name: args.node_name.unwrap_or_else(host::node_name),
         node_ip: args.node_ip,
         kubelet_port: args.kubelet_port,
+        token: args.token,
+        registries: args.private_registry.as_deref().map(absolute),
         disable_agent: args.disable_agent,
     };
     config.validate()?;
