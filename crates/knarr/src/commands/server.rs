@@ -70,11 +70,7 @@ pub struct Args {
 pub fn run(args: Args) -> Result<()> {
     let filter = EnvFilter::try_new(&args.log).with_context(|| format!("--log {:?}", args.log))?;
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(colours)
-        .with_writer(std::io::stderr)
-        .init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
     if !nix::unistd::Uid::effective().is_root() {
         bail!(
             "a cluster's node makes namespaces, mounts and network links, so `knarr server` must run as root; try `sudo knarr server`"
