@@ -47,6 +47,8 @@ struct State {
     /// Image → exit code of containers that end as soon as they have started.
     short_lived: HashMap<String, i32>,
     held_pulls: HashMap<String, tokio::sync::watch::Receiver<bool>>,
+    /// By image.
+    warnings: HashMap<String, Vec<String>>,
 }
 
 struct Sandbox {
@@ -103,6 +105,12 @@ impl FakeRuntime {
         let (tx, rx) = tokio::sync::watch::channel(false);
         self.lock().held_pulls.insert(image.into(), rx);
         tx
+    }
+
+    /// Containers of `image` get less than they ask for.
+    pub fn warn_of(&self, image: &str, warnings: &[&str]) {
+        let warnings = warnings.iter().map(|w| (*w).to_owned()).collect();
+        self.lock().warnings.insert(image.into(), warnings);
     }
 
     /// What `exec_sync` answers when the command is `command` (joined by spaces); else success without output.
@@ -512,6 +520,12 @@ impl RuntimeService for FakeRuntime {
 
     async fn container_status(&self, id: &str) -> Result<ContainerStatus> {
         self.lock().containers.get(id).map(|c| c.status.clone()).ok_or_else(|| not_found(id))
+    }
+
+    async fn container_warnings(&self, id: &str) -> Result<Vec<String>> {
+        let state = self.lock();
+        let config = &state.containers.get(id).ok_or_else(|| not_found(id))?.config;
+        Ok(state.warnings.get(&config.user_specified_image).cloned().unwrap_or_default())
     }
 
     async fn update_container_resources(&self, id: &str, resources: &LinuxContainerResources) -> Result<()> {

@@ -63,6 +63,12 @@ pub trait RuntimeService: Send + Sync + 'static {
     async fn remove_container(&self, id: &str) -> Result<()>;
     async fn list_containers(&self) -> Result<Vec<Container>>;
     async fn container_status(&self, id: &str) -> Result<ContainerStatus>;
+    /// What the machine could not give a container that asked for it (limits, capabilities, …), in words for an event; known
+    /// once it was started. Not of CRI: a runtime behind gRPC says nothing.
+    async fn container_warnings(&self, id: &str) -> Result<Vec<String>> {
+        let _ = id;
+        Ok(Vec::new())
+    }
     async fn update_container_resources(&self, id: &str, resources: &LinuxContainerResources) -> Result<()>;
     /// After the log file was rotated away.
     async fn reopen_container_log(&self, id: &str) -> Result<()>;

@@ -258,6 +258,23 @@ async fn volumes_wait_for_their_objects_and_follow_them() {
 }
 
 #[tokio::test]
+async fn what_the_machine_cannot_give_is_told_once() {
+    let w = World::new().await;
+    w.runtime.warn_of("a", &["capability SYS_TIME is not available here", "open files: 1024 is the most"]);
+    w.api.insert(&pod("p", one("a")));
+    w.api.insert(&pod("q", one("b")));
+    w.until_pod("p", "Running: c=running,ready").await;
+    w.until_pod("q", "Running: c=running,ready").await;
+    w.until("event", |w| {
+        w.events().contains(
+            "Warning Clamped: Container runs with less than it asked for: capability SYS_TIME is not available here; open files: 1024 is the most",
+        )
+    })
+    .await;
+    assert_eq!(w.events().matches("Clamped").count(), 1, "{}", w.events());
+}
+
+#[tokio::test]
 async fn a_deletion_interrupts_a_pull() {
     let w = World::new().await;
     let _held = w.runtime.hold_pull("slow:latest");

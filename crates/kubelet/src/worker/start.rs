@@ -123,6 +123,7 @@ impl Job {
             Failed { retry: Duration::ZERO, ..Failed::new("RunContainerError", e) }
         })?;
         self.event(spec, EventType::Normal, "Started", "Container started");
+        self.tell_clamped(spec, &id).await;
         self.unless_cancelled(self.post_start(spec, &id)).await
     }
 
@@ -135,6 +136,16 @@ impl Job {
 
     fn event(&self, spec: &Spec<'_>, kind: EventType, reason: &str, message: &str) {
         self.context.container_event(&self.pod, spec, kind, reason, message);
+    }
+
+    /// One event for all that the machine could not give.
+    async fn tell_clamped(&self, spec: &Spec<'_>, id: &str) {
+        // Gone already: then its end is what there is to tell.
+        let warnings = self.context.runtime.container_warnings(id).await.unwrap_or_default();
+        if !warnings.is_empty() {
+            let message = format!("Container runs with less than it asked for: {}", warnings.join("; "));
+            self.event(spec, EventType::Warning, "Clamped", &message);
+        }
     }
 
     fn failed_event(&self, spec: &Spec<'_>, why: &str) {

@@ -115,11 +115,6 @@ impl Runtime {
         self.load(path).await
     }
 
-    /// What could not be done as a container asked for, in words for an event.
-    pub fn warnings(&self, container: &str) -> Vec<String> {
-        self.find_container(container).map(|c| c.live().status.warnings).unwrap_or_default()
-    }
-
     fn find_sandbox(&self, id: &str) -> Option<Arc<Sandbox>> {
         self.lock().sandboxes.get(id).cloned()
     }

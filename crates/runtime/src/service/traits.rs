@@ -119,6 +119,11 @@ impl RuntimeService for Runtime {
         Ok(status(&container))
     }
 
+    async fn container_warnings(&self, id: &str) -> Result<Vec<String>> {
+        let container = self.find_container(id).ok_or_else(|| no_container(id))?;
+        Ok(container.live().status.warnings)
+    }
+
     async fn update_container_resources(&self, id: &str, resources: &LinuxContainerResources) -> Result<()> {
         self.change_resources(id, resources)
     }
