@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use stdx::Random;
 
 use crate::node::NodeInfo;
-use crate::plugin::{Normalise, PLUGINS, Plugin};
+use crate::plugin::{Filter, Normalise, PLUGINS, Plugin, Rejection};
 use crate::pod::PodInfo;
 use crate::state::Cluster;
 
@@ -17,6 +17,10 @@ pub struct FitError {
     pub reasons: BTreeMap<String, usize>,
     /// Plugins that rejected it somewhere: only events that these care about can help.
     pub plugins: Vec<&'static str>,
+    /// Nodes that would take it if pods left them, perhaps.
+    pub resolvable: Vec<String>,
+    /// What came of preemption.
+    pub preemption: String,
 }
 
 impl std::fmt::Display for FitError {
@@ -25,15 +29,37 @@ impl std::fmt::Display for FitError {
         if self.nodes == 0 {
             return f.write_str("no nodes available to schedule pods");
         }
-        let mut reasons: Vec<String> =
-            self.reasons.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
-        reasons.sort();
-        write!(f, "0/{} nodes are available: {}.", self.nodes, reasons.join(", "))
+        f.write_str(&counted(self.nodes, &self.reasons))?;
+        match self.preemption.as_str() {
+            "" => Ok(()),
+            preemption => write!(f, " preemption: {preemption}"),
+        }
     }
+}
+
+/// `0/2 nodes are available: …`, one reason per node.
+pub fn unavailable(nodes: usize, reasons: &[String]) -> String {
+    let mut counts = BTreeMap::new();
+    for reason in reasons {
+        *counts.entry(reason.clone()).or_default() += 1;
+    }
+    counted(nodes, &counts)
+}
+
+fn counted(nodes: usize, reasons: &BTreeMap<String, usize>) -> String {
+    let mut reasons: Vec<String> =
+        reasons.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+    reasons.sort();
+    format!("0/{nodes} nodes are available: {}.", reasons.join(", "))
 }
 
 /// The node for the pod. Ties are broken at random, so that no node is preferred by its name.
 pub fn schedule(pod: &PodInfo, cluster: &Cluster, random: &Random) -> Result<String, FitError> {
+    // Where room was made for it, it goes when there is room.
+    let nominated = cluster.nominated_node(&pod.uid);
+    if let Some(node) = nominated.filter(|node| fits(pod, cluster, node).is_ok()) {
+        return Ok(node.to_owned());
+    }
     let feasible = filter(pod, cluster)?;
     match feasible[..] {
         [only] => Ok(only.name.clone()),
@@ -41,17 +67,50 @@ pub fn schedule(pod: &PodInfo, cluster: &Cluster, random: &Random) -> Result<Str
     }
 }
 
+/// Whether this one node takes the pod.
+pub fn fits(pod: &PodInfo, cluster: &Cluster, node: &str) -> Result<(), Rejection> {
+    let Some(node) = cluster.node(node) else { return Err(Rejection::final_("node(s) no longer there")) };
+    check(&prepared(pod, cluster), pod, cluster, node).map_err(|(_, rejection)| rejection)
+}
+
+type Prepared<'a> = Vec<(&'static str, Filter<'a>)>;
+
+fn prepared<'a>(pod: &'a PodInfo, cluster: &'a Cluster) -> Prepared<'a> {
+    PLUGINS.iter().filter_map(|p| Some((p.name, (p.filter?)(pod, cluster)?))).collect()
+}
+
+/// The first filter that rejects the node; also with the pods there for which room is being made.
+fn check(
+    filters: &Prepared<'_>,
+    pod: &PodInfo,
+    cluster: &Cluster,
+    node: &NodeInfo,
+) -> Result<(), (&'static str, Rejection)> {
+    let rejects = |node: &NodeInfo| filters.iter().find_map(|(name, f)| Some((*name, f(node).err()?)));
+    let ahead = cluster.ahead_of(pod, &node.name);
+    if !ahead.is_empty() {
+        let mut fuller = node.clone();
+        ahead.into_iter().for_each(|p| fuller.add(p));
+        if let Some(rejected) = rejects(&fuller) {
+            return Err(rejected);
+        }
+    }
+    rejects(node).map_or(Ok(()), Err)
+}
+
 fn filter<'a>(pod: &PodInfo, cluster: &'a Cluster) -> Result<Vec<&'a NodeInfo>, FitError> {
-    let filters: Vec<_> = PLUGINS.iter().filter_map(|p| Some((p.name, (p.filter?)(pod, cluster)?))).collect();
+    let filters = prepared(pod, cluster);
     let mut error = FitError::default();
     let mut feasible = Vec::new();
     for node in cluster.nodes() {
         error.nodes += 1;
-        let rejected = filters.iter().find_map(|(name, check)| Some((*name, check(node).err()?)));
-        let Some((plugin, rejection)) = rejected else {
+        let Err((plugin, rejection)) = check(&filters, pod, cluster, node) else {
             feasible.push(node);
             continue;
         };
+        if rejection.resolvable {
+            error.resolvable.push(node.name.clone());
+        }
         for reason in rejection.reasons {
             *error.reasons.entry(reason).or_default() += 1;
         }

@@ -8,6 +8,7 @@ mod node;
 mod plugin;
 mod plugins;
 mod pod;
+mod preempt;
 mod queue;
 mod run;
 mod state;

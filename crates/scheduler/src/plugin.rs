@@ -10,11 +10,19 @@ use crate::state::Cluster;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
     pub reasons: Vec<String>,
+    /// Whether it can change when pods leave the node: only then is preemption worth a thought.
+    pub resolvable: bool,
 }
 
 impl Rejection {
+    /// Because of the pods that are there.
     pub fn new(reason: &str) -> Self {
-        Rejection { reasons: vec![reason.to_owned()] }
+        Rejection { reasons: vec![reason.to_owned()], resolvable: true }
+    }
+
+    /// Because of the node itself.
+    pub fn final_(reason: &str) -> Self {
+        Rejection { reasons: vec![reason.to_owned()], resolvable: false }
     }
 }
 

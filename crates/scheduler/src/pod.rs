@@ -8,8 +8,8 @@ use apimachinery::quantity::Quantity;
 use apimachinery::selector::{Operator, Requirement, Selector};
 use codec::Kind;
 use k8s_openapi::api::core::v1::{
-    Affinity, NodeSelectorTerm, Pod, PodAffinityTerm, PodSpec, PreferredSchedulingTerm, Toleration,
-    TopologySpreadConstraint, WeightedPodAffinityTerm,
+    Affinity, Container, ContainerStatus, NodeSelectorTerm, Pod, PodAffinityTerm, PodSpec, PodStatus,
+    PreferredSchedulingTerm, Toleration, TopologySpreadConstraint, WeightedPodAffinityTerm,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
@@ -137,6 +137,16 @@ pub struct PodInfo {
     pub preferred_anti_affinity: Vec<AffinityTerm>,
     pub spread: Vec<Spread>,
     pub deleting: bool,
+    /// It leaves for a more important one.
+    pub preempted: bool,
+    /// `preemptionPolicy: Never`
+    pub never_preempts: bool,
+    /// `status.nominatedNodeName`
+    pub nominated: Option<String>,
+    /// When it began, in seconds since 1970; far in the future when it has not.
+    pub started: i64,
+    /// Its resources in place are not yet what the spec says.
+    pub resizing: bool,
     /// The first seen reference, for events.
     pub pod: Arc<Pod>,
 }
@@ -148,13 +158,20 @@ impl PodInfo {
         let affinity = spec.affinity.clone().unwrap_or_default();
         let namespace = pod.namespace().to_owned();
         let terms = pod_terms(&affinity, &namespace, &labels);
+        let status = pod.status.clone().unwrap_or_default();
+        let statuses = Statuses::new(&status);
+        let making_room = status.conditions.iter().flatten().any(|c| {
+            c.type_ == "DisruptionTarget"
+                && c.status == "True"
+                && c.reason.as_deref() == Some("PreemptionByScheduler")
+        });
         PodInfo {
             key: ObjectKey::new(pod.namespace(), pod.name()),
             uid: pod.uid().into(),
             node: spec.node_name.clone().unwrap_or_default(),
             priority: spec.priority.unwrap_or(0),
-            requests: requests(&spec, |_| {}),
-            assumed: requests(&spec, assume_minimum),
+            requests: requests(&spec, |c| taken(c, &statuses)),
+            assumed: requests(&spec, |c| assume_minimum(taken(c, &statuses))),
             host_ports: host_ports(&spec),
             node_selector: spec.node_selector.clone().unwrap_or_default().into_iter().collect(),
             node_terms: affinity
@@ -174,6 +191,11 @@ impl PodInfo {
             preferred_anti_affinity: terms.preferred_anti,
             spread: spec.topology_spread_constraints.iter().flatten().map(|c| spread(c, &labels)).collect(),
             deleting: pod.metadata.deletion_timestamp.is_some(),
+            preempted: making_room && pod.metadata.deletion_timestamp.is_some(),
+            never_preempts: spec.preemption_policy.as_deref() == Some("Never"),
+            nominated: status.nominated_node_name.clone().filter(|n| !n.is_empty()),
+            started: status.start_time.as_ref().map_or(i64::MAX, |t| t.0.as_second()),
+            resizing: statuses.differ_from(&spec),
             labels,
             pod: Arc::new(pod),
         }
@@ -182,13 +204,7 @@ impl PodInfo {
 
 /// What the pod takes from its node: the sum of its containers and sidecars, or more if an init container takes more, and
 /// the overhead. <https://kubernetes.io/docs/concepts/workloads/pods/init-containers/#resource-sharing-within-containers>
-fn requests(spec: &PodSpec, adjust: impl Fn(&mut Amounts)) -> Amounts {
-    let of = |c: &k8s_openapi::api::core::v1::Container| {
-        let list = c.resources.as_ref().and_then(|r| r.requests.clone()).unwrap_or_default();
-        let mut amounts = Amounts::parse(&list);
-        adjust(&mut amounts);
-        amounts
-    };
+fn requests(spec: &PodSpec, of: impl Fn(&Container) -> Amounts) -> Amounts {
     let mut total = Amounts::default();
     for container in &spec.containers {
         total.add(&of(container));
@@ -225,13 +241,65 @@ fn requests(spec: &PodSpec, adjust: impl Fn(&mut Amounts)) -> Amounts {
     total
 }
 
-fn assume_minimum(amounts: &mut Amounts) {
+/// What the kubelet says of containers while they are resized in place.
+struct Statuses<'a> {
+    all: Vec<&'a ContainerStatus>,
+    /// The new resources will not be given.
+    infeasible: bool,
+}
+
+impl<'a> Statuses<'a> {
+    fn new(status: &'a PodStatus) -> Self {
+        let lists = [&status.container_statuses, &status.init_container_statuses];
+        let pending = status.conditions.iter().flatten().find(|c| c.type_ == "PodResizePending");
+        Statuses {
+            all: lists.into_iter().flatten().flatten().collect(),
+            infeasible: pending.is_some_and(|c| c.reason.as_deref() == Some("Infeasible")),
+        }
+    }
+
+    /// What was set aside for the container and what it really has.
+    fn of(&self, name: &str) -> Option<(Amounts, Amounts)> {
+        let status = self.all.iter().find(|s| s.name == name)?;
+        let allocated = Amounts::parse(status.allocated_resources.as_ref()?);
+        let actual = status.resources.as_ref().and_then(|r| r.requests.as_ref());
+        Some((allocated.clone(), actual.map_or(allocated, |r| Amounts::parse(r))))
+    }
+
+    fn differ_from(&self, spec: &PodSpec) -> bool {
+        let all = spec.containers.iter().chain(spec.init_containers.iter().flatten());
+        all.into_iter().any(|c| {
+            let wanted = requested(c);
+            self.of(&c.name).is_some_and(|(allocated, actual)| allocated != wanted || actual != wanted)
+        })
+    }
+}
+
+fn requested(container: &Container) -> Amounts {
+    let list = container.resources.as_ref().and_then(|r| r.requests.clone()).unwrap_or_default();
+    Amounts::parse(&list)
+}
+
+/// While a container is resized in place, the larger of what it asks for, was given and has.
+fn taken(container: &Container, statuses: &Statuses<'_>) -> Amounts {
+    let wanted = requested(container);
+    let Some((allocated, actual)) = statuses.of(&container.name) else { return wanted };
+    let mut amounts = allocated;
+    amounts.max(&actual);
+    if !statuses.infeasible {
+        amounts.max(&wanted);
+    }
+    amounts
+}
+
+fn assume_minimum(mut amounts: Amounts) -> Amounts {
     if amounts.milli_cpu == 0 {
         amounts.milli_cpu = 100;
     }
     if amounts.memory == 0 {
         amounts.memory = 200 << 20;
     }
+    amounts
 }
 
 fn host_ports(spec: &PodSpec) -> Vec<HostPort> {

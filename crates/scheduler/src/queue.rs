@@ -55,8 +55,9 @@ impl Queue {
     pub fn add(&mut self, pod: Arc<PodInfo>) {
         let uid = pod.uid.clone();
         if let Some(entry) = self.entries.get_mut(&uid) {
+            let changed = concerns_scheduling(&entry.pod, &pod);
             entry.pod = pod;
-            if matches!(entry.place, Place::Parked { .. }) {
+            if changed && matches!(entry.place, Place::Parked { .. }) {
                 self.activate(&uid);
             }
             return;
@@ -71,6 +72,10 @@ impl Queue {
     pub fn remove(&mut self, uid: &str) {
         self.take_out(uid);
         self.entries.remove(uid);
+    }
+
+    pub fn knows(&self, uid: &str) -> bool {
+        self.entries.contains_key(uid)
     }
 
     /// The next pod to schedule. It stays known until it is removed.
@@ -172,6 +177,11 @@ impl Queue {
             Place::Out => {}
         }
     }
+}
+
+/// Whether the newer version of a pod may fit where the older did not. What we write into its status is no reason.
+fn concerns_scheduling(old: &PodInfo, new: &PodInfo) -> bool {
+    old.pod.spec != new.pod.spec || old.labels != new.labels || old.requests != new.requests
 }
 
 fn backoff(attempts: u32) -> Duration {

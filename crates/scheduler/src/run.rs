@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use apimachinery::{ObjectKey, Status};
-use client::api::Api;
+use client::api::{Api, DeleteOptions};
 use client::events::EventRecorder;
 use client::informer::{Informer, decode};
 use client::transport::{Change, PatchType, Transport};
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::{Binding, Namespace, Node, ObjectReference, Pod};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serde_json::json;
+use serde_json::{Value, json};
 use stdx::clock::SharedClock;
 use stdx::{Random, Tasks};
 use tokio::sync::mpsc;
@@ -21,6 +22,7 @@ use crate::Config;
 use crate::cycle::{self, FitError};
 use crate::plugin::ClusterEvent;
 use crate::pod::PodInfo;
+use crate::preempt::{self, Budget, Declined, Plan};
 use crate::queue::Queue;
 use crate::state::Cluster;
 
@@ -33,6 +35,8 @@ pub struct Scheduler {
     pods: Informer<Pod>,
     nodes: Informer<Node>,
     namespaces: Informer<Namespace>,
+    /// May never be there: then nothing is protected.
+    budgets: Informer<PodDisruptionBudget>,
     api: Api<Pod>,
     events: EventRecorder,
     clock: SharedClock,
@@ -42,6 +46,12 @@ pub struct Scheduler {
     queue: Queue,
     /// Pods whose binding is under way: uid → node.
     binding: HashMap<Arc<str>, String>,
+}
+
+/// A pod that was to make room was told, or not.
+struct Told {
+    victim: Arc<str>,
+    ok: bool,
 }
 
 /// How a binding ended.
@@ -70,6 +80,7 @@ impl Scheduler {
             pods: Informer::all(&*transport),
             nodes: Informer::all(&*transport),
             namespaces: Informer::all(&*transport),
+            budgets: Informer::all(&*transport),
             api: Api::new(transport),
             events,
             config,
@@ -92,6 +103,7 @@ impl Scheduler {
         let mut nodes = self.nodes.subscribe();
         let mut namespaces = self.namespaces.subscribe();
         let (bound_tx, mut bound_rx) = mpsc::channel::<Bound>(BINDINGS_MAX);
+        let (told_tx, mut told_rx) = mpsc::channel::<Told>(BINDINGS_MAX);
         loop {
             let timer = self.sleep_until_timer();
             let may_schedule = self.queue.has_active() && self.binding.len() < BINDINGS_MAX;
@@ -102,8 +114,9 @@ impl Scheduler {
                 Some(change) = namespaces.next() => self.on_namespace(&change),
                 Some(change) = pods.next() => self.on_pod(&change),
                 Some(bound) = bound_rx.recv() => self.on_bound(bound),
+                Some(told) = told_rx.recv() => self.on_told(&told),
                 () = timer => self.queue.tick(self.clock.monotonic()),
-                () = std::future::ready(()), if may_schedule => self.schedule_one(&bound_tx),
+                () = std::future::ready(()), if may_schedule => self.schedule_one(&bound_tx, &told_tx),
                 else => return,
             }
         }
@@ -175,13 +188,22 @@ impl Scheduler {
         } else if !info.node.is_empty() {
             self.queue.remove(&info.uid);
             self.binding.remove(&info.uid);
+            self.cluster.end_nomination(&info.uid);
             let node = info.node.clone();
             self.cluster.place(&info, &node);
             self.queue.wake(ClusterEvent::PodPlaced, self.now());
         } else if info.deleting || gated || !ours {
             self.queue.remove(&info.uid);
+            self.end_nomination(&info.uid);
         } else if !self.cluster.is_placed(&info.uid) {
             // A placed pod is being bound, or is bound and this is old news.
+            if let Some(node) =
+                info.nominated.clone().filter(|_| self.cluster.nominated_node(&info.uid).is_none())
+                && !self.queue.knows(&info.uid)
+            {
+                // From before our time.
+                self.cluster.nominate(&info, &node);
+            }
             self.queue.add(info);
         }
     }
@@ -190,7 +212,7 @@ impl Scheduler {
     fn is_noise(&self, change: &Change) -> bool {
         let (Some(old), Some(new)) = (&change.old, &change.new) else { return false };
         let same = |name: &str| old.field(name).is_some() && old.field(name) == new.field(name);
-        self.cluster.is_placed(&new.meta.uid)
+        self.cluster.placed(&new.meta.uid).is_some_and(|p| !p.resizing)
             && !self.binding.contains_key(&new.meta.uid)
             && old.meta.uid == new.meta.uid
             && old.meta.labels == new.meta.labels
@@ -203,12 +225,21 @@ impl Scheduler {
     fn forget(&mut self, uid: &str) {
         self.queue.remove(uid);
         self.binding.remove(uid);
+        self.cluster.unmark_preempted(uid);
+        self.end_nomination(uid);
         if self.cluster.displace(uid) {
             self.queue.wake(ClusterEvent::PodGone, self.now());
         }
     }
 
-    fn schedule_one(&mut self, bound: &mpsc::Sender<Bound>) {
+    /// The room that was kept for the pod is free for others.
+    fn end_nomination(&mut self, uid: &str) {
+        if self.cluster.end_nomination(uid) {
+            self.queue.wake(ClusterEvent::PodGone, self.now());
+        }
+    }
+
+    fn schedule_one(&mut self, bound: &mpsc::Sender<Bound>, told: &mpsc::Sender<Told>) {
         let Some(pod) = self.queue.pop() else { return };
         match cycle::schedule(&pod, &self.cluster, &self.random) {
             Ok(node) => {
@@ -216,10 +247,71 @@ impl Scheduler {
                 self.binding.insert(pod.uid.clone(), node.clone());
                 self.bind(pod, node, bound.clone());
             }
-            Err(error) => {
+            Err(mut error) => {
                 self.queue.park(&pod.uid, error.plugins.clone(), self.now());
-                self.report_unschedulable(&pod, &error);
+                let nominated = self.make_room(&pod, &mut error, told);
+                self.report_unschedulable(&pod, &error, nominated);
             }
+        }
+    }
+
+    /// Preemption, if it helps. What the pod's `nominatedNodeName` becomes; `None`: it stays.
+    fn make_room(
+        &mut self,
+        pod: &Arc<PodInfo>,
+        error: &mut FitError,
+        told: &mpsc::Sender<Told>,
+    ) -> Option<Value> {
+        if error.nodes == 0 {
+            return None;
+        }
+        let budgets: Vec<Budget> = self.budgets.list("").iter().filter_map(Budget::new).collect();
+        match preempt::plan(pod, &mut self.cluster, error, &budgets, &self.random) {
+            Ok(plan) => {
+                self.preempt(pod, &plan, told);
+                Some(plan.node.into())
+            }
+            Err(declined) => {
+                error.preemption = declined.reason().to_owned();
+                let stale = matches!(declined, Declined::NoCandidates(_)) && pod.nominated.is_some();
+                self.cluster.end_nomination(&pod.uid);
+                stale.then_some(Value::Null)
+            }
+        }
+    }
+
+    fn preempt(&mut self, pod: &Arc<PodInfo>, plan: &Plan, told: &mpsc::Sender<Told>) {
+        self.cluster.nominate(pod, &plan.node);
+        for victim in plan.victims.iter().filter(|v| !v.deleting) {
+            self.cluster.mark_preempted(&victim.uid);
+            let message = format!("Preempted by pod {} on node {}", pod.uid, plan.node);
+            self.events.normal(&*victim.pod, "Preempted", message);
+            let (api, victim, told) = (self.api.clone(), victim.clone(), told.clone());
+            let condition = self.condition(
+                &victim.pod,
+                "DisruptionTarget",
+                "True",
+                "PreemptionByScheduler",
+                &format!("{}: preempting to accommodate a higher priority pod", self.config.scheduler_name),
+            );
+            let patch = json!({ "status": { "conditions": [condition] } });
+            self.tasks.spawn_until_shutdown(async move {
+                let ok = evict(&api, &victim, &patch).await;
+                // Closed only when the scheduler has ended.
+                drop(told.send(Told { victim: victim.uid.clone(), ok }).await);
+            });
+        }
+        for other in &plan.outranked {
+            self.cluster.end_nomination(&other.uid);
+            self.patch_status(&other.key, json!({ "status": { "nominatedNodeName": null } }));
+        }
+    }
+
+    fn on_told(&mut self, told: &Told) {
+        if !told.ok {
+            // The pod that wanted the room looks again.
+            self.cluster.unmark_preempted(&told.victim);
+            self.queue.wake(ClusterEvent::PodGone, self.now());
         }
     }
 
@@ -262,31 +354,61 @@ impl Scheduler {
         self.queue.back_off(&pod.uid, self.now());
     }
 
-    fn report_unschedulable(&self, pod: &Arc<PodInfo>, error: &FitError) {
+    fn report_unschedulable(&self, pod: &Arc<PodInfo>, error: &FitError, nominated: Option<Value>) {
         let message = error.to_string();
         self.events.warning(&*pod.pod, "FailedScheduling", message.clone());
-        if condition_says(&pod.pod, &message) {
+        let news = nominated.filter(|n| n.as_str() != pod.nominated.as_deref());
+        if condition_says(&pod.pod, &message) && news.is_none() {
             return;
         }
-        let condition = json!({ "status": { "conditions": [{
-            "type": "PodScheduled",
-            "status": "False",
-            "reason": "Unschedulable",
+        let condition = self.condition(&pod.pod, "PodScheduled", "False", "Unschedulable", &message);
+        let mut patch = json!({ "status": { "conditions": [condition] } });
+        if let Some(node) = news {
+            patch["status"]["nominatedNodeName"] = node;
+        }
+        self.patch_status(&pod.key, patch);
+    }
+
+    fn condition(&self, pod: &Pod, kind: &str, status: &str, reason: &str, message: &str) -> Value {
+        json!({
+            "type": kind,
+            "status": status,
+            "reason": reason,
             "message": message,
             "lastProbeTime": null,
             "lastTransitionTime": self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-            "observedGeneration": pod.pod.metadata.generation,
-        }]}});
-        let (api, key) = (self.api.clone(), pod.key.clone());
+            "observedGeneration": pod.metadata.generation,
+        })
+    }
+
+    fn patch_status(&self, key: &ObjectKey, patch: Value) {
+        let (api, key) = (self.api.clone(), key.clone());
         self.tasks.spawn(async move {
             let ObjectKey { namespace, name } = &key;
-            let patched = api.patch_status(namespace, name, PatchType::Strategic, &condition).await;
+            let patched = api.patch_status(namespace, name, PatchType::Strategic, &patch).await;
             if let Err(error) = patched
                 && !error.is_not_found()
             {
-                tracing::warn!(pod = %key, %error, "cannot write the PodScheduled condition");
+                tracing::warn!(pod = %key, %error, "cannot write what scheduling came to");
             }
         });
+    }
+}
+
+/// Says why on the pod, then deletes it with its own grace period. Whether it is (or was) on its way.
+async fn evict(api: &Api<Pod>, victim: &PodInfo, condition: &Value) -> bool {
+    let ObjectKey { namespace, name } = &victim.key;
+    let told = api.patch_status(namespace, name, PatchType::Strategic, condition).await;
+    let done = match told {
+        Ok(_) => api.delete(namespace, name, &DeleteOptions::uid(&victim.uid)).await,
+        Err(error) => Err(error),
+    };
+    match done {
+        Err(error) if !error.is_not_found() && !error.is_conflict() => {
+            tracing::warn!(pod = %victim.key, %error, "cannot preempt");
+            false
+        }
+        _ => true,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The cluster in the scheduler's columns, kept up to date by every event; and the pods assumed to be where their binding
 //! is on its way to.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Node;
@@ -17,6 +17,10 @@ pub struct Cluster {
     placed: HashMap<Arc<str>, String>,
     /// Labels of namespaces, for affinity terms that select them.
     pub namespaces: HashMap<String, BTreeMap<String, String>>,
+    /// Pods that wait for room that is being made for them: where, and which pod.
+    nominated: HashMap<Arc<str>, (String, Arc<PodInfo>)>,
+    /// Pods on nodes that were told to leave, for another.
+    preempted: HashSet<Arc<str>>,
     /// How many pods on nodes have required anti-affinity: mostly none, and then nobody needs to look.
     pub anti_affinity_pods: usize,
 }
@@ -85,6 +89,51 @@ impl Cluster {
             self.nodes.remove(&node);
         }
         true
+    }
+
+    /// Room is being made for `pod` on `node`: less important pods keep off it.
+    pub fn nominate(&mut self, pod: &Arc<PodInfo>, node: &str) {
+        self.nominated.insert(pod.uid.clone(), (node.to_owned(), pod.clone()));
+    }
+
+    /// Says whether it was.
+    pub fn end_nomination(&mut self, uid: &str) -> bool {
+        self.nominated.remove(uid).is_some()
+    }
+
+    pub fn nominated_node(&self, uid: &str) -> Option<&str> {
+        self.nominated.get(uid).map(|(node, _)| node.as_str())
+    }
+
+    /// Pods that get room on `node` before `pod` does.
+    pub fn ahead_of(&self, pod: &PodInfo, node: &str) -> Vec<&Arc<PodInfo>> {
+        let ahead = |p: &&Arc<PodInfo>| p.priority >= pod.priority && p.uid != pod.uid;
+        self.nominated.values().filter(|(n, _)| n == node).map(|(_, p)| p).filter(ahead).collect()
+    }
+
+    /// Less important pods that were to get room on `node`.
+    pub fn nominated_below(&self, priority: i32, node: &str) -> Vec<Arc<PodInfo>> {
+        let on_node = self.nominated.values().filter(|(n, _)| n == node);
+        on_node.map(|(_, p)| p).filter(|p| p.priority < priority).cloned().collect()
+    }
+
+    pub fn mark_preempted(&mut self, uid: &Arc<str>) {
+        self.preempted.insert(uid.clone());
+    }
+
+    /// It could not be told.
+    pub fn unmark_preempted(&mut self, uid: &str) {
+        self.preempted.remove(uid);
+    }
+
+    /// Whether it is leaving to make room.
+    pub fn is_preempted(&self, pod: &PodInfo) -> bool {
+        pod.preempted || self.preempted.contains(&pod.uid)
+    }
+
+    /// The pod as it is on its node.
+    pub fn placed(&self, uid: &str) -> Option<&Arc<PodInfo>> {
+        self.nodes.get(self.placed.get(uid)?)?.pods.get(uid)
     }
 
     pub fn is_placed(&self, uid: &str) -> bool {

@@ -54,7 +54,7 @@ fn filter<'a>(pod: &'a PodInfo, cluster: &'a Cluster) -> Option<Filter<'a>> {
         let domain = |t: &AffinityTerm| node.labels.get(&t.topology_key);
         let is_near = near.iter().all(|(t, found)| domain(t).is_some_and(|d| first || found.contains_key(d)));
         if !is_near {
-            return Err(Rejection::new("node(s) didn't match pod affinity rules"));
+            return Err(Rejection::final_("node(s) didn't match pod affinity rules"));
         }
         if far.iter().any(|(t, found)| domain(t).is_some_and(|d| found.contains_key(d))) {
             return Err(Rejection::new("node(s) didn't match pod anti-affinity rules"));

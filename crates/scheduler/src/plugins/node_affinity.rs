@@ -62,7 +62,7 @@ fn filter<'a>(pod: &'a PodInfo, _: &'a Cluster) -> Option<Filter<'a>> {
     (!anywhere).then(|| -> Filter<'a> {
         Box::new(|node| match allows(pod, node) {
             true => Ok(()),
-            false => Err(Rejection::new("node(s) didn't match Pod's node affinity/selector")),
+            false => Err(Rejection::final_("node(s) didn't match Pod's node affinity/selector")),
         })
     })
 }

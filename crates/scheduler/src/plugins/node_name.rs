@@ -17,7 +17,7 @@ fn filter<'a>(pod: &'a PodInfo, _: &'a Cluster) -> Option<Filter<'a>> {
     (!pod.node.is_empty()).then(|| -> Filter<'a> {
         Box::new(|node| match node.name == pod.node {
             true => Ok(()),
-            false => Err(Rejection::new("node(s) didn't match the requested node name")),
+            false => Err(Rejection::final_("node(s) didn't match the requested node name")),
         })
     })
 }

@@ -24,7 +24,7 @@ fn filter<'a>(pod: &'a PodInfo, _: &'a Cluster) -> Option<Filter<'a>> {
     let tolerated = pod.tolerations.iter().any(|t| t.tolerates(&taint));
     (!tolerated).then(|| -> Filter<'a> {
         Box::new(|node| match node.unschedulable {
-            true => Err(Rejection::new("node(s) were unschedulable")),
+            true => Err(Rejection::final_("node(s) were unschedulable")),
             false => Ok(()),
         })
     })

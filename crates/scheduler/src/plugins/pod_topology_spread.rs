@@ -78,7 +78,7 @@ fn filter<'a>(pod: &'a PodInfo, cluster: &'a Cluster) -> Option<Filter<'a>> {
     Some(Box::new(move |node| {
         for (constraint, counts, fewest) in &counted {
             let Some(domain) = node.labels.get(&constraint.topology_key) else {
-                return Err(Rejection::new(
+                return Err(Rejection::final_(
                     "node(s) didn't match pod topology spread constraints (missing required label)",
                 ));
             };

@@ -17,8 +17,18 @@ pub const PLUGIN: Plugin = Plugin {
 fn filter<'a>(pod: &'a PodInfo, _: &'a Cluster) -> Option<Filter<'a>> {
     Some(Box::new(|node| match insufficient(pod, node) {
         reasons if reasons.is_empty() => Ok(()),
-        reasons => Err(Rejection { reasons }),
+        reasons => Err(Rejection { reasons, resolvable: would_fit_empty(pod, node) }),
     }))
+}
+
+/// Otherwise no pod that leaves can help.
+fn would_fit_empty(pod: &PodInfo, node: &NodeInfo) -> bool {
+    let (wanted, total) = (&pod.requests, &node.allocatable);
+    node.allowed_pods > 0
+        && wanted.milli_cpu <= total.milli_cpu
+        && wanted.memory <= total.memory
+        && wanted.ephemeral_storage <= total.ephemeral_storage
+        && wanted.others.iter().all(|(name, n)| *n <= total.others.get(name).copied().unwrap_or(0))
 }
 
 fn insufficient(pod: &PodInfo, node: &NodeInfo) -> Vec<String> {

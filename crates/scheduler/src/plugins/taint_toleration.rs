@@ -27,7 +27,7 @@ fn filter<'a>(pod: &'a PodInfo, _: &'a Cluster) -> Option<Filter<'a>> {
             .any(|taint| !pod.tolerations.iter().any(|t| t.tolerates(taint)));
         match untolerated {
             // Since 1.34 the taint itself is not named: messages must add up over nodes.
-            true => Err(Rejection::new("node(s) had untolerated taint(s)")),
+            true => Err(Rejection::final_("node(s) had untolerated taint(s)")),
             false => Ok(()),
         }
     }))
