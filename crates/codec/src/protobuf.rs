@@ -1,4 +1,4 @@
-//! Request bodies in Kubernetes' protobuf, as JSON. Start at [`to_json`].
+//! Kubernetes' protobuf: bodies as JSON ([`to_json`]) and objects as bodies ([`Message::encode`]).
 //!
 //! Contract: <https://kubernetes.io/docs/reference/using-api/api-concepts/#protobuf-encoding>. The tables know every
 //! field's number; fields without one are not read, as no client can have sent them.
@@ -8,9 +8,12 @@ use facts::{Field, Type, Value as Holds};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+mod encode;
 #[cfg(test)]
 mod tests;
 mod wire;
+
+pub use encode::{Message, watch_frame};
 
 use wire::{Entry, Wire};
 
@@ -145,7 +148,15 @@ fn whole(holds: &'static Holds, found: &[Wire<'_>], depth: usize) -> Result<Valu
                 let key = String::from_utf8_lossy(last_bytes(&entry, 1).unwrap_or_default()).into_owned();
                 let value: Vec<Wire<'_>> = entry.iter().filter(|e| e.number == 2).map(|e| e.wire).collect();
                 let of = facts::value(*of);
-                let value = if value.is_empty() { zero(of) } else { whole(of, &value, depth + 1)? };
+                let value = match of {
+                    // Go's named slice types are messages with one field.
+                    Holds::Array { .. } => {
+                        let list = wire::entries(last_bytes(&entry, 2).unwrap_or_default())?;
+                        whole(of, &along(&list, &[1])?, depth + 1)?
+                    }
+                    of if value.is_empty() => zero(of),
+                    of => whole(of, &value, depth + 1)?,
+                };
                 map.insert(key, value);
             }
             Ok(Value::Object(map))

@@ -69,3 +69,83 @@ fn bad_bodies() {
     check(&body("v1", "Pod", &[0x0a, 0x05, 1]), Err("unexpected EOF"));
     check(&body("v1", "Pod", &[0x0b]), Err("wire type 3 is not supported"));
 }
+
+/// An object of a type with something in every field that has a number, and in one only that JSON shows.
+fn filled(of: &'static Type, depth: usize) -> Value {
+    let mut object = Map::new();
+    for field in of.fields().iter().filter(|f| !f.numbers().is_empty()) {
+        if let Some(value) = sample(field.value(), depth) {
+            object.insert(field.name.to_owned(), value);
+        }
+    }
+    Value::Object(object)
+}
+
+fn sample(holds: &'static Holds, depth: usize) -> Option<Value> {
+    Some(match holds {
+        Holds::Bool => json!(true),
+        Holds::Int32 => json!(-7),
+        Holds::Int64 => json!(1_u64 << 40),
+        Holds::Double => json!(1.5),
+        Holds::String => json!("größer"),
+        Holds::Bytes => json!("aGkhIQ=="),
+        Holds::Quantity => json!("100m"),
+        Holds::IntOrString => json!("50%"),
+        Holds::Time => json!("2027-07-21T22:15:28Z"),
+        Holds::MicroTime => json!("2027-07-21T22:15:28.123456Z"),
+        Holds::Any | Holds::Raw => json!({"f:a": {}}),
+        Holds::Struct(_) if depth == 0 => return None,
+        Holds::Struct(at) => filled(facts::struct_type(*at), depth - 1),
+        Holds::Map { of, .. } => {
+            json!({"k": sample(facts::value(*of), depth)?, "": sample(facts::value(*of), depth)?})
+        }
+        Holds::Array { of, .. } => {
+            json!([sample(facts::value(*of), depth)?, sample(facts::value(*of), depth)?])
+        }
+    })
+}
+
+#[test]
+fn every_kind_goes_there_and_back() {
+    let mut seen = 0;
+    for kind in facts::kinds() {
+        let Some(message) = Message::named(kind.group, kind.version, kind.kind) else { continue };
+        let mut object = filled(kind.type_of(), 5);
+        let api_version = [kind.group, kind.version].join("/");
+        object["apiVersion"] = json!(api_version.trim_start_matches('/'));
+        object["kind"] = json!(kind.kind);
+        let body = message.encode(&serde_json::to_vec(&object).unwrap()).unwrap();
+        let back: Value = serde_json::from_slice(&to_json(&body).unwrap()).unwrap();
+        assert_eq!(back, object, "{} {}", api_version, kind.kind);
+        seen += 1;
+    }
+    assert!(seen > 100, "{seen}");
+}
+
+#[test]
+fn bytes_are_as_go_writes_them() {
+    let message = Message::named("", "v1", "ConfigMap").unwrap();
+    let json = br#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a","nope":[1,{"x":null}]},"immutable":null,"data":{"k":"v"}}"#;
+    let meta = fields(&[(1, b"a")]);
+    let entry = fields(&[(1, b"k"), (2, b"v")]);
+    assert_eq!(message.encode(json).unwrap(), body("v1", "ConfigMap", &fields(&[(1, &meta), (2, &entry)])));
+    // Lengths of more than a byte; the inlined source of a volume is one message, whatever lies between.
+    let long = "x".repeat(300);
+    let json = json!({"spec": {"volumes": [{"emptyDir": {"medium": long}, "name": "v"}], "terminationGracePeriodSeconds": 0}});
+    let encoded = Message::named("", "v1", "Pod").unwrap().encode(json.to_string().as_bytes()).unwrap();
+    let back: Value = serde_json::from_slice(&to_json(&encoded).unwrap()).unwrap();
+    assert_eq!(back["spec"], json["spec"]);
+}
+
+#[test]
+fn a_watch_is_framed() {
+    let frame = watch_frame("ADDED", b"k8s\0x");
+    assert_eq!(frame[..4], u32::try_from(frame.len() - 4).unwrap().to_be_bytes());
+    assert_eq!(frame[4..], fields(&[(1, b"ADDED"), (2, &fields(&[(1, b"k8s\0x")]))]));
+}
+
+#[test]
+fn what_has_no_form_has_no_message() {
+    assert!(Message::named("meta.k8s.io", "v1", "Table").is_none());
+    assert!(Message::named("example.com", "v1", "Thing").is_none());
+}

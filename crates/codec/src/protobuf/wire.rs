@@ -97,3 +97,50 @@ fn fixed<const N: usize>(bytes: &mut &[u8]) -> Result<[u8; N], String> {
     out.copy_from_slice(take(bytes, N)?);
     Ok(out)
 }
+
+/// Appends a number under its field's number.
+pub(super) fn put_number(out: &mut Vec<u8>, field: u16, number: u64) {
+    put_varint(out, u64::from(field) << 3);
+    put_varint(out, number);
+}
+
+pub(super) fn put_double(out: &mut Vec<u8>, field: u16, number: f64) {
+    put_varint(out, u64::from(field) << 3 | 1);
+    out.extend_from_slice(&number.to_bits().to_le_bytes());
+}
+
+pub(super) fn put_bytes(out: &mut Vec<u8>, field: u16, bytes: &[u8]) {
+    put_varint(out, u64::from(field) << 3 | 2);
+    put_varint(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
+
+/// Appends a message that `write` writes in place; its length, known afterwards, is moved in before it.
+pub(super) fn put_message<E>(
+    out: &mut Vec<u8>,
+    field: u16,
+    write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+) -> Result<(), E> {
+    put_varint(out, u64::from(field) << 3 | 2);
+    // Most messages are shorter than 128 bytes: one byte of length.
+    let at = out.len();
+    out.push(0);
+    write(out)?;
+    let length = out.len() - at - 1;
+    if length < 0x80 {
+        out[at] = length as u8;
+        return Ok(());
+    }
+    let mut varint = Vec::with_capacity(5);
+    put_varint(&mut varint, length as u64);
+    out.splice(at..=at, varint);
+    Ok(())
+}
+
+fn put_varint(out: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
