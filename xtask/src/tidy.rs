@@ -63,6 +63,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     ("cri", &[]),
     ("podnet", &[]),
+    ("proxy", &["client", "resources", "cache", "codec", "apimachinery"]),
     ("runtime", &["cri"]),
     ("kubelet", &["cri", "client", "auth", "pki", "resources", "cache", "codec", "apimachinery"]),
     ("controller", &["client", "resources", "pki", "cache", "codec", "apimachinery"]),

@@ -41,6 +41,7 @@ async fn remove(data_dir: &Path, run_dir: &Path) -> Result<()> {
     };
     Runtime::reset(&config).await.context("remove the containers")?;
     PodNetwork::reset(&run_dir.join("net")).await.context("remove the pod network")?;
+    proxy::remove().await?;
     for dir in [data_dir, run_dir] {
         if dir.exists() {
             SystemMounter

@@ -16,7 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::config::ServerConfig;
 use crate::control_plane::{ControlPlane, Groups, Shared, open_engine};
 use crate::progress::Progress;
-use crate::{control, host, identities, node};
+use crate::{control, host, identities, node, proxy};
 
 /// How long the first message waits for the node to be ready.
 const READY_WITHIN: Duration = Duration::from_secs(30);
@@ -75,6 +75,8 @@ async fn start(
     progress.step(&format!("API server, controllers and scheduler on https://{}", control_plane.address));
     write_kubeconfig(config, &shared, &control_plane)?;
     if !config.disable_agent {
+        // Before the first pod: it looks for the API server by its service.
+        proxy::start(config, &shared, &control_plane, groups)?;
         let (runtime, _kubelet) = node::start(config, &shared, &control_plane, groups).await?;
         let node = control::Node { runtime, clock: shared.clock.clone() };
         control::serve(Arc::new(node), &config.control_socket(), &groups.components)?;

@@ -1,0 +1,24 @@
+//! The service proxy: services and endpoint slices → one nftables table. Start at [`start`], then `proxy`'s loop.
+//!
+//! - `endpoints`: which endpoints a port is led to. `render`: a service → its [`rules::Part`] of the table. `table`: all parts,
+//!   and the [`table::Delta`] that a changed one makes. All pure: the work per event is in proportion to what changed.
+//! - `kernel`: the table's fixed part, and deltas as transactions; the only file that writes to the kernel's tables.
+//! - `watch`: who else changes tables. `conntrack`: UDP flows to endpoints that are gone. `health`: `healthCheckNodePort`.
+//!
+//! Never touches a table that is not ours, and never knows the pod network: pods are where their ranges say.
+
+mod conntrack;
+mod endpoints;
+mod health;
+mod kernel;
+mod proxy;
+mod render;
+pub mod rules;
+pub mod table;
+mod watch;
+
+pub use kernel::{Ranges, TABLE, remove};
+pub use proxy::{Config, start};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,86 @@
+//! What others do to the kernel's tables, as it happens.
+
+use anyhow::{Context, Result};
+use nlink::netlink::nftables::{
+    NFNL_SUBSYS_NFTABLES, NFT_MSG_DELCHAIN, NFT_MSG_DELTABLE, NFT_MSG_NEWCHAIN, NFT_MSG_NEWGEN,
+    NFT_MSG_NEWTABLE,
+};
+use nlink::netlink::{AttrIter, Connection, MessageIter, Nftables};
+
+use crate::kernel::TABLE;
+
+/// The kernel drops notifications that find no room, ours among them: thousands come at once when the table is written.
+const RECEIVE_BUFFER: usize = 32 << 20;
+/// Its family (u8), version (u8) and resource (u16) come before a message's attributes.
+const NFGENMSG: usize = 4;
+/// The name of the table is the first attribute of every kind of message.
+const TABLE_NAME: u16 = 1;
+
+/// What somebody else did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Our table is not as we left it.
+    pub ours: bool,
+    /// Chains of other tables came, went or changed.
+    pub others: bool,
+    /// Notifications were lost: anything may have happened.
+    pub lost: bool,
+}
+
+/// Listens to the kernel's notifications.
+pub struct Watch {
+    nft: Connection<Nftables>,
+    /// Whose changes are our own.
+    own: u32,
+}
+
+impl Watch {
+    /// Everything that happens from now on and was not done by the socket with port id `own`.
+    pub fn open(own: u32) -> Result<Self> {
+        let nft = Connection::<Nftables>::new().context("open an nftables socket")?;
+        nft.socket().set_rcvbuf(RECEIVE_BUFFER).context("enlarge its receive buffer")?;
+        nft.subscribe_all().context("subscribe to changes of tables")?;
+        Ok(Watch { nft, own })
+    }
+
+    /// Completes when somebody else did something. May be dropped at any await point.
+    pub async fn next(&self) -> Seen {
+        loop {
+            let seen = match self.nft.socket().recv_msg().await {
+                Ok(datagram) => self.read(&datagram),
+                Err(error) => {
+                    tracing::debug!(%error, "notifications of the kernel's tables are lost");
+                    Seen { lost: true, ..Seen::default() }
+                }
+            };
+            if seen != Seen::default() {
+                return seen;
+            }
+        }
+    }
+
+    fn read(&self, datagram: &[u8]) -> Seen {
+        let mut seen = Seen::default();
+        for (header, body) in MessageIter::new(datagram).flatten() {
+            let [subsystem, kind] = header.nlmsg_type.to_be_bytes();
+            if u16::from(subsystem) != NFNL_SUBSYS_NFTABLES
+                || kind == NFT_MSG_NEWGEN
+                || header.nlmsg_pid == self.own
+            {
+                continue;
+            }
+            let attributes = AttrIter::new(body.get(NFGENMSG..).unwrap_or_default());
+            let table = attributes.into_iter().find(|(kind, _)| *kind == TABLE_NAME).map(|(_, name)| name);
+            let name = table.and_then(|n| n.split(|b| *b == 0).next()).unwrap_or_default();
+            if name == TABLE.as_bytes() {
+                seen.ours = true;
+            } else if matches!(
+                kind,
+                NFT_MSG_NEWCHAIN | NFT_MSG_DELCHAIN | NFT_MSG_NEWTABLE | NFT_MSG_DELTABLE
+            ) {
+                seen.others = true;
+            }
+        }
+        seen
+    }
+}
