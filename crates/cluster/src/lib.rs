@@ -11,6 +11,7 @@ mod identities;
 mod network;
 mod node;
 pub mod progress;
+mod proxy;
 pub mod reset;
 pub mod server;
 mod streams;
