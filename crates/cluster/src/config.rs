@@ -3,11 +3,16 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use ipnet::IpNet;
+
+use crate::token::Token;
 
 /// Where a default server keeps what must survive a reboot.
 pub const DEFAULT_DATA_DIR: &str = "/var/lib/knarr";
+
+/// Where mirrors and credentials of registries are read from.
+pub const DEFAULT_REGISTRIES: &str = "/etc/knarr/registries.yaml";
 
 /// What the user chose.
 #[derive(Clone, Debug)]
@@ -27,6 +32,10 @@ pub struct ServerConfig {
     /// The address by which others reach this machine; found out when empty.
     pub node_ip: Option<IpAddr>,
     pub kubelet_port: u16,
+    /// The join token; the one kept in the data directory, or a new one, when empty.
+    pub token: Option<String>,
+    /// Mirrors and credentials of registries; [`DEFAULT_REGISTRIES`], if there is one, when empty.
+    pub registries: Option<PathBuf>,
     /// Only the control plane: no kubelet, no containers.
     pub disable_agent: bool,
 }
@@ -34,6 +43,9 @@ pub struct ServerConfig {
 impl ServerConfig {
     /// Fails on what cannot work, naming the flag.
     pub fn validate(&self) -> Result<()> {
+        if let Some(token) = &self.token {
+            Token::parse(token).context("--token")?;
+        }
         for (flag, cidrs) in
             [("--cluster-cidr", &self.cluster_cidrs), ("--service-cidr", &self.service_cidrs)]
         {

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, anyhow};
 use apiserver::local::Loopback;
 use apiserver::{Api, Check, KubeletProxy};
 use auth::authn::service_account::TokenConfig;
-use auth::authn::{Authentication, ServiceAccountTokens, X509};
+use auth::authn::{Authentication, BootstrapTokens, ServiceAccountTokens, X509};
 use auth::authz::{Authorization, NodeAuthorizer, Rbac};
 use auth::{Answers, Authorizer};
 use client::Transport;
@@ -18,7 +18,7 @@ use stdx::{Random, Tasks};
 use storage::{EmbeddedConfig, EmbeddedEngine, Store, StoreConfig};
 
 use crate::config::ServerConfig;
-use crate::{identities, virtuals};
+use crate::{identities, token, virtuals};
 
 /// What everything of a process shares.
 #[derive(Clone)]
@@ -82,9 +82,10 @@ impl ControlPlane {
         );
         let authorization = Arc::new(Authorization::new(node, rbac.clone()));
         let tokens = Arc::new(service_account_tokens(config, shared, &loopback));
+        let bootstrap_tokens = BootstrapTokens::new(&*loopback, clock.clone(), vec![issuer(config)]);
         let authentication = Arc::new(Authentication::new(
             Some(X509::new(shared.pki.ca.cert_pem(), clock.clone())?),
-            vec![tokens.clone()],
+            vec![tokens.clone(), Arc::new(bootstrap_tokens)],
             vec![issuer(config)],
             true,
         ));
@@ -99,6 +100,8 @@ impl ControlPlane {
         let policy = auth::policy::bootstrap();
         auth::policy::reconcile::reconcile(&loopback, &policy).await.context("write the default roles")?;
         admission::priority::ensure_system_classes(&loopback).await.context("write the priority classes")?;
+        let token = token::load_or_create(&config.data_dir, config.token.as_deref())?;
+        token::publish(&loopback, &token).await.context("write the join token")?;
         authorization.synced().await;
 
         let answers = Arc::new(Answers::new(

@@ -15,4 +15,5 @@ mod proxy;
 pub mod reset;
 pub mod server;
 mod streams;
+pub mod token;
 mod virtuals;

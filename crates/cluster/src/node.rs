@@ -6,6 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use auth::authn::{DelegatedAuthentication, X509};
+use auth::authz::DelegatedAuthorization;
 use kubelet::cgroups::Cgroups;
 use kubelet::mounts::SystemMounter;
 use kubelet::{Kubelet, ServerConfig as KubeletServer};
@@ -13,14 +15,11 @@ use runtime::Runtime;
 use runtime::registries::Registries;
 use tokio::net::TcpListener;
 
-use crate::config::{ServerConfig, cgroup_prefix};
+use crate::config::{DEFAULT_REGISTRIES, ServerConfig, cgroup_prefix};
 use crate::control_plane::{ControlPlane, Groups, Shared, live};
 use crate::identities;
 use crate::network::Network;
 use crate::streams::Streams;
-
-/// Where mirrors and credentials of registries are read from.
-pub const REGISTRIES: &str = "/etc/knarr/registries.yaml";
 
 /// The runtime's configuration; also what a reset undoes.
 pub fn runtime_config(config: &ServerConfig, shared: &Shared, groups: &Groups) -> Result<runtime::Config> {
@@ -30,18 +29,21 @@ pub fn runtime_config(config: &ServerConfig, shared: &Shared, groups: &Groups) -
         data_dir: config.data_dir.clone(),
         cgroup_root: cgroup_prefix(&config.run_dir),
         network: Arc::new(network),
-        registries: registries(Path::new(REGISTRIES))?,
+        registries: registries(config.registries.as_deref())?,
         program: "/proc/self/exe".into(),
         clock: shared.clock.clone(),
         tasks: groups.components.clone(),
     })
 }
 
-/// The file's contents; without a file, none.
-fn registries(path: &Path) -> Result<Registries> {
+/// The file's contents. The usual one may be missing, one that was named may not.
+fn registries(named: Option<&Path>) -> Result<Registries> {
+    let path = named.unwrap_or(Path::new(DEFAULT_REGISTRIES));
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Registries::default()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound && named.is_none() => {
+            return Ok(Registries::default());
+        }
         Err(e) => return Err(e).with_context(|| format!("read {}", path.display())),
     };
     serde_saphyr::from_str(&text)
@@ -78,18 +80,23 @@ pub async fn start(
     settings.cluster_domain = config.cluster_domain.clone();
     settings.seccomp_default = true;
     settings.cgroups = Cgroups::detect(&cgroup_prefix(&config.run_dir)).context("find the cgroups")?;
+    let transport = control_plane.api.local(identities::node(&config.node_name));
+    let x509 = X509::new(shared.pki.ca.cert_pem(), shared.clock.clone())?;
+    // As a kubelet of any cluster: certificates are judged here, everything else is asked of the API server.
+    let authenticator =
+        DelegatedAuthentication::new(Some(x509), transport.clone(), false, shared.clock.clone());
+    let authorizer = DelegatedAuthorization::new(transport.clone(), shared.clock.clone());
     settings.server = Some(KubeletServer {
         listener,
         tls: Arc::new(pki::tls::server_config(identity)?),
-        authenticator: control_plane.x509.clone(),
-        authorizer: control_plane.authorizer.clone(),
+        authenticator: Arc::new(authenticator),
+        authorizer: Arc::new(authorizer),
         streaming: Some(Arc::new(Streams {
             runtime: runtime.clone(),
             clock: shared.clock.clone(),
             tasks: groups.components.clone(),
         })),
     });
-    let transport = control_plane.api.local(identities::node(&config.node_name));
     let kubelet = Kubelet::start(
         settings,
         transport,
