@@ -28,11 +28,16 @@ pub fn stream(chunks: impl Stream<Item = Bytes> + Send + 'static) -> Body {
     StreamBody::new(chunks.map(|chunk| Ok::<_, Infallible>(Frame::data(chunk)))).boxed_unsync()
 }
 
+/// How much of a body that is too large is still read, and thrown away: a client that is cut off while it sends may never see
+/// the answer.
+const DRAIN_MAX: usize = 4 * BODY_MAX;
+
 /// Reads a request body, at most [`BODY_MAX`] bytes.
 pub async fn read(mut body: hyper::body::Incoming) -> Result<Bytes, Status> {
     let too_large =
         || Status::request_entity_too_large(format!("Request entity too large: limit is {BODY_MAX}"));
     if body.size_hint().lower() > BODY_MAX as u64 {
+        drain(body).await;
         return Err(too_large());
     }
     let mut all = BytesMut::new();
@@ -40,11 +45,25 @@ pub async fn read(mut body: hyper::body::Incoming) -> Result<Bytes, Status> {
         let frame = frame.map_err(|e| Status::bad_request(format!("error reading the request body: {e}")))?;
         let Ok(data) = frame.into_data() else { continue };
         if all.len() + data.len() > BODY_MAX {
+            drain(body).await;
             return Err(too_large());
         }
         all.extend_from_slice(&data);
     }
     Ok(all.freeze())
+}
+
+async fn drain(mut body: hyper::body::Incoming) {
+    if body.size_hint().lower() > DRAIN_MAX as u64 {
+        return;
+    }
+    let mut read = 0;
+    while let Some(Ok(frame)) = body.frame().await {
+        read += frame.data_ref().map_or(0, Bytes::len);
+        if read > DRAIN_MAX {
+            return;
+        }
+    }
 }
 
 /// A JSON response.

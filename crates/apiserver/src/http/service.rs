@@ -135,9 +135,10 @@ fn verb(method: &Method, path: &ResourcePath, params: &Params) -> Result<Verb, S
         Method::GET | Method::HEAD if path.watch || (params.watch && !named) => Verb::Watch,
         Method::GET | Method::HEAD if named => Verb::Get,
         Method::GET | Method::HEAD => Verb::List,
-        Method::POST => Verb::Create,
-        Method::PUT => Verb::Update,
-        Method::PATCH => Verb::Patch,
+        // Objects are created in their collection, and changed by their name.
+        Method::POST if !named || !path.subresource.is_empty() => Verb::Create,
+        Method::PUT if named => Verb::Update,
+        Method::PATCH if named => Verb::Patch,
         Method::DELETE if named => Verb::Delete,
         Method::DELETE => Verb::DeleteCollection,
         _ => return Err(method_not_allowed()),

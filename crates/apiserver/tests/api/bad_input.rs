@@ -117,6 +117,10 @@ async fn parameters_and_paths() {
     let method = "the server does not allow this method on the requested resource";
     check(&server, &format!("TRACE {CMS}"), json, "", 405, method).await;
     check(&server, "POST /version", json, "", 405, method).await;
+    for request in ["PUT", "PATCH"] {
+        check(&server, &format!("{request} {CMS}"), "application/merge-patch+json", "{}", 405, method).await;
+    }
+    check(&server, &format!("POST {CMS}/a"), json, "{}", 405, method).await;
     check(
         &server,
         &format!("POST {CMS}?dryRun=Some"),
