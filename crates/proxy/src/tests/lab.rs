@@ -2,9 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use client::fake::FakeApi;
@@ -61,11 +60,12 @@ impl Lab {
             ip(&["netns", "add", namespace]);
             ip(&["-n", namespace, "link", "set", "lo", "up"]);
         }
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .expect("runtime");
+        // Its threads are born inside, as all of a server's are.
+        let node = PathBuf::from("/var/run/netns").join(unique("n"));
+        let runtime = inside(&node, || {
+            let mut builder = tokio::runtime::Builder::new_multi_thread();
+            builder.worker_threads(2).enable_all().build().expect("runtime")
+        });
         let api = FakeApi::new(SystemClock::shared());
         let lab = Lab { api, names, tasks: Tasks::new(), runtime };
         lab.wire();
@@ -121,14 +121,7 @@ impl Lab {
 
     /// Runs `f` on a thread inside one of the namespaces.
     pub fn inside<T: Send>(&self, address: &str, f: impl FnOnce() -> T + Send) -> T {
-        let path = PathBuf::from("/var/run/netns").join(self.namespace(address));
-        std::thread::scope(|scope| {
-            let inside = scope.spawn(move || {
-                let _inside = namespace::enter_path(&path).expect("enter");
-                f()
-            });
-            inside.join().expect("thread in a namespace")
-        })
+        inside(&PathBuf::from("/var/run/netns").join(self.namespace(address)), f)
     }
 
     /// The service `default/web` with this spec.
@@ -143,11 +136,15 @@ impl Lab {
 
     /// Its only slice: ports, and addresses with conditions, all of this node.
     pub fn slice(&self, ports: &str, endpoints: &[(&str, &str)]) {
-        self.api.insert(&slice(ports, endpoints));
+        self.api.insert(&slice("node1", ports, endpoints));
     }
 
     pub fn set_slice(&self, ports: &str, endpoints: &[(&str, &str)]) {
-        let wanted = slice(ports, endpoints);
+        self.set_slice_on("node1", ports, endpoints);
+    }
+
+    pub fn set_slice_on(&self, node: &str, ports: &str, endpoints: &[(&str, &str)]) {
+        let wanted = slice(node, ports, endpoints);
         self.api.edit::<EndpointSlice>("default", "web-1", |have| {
             have.ports = wanted.ports;
             have.endpoints = wanted.endpoints;
@@ -188,6 +185,24 @@ impl Lab {
             std::io::Result::Ok(text)
         })?;
         answer(&text)
+    }
+
+    /// What an HTTP server says, head and all.
+    pub fn http(&self, from: &str, to: &str) -> std::io::Result<String> {
+        let to: SocketAddr = to.parse().expect("address");
+        self.inside(from, || {
+            let mut stream = TcpStream::connect_timeout(&to, Duration::from_secs(5))?;
+            stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+            stream.write_all(b"GET / HTTP/1.1\r\nHost: node\r\n\r\n")?;
+            let mut text = String::new();
+            stream.read_to_string(&mut text)?;
+            Ok(text)
+        })
+    }
+
+    /// One of the namespaces reaches `to` by way of another.
+    pub fn route(&self, from: &str, to: &str, by: &str) {
+        ip(&["-n", self.namespace(from), "route", "add", to, "via", by]);
     }
 
     /// The same by UDP, each time from another port.
@@ -233,13 +248,23 @@ impl Drop for Lab {
     }
 }
 
-fn slice(ports: &str, endpoints: &[(&str, &str)]) -> EndpointSlice {
+fn inside<T: Send>(namespace: &Path, f: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let inside = scope.spawn(move || {
+            let _inside = namespace::enter_path(namespace).expect("enter");
+            f()
+        });
+        inside.join().expect("thread in a namespace")
+    })
+}
+
+fn slice(node: &str, ports: &str, endpoints: &[(&str, &str)]) -> EndpointSlice {
     let ports: serde_json::Value = serde_json::from_str(ports).expect("JSON");
     let endpoints: Vec<serde_json::Value> = endpoints
         .iter()
         .map(|(address, conditions)| {
             let conditions: serde_json::Value = serde_json::from_str(conditions).expect("JSON");
-            serde_json::json!({"addresses": [address], "conditions": conditions, "nodeName": "node1"})
+            serde_json::json!({"addresses": [address], "conditions": conditions, "nodeName": node})
         })
         .collect();
     let object = serde_json::json!({
