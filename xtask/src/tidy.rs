@@ -16,14 +16,16 @@ pub fn run() -> Result<()> {
             .context("parse cargo metadata")?;
     let mut findings = edges(&metadata);
     findings.extend(licences(&metadata));
-    let mut sizes = Vec::new();
+    let (mut sizes, mut functions) = (Vec::new(), Vec::new());
     for file in rust_files(&sh::root().join("crates"))? {
         let text = fs::read_to_string(&file)?;
         let name = file.strip_prefix(sh::root()).unwrap_or(&file).display().to_string();
         sizes.push((text.lines().count(), name.clone()));
+        functions.extend(function_sizes(&name, &text));
         findings.extend(words(&name, &text));
     }
-    mirror(&mut sizes);
+    mirror("files", &mut sizes);
+    mirror("functions", &mut functions);
     if findings.is_empty() {
         return Ok(());
     }
@@ -133,9 +135,16 @@ fn permitted(expression: &str) -> bool {
         && plain.split(" AND ").all(|part| part.split(" OR ").any(|l| LICENCES.contains(&l.trim())))
 }
 
-/// Words that must not stand in production code.
+/// Names of files that only tests use.
+const FOR_TESTS: &[&str] =
+    &["/tests", "testsuite", "testkit", "/testing", "/testimage", "/fake", "/examples/", "/benches/"];
+
+/// Words that must not stand in production code: what is not finished, and what ends the process when input, the network or
+/// the disk is not as one thought.
+const FORBIDDEN: &[&str] = &["todo!(", "unimplemented!(", "dbg!(", ".unwrap()", ".expect(\""];
+
 fn words(name: &str, text: &str) -> Vec<String> {
-    if name.contains("/tests") || name.contains("testsuite") || name.contains("testkit") {
+    if FOR_TESTS.iter().any(|part| name.contains(part)) {
         return Vec::new();
     }
     let mut findings = Vec::new();
@@ -144,21 +153,48 @@ fn words(name: &str, text: &str) -> Vec<String> {
         if code.trim_start().starts_with("#[cfg(test)]") {
             break;
         }
-        for word in ["todo!(", "unimplemented!(", "dbg!("] {
+        for word in FORBIDDEN {
             if code.contains(word) {
-                findings.push(format!("{name}:{}: {word}…)", number + 1));
+                findings.push(format!("{name}:{}: {word}", number + 1));
             }
         }
     }
     findings
 }
 
-/// Prints how long files are: a mirror, not a rule.
-fn mirror(sizes: &mut [(usize, String)]) {
+/// Length and name of every function, by the form that rustfmt gives them.
+fn function_sizes(name: &str, text: &str) -> Vec<(usize, String)> {
+    const BEFORE: &[&str] =
+        &["pub", "pub(crate)", "pub(super)", "async", "const", "unsafe", "extern", "\"C\""];
+    let lines: Vec<&str> = text.lines().collect();
+    let starts = lines.iter().enumerate().filter(|(_, line)| {
+        line.split_whitespace().find(|word| !BEFORE.contains(word)) == Some("fn") && !line.ends_with(';')
+    });
+    starts
+        .filter_map(|(start, line)| {
+            let indent = &line[..line.len() - line.trim_start().len()];
+            let end = format!("{indent}}}");
+            let length = match line.ends_with('}') {
+                true => 1,
+                false => lines[start..].iter().position(|l| *l == end)? + 1,
+            };
+            Some((length, format!("{name}:{}", start + 1)))
+        })
+        .collect()
+}
+
+/// Prints how long things are: a mirror, not a rule.
+fn mirror(what: &str, sizes: &mut [(usize, String)]) {
     sizes.sort_unstable_by(|a, b| b.cmp(a));
     let at = |percent: usize| sizes.get((100 - percent) * sizes.len() / 100).map_or(0, |(lines, _)| *lines);
     let lines: usize = sizes.iter().map(|(l, _)| l).sum();
-    eprintln!("{} files, {lines} lines; file length p50 {} p90 {}; longest:", sizes.len(), at(50), at(90));
+    eprintln!(
+        "{} {what}, {lines} lines; length p50 {} p90 {} p99 {}; longest:",
+        sizes.len(),
+        at(50),
+        at(90),
+        at(99)
+    );
     for (lines, name) in sizes.iter().take(5) {
         eprintln!("  {lines:5} {name}");
     }
