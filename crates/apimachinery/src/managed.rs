@@ -2,7 +2,8 @@
 //!
 //! Contract: <https://kubernetes.io/docs/reference/using-api/server-side-apply/#field-management>
 //!
-//! Entries of other versions of a kind are kept, and their paths read as those of the version that is stored.
+//! Paths are those of the version that an entry names: what a write changes is worked out anew for each other version
+//! that has entries, through [`Elsewhere`].
 
 mod apply;
 mod compare;
@@ -14,7 +15,7 @@ use std::sync::LazyLock;
 
 use jiff::Timestamp;
 
-pub use apply::{Applied, Refusal, apply};
+pub use apply::{Applied, Conflicts, Refusal, apply};
 pub use compare::{Comparison, compare, set_of};
 
 use crate::fieldset::{Element, FieldSet};
@@ -67,6 +68,15 @@ pub struct Writer<'a> {
     pub now: Timestamp,
 }
 
+/// The difference of two objects of the writer's version, as another version shows it; `None` when nobody knows that
+/// version, whose paths are then read as the writer's.
+pub type Elsewhere<'a> = dyn Fn(&str, Raw<'_>, Raw<'_>) -> Option<Comparison> + 'a;
+
+/// For kinds of one version.
+pub fn nowhere(_: &str, _: Raw<'_>, _: Raw<'_>) -> Option<Comparison> {
+    None
+}
+
 impl Writer<'_> {
     /// Whether `entry` is this writer's.
     fn owns(&self, entry: &Entry, operation: Operation) -> bool {
@@ -91,13 +101,24 @@ pub fn update<'s, S: Schema<'s>>(
     new: Raw<'_>,
     schema: S,
     writer: &Writer<'_>,
+    elsewhere: &Elsewhere<'_>,
 ) -> Vec<Entry> {
     let Comparison { added, modified: mut changed, removed } =
         compare(live, new, schema).without(&writer.ignored_set());
     changed.absorb(added);
     for entry in &mut entries {
-        entry.fields.remove_all(&changed);
-        entry.fields.remove_all(&removed);
+        let there = (entry.api_version != writer.api_version)
+            .then(|| elsewhere(&entry.api_version, live, new))
+            .flatten();
+        match there {
+            None => {
+                entry.fields.remove_all(&changed);
+                entry.fields.remove_all(&removed);
+            }
+            Some(Comparison { added, modified, removed }) => {
+                [added, modified, removed].iter().for_each(|gone| entry.fields.remove_all(gone));
+            }
+        }
     }
     changed.remove_all(&SYSTEM_FIELDS);
     if !changed.is_empty() {

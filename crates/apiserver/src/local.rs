@@ -15,7 +15,8 @@ use serde_json::json;
 
 use crate::api::Api;
 use crate::http::present::{bookmark, list_json};
-use crate::pipeline::call::{Answer, Call, Outcome, Payload, Verb};
+use crate::pipeline::call::{Answer, Call, Outcome, Payload, Verb, in_version};
+use crate::pipeline::dispatch::Backend;
 use crate::pipeline::params::Params;
 use crate::pipeline::path::ResourcePath;
 use crate::pipeline::{self, authorize, dispatch};
@@ -79,13 +80,17 @@ impl Loopback {
             user: UserInfo::new("system:apiserver", &["system:masters", "system:authenticated"]),
         }
     }
+
+    fn backend(&self) -> Backend<'_> {
+        Backend { registry: &self.registry, authorizer: None }
+    }
 }
 
 #[async_trait]
 impl Transport for Loopback {
     async fn send(&self, request: Request) -> Result<Bytes, Status> {
         let call = call(&self.user, request);
-        body(dispatch::dispatch(&self.registry, &call).await?)
+        body(dispatch::dispatch(self.backend(), &call).await?)
     }
 
     async fn watch(
@@ -95,7 +100,7 @@ impl Transport for Loopback {
         options: &Options,
     ) -> Result<BoxStream<'static, WatchEvent>, Status> {
         let call = watch_call(&self.user, gvr, namespace, options);
-        events(dispatch::dispatch(&self.registry, &call).await?)
+        events(dispatch::dispatch(self.backend(), &call).await?)
     }
 
     fn reflect(&self, gvr: &Gvr, scope: &ViewScope) -> Arc<dyn View> {
@@ -173,8 +178,8 @@ fn manager(user: &UserInfo) -> String {
 
 fn body(outcome: Outcome) -> Result<Bytes, Status> {
     match outcome.answer {
-        Answer::Object { object, .. } => Ok(object.json),
-        Answer::List { resource, listing } => Ok(list_json(&resource, &listing)),
+        Answer::Object { object, .. } => object.in_own_version(),
+        Answer::List { resource, listing } => list_json(&resource, &listing),
         Answer::Status(status) if status.status == "Failure" => Err(status),
         Answer::Status(status) => Ok(json!(status).to_string().into()),
         Answer::Watch { .. } => Err(Status::internal("a watch has no body")),
@@ -187,7 +192,10 @@ fn events(outcome: Outcome) -> Result<BoxStream<'static, WatchEvent>, Status> {
     };
     let event = move |item| match item {
         registry::WatchItem::Event(event) => {
-            let json = event.object.json().clone();
+            let json = match in_version(&resource, event.object.json()) {
+                Ok(json) => json,
+                Err(status) => return WatchEvent::Error(status),
+            };
             match event.kind {
                 cache::EventKind::Added => WatchEvent::Added(json),
                 cache::EventKind::Modified => WatchEvent::Modified(json),

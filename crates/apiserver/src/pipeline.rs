@@ -14,12 +14,15 @@ mod delete_options;
 pub mod dispatch;
 pub mod impersonate;
 pub mod params;
+pub mod options;
 mod patch;
 pub mod path;
 pub mod subresources;
 pub mod virtuals;
+mod write;
 
 use call::{Call, Outcome};
+use dispatch::Backend;
 
 /// Authorizes and answers a call of a known user.
 pub async fn handle(api: &Api, call: &Call) -> Result<Outcome, Status> {
@@ -33,6 +36,9 @@ pub async fn handle(api: &Api, call: &Call) -> Result<Outcome, Status> {
 pub async fn answer(api: &Api, call: &Call) -> Result<Outcome, Status> {
     match virtuals::answer(&api.virtuals, call).await {
         Some(done) => done,
-        None => dispatch::dispatch(&api.registry, call).await,
+        None => {
+            let backend = Backend { registry: &api.registry, authorizer: Some(&*api.authorizer) };
+            dispatch::dispatch(backend, call).await
+        }
     }
 }

@@ -1,27 +1,32 @@
 //! Managed fields of built-in kinds: [`apimachinery::managed`] on decoded objects.
 
-use apimachinery::fieldset::FieldSet;
-use apimachinery::managed::{self, Applied, Entry, Operation, Refusal, Writer};
-use apimachinery::raw::Raw;
-use apimachinery::{Gvk, Status};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry, Time};
-use serde_json::Value;
-
-use crate::decode::{Content, Strictness, decode};
-use crate::kind::AnyObject;
-use crate::schema;
-
+mod apply;
+mod last_applied;
+mod scale;
 #[cfg(test)]
 mod tests;
+mod typed;
+
+use apimachinery::fieldset::FieldSet;
+use apimachinery::managed::{self, Elsewhere, Entry, Operation, Writer};
+use apimachinery::raw::Raw;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry, Time};
+
+pub use apply::{Applied, Apply, apply};
+pub use scale::{of_scale, of_scaled};
+
+use crate::kind::AnyObject;
+use crate::schema;
 
 /// Records a create: what the object has is the writer's. To be called after defaulting, before admission.
 pub fn created(object: &mut dyn AnyObject, writer: &Writer<'_>) {
     let given = object.object_meta_mut().managed_fields.take();
-    record(object, entries(given.as_deref().unwrap_or_default()).unwrap_or_default(), "{}", writer);
+    let entries = entries(given.as_deref().unwrap_or_default()).unwrap_or_default();
+    record(object, entries, "{}", writer, &managed::nowhere);
 }
 
 /// Records an update or patch of `old` that made `new`. To be called after defaulting, before admission.
-pub fn updated(new: &mut dyn AnyObject, old: &dyn AnyObject, writer: &Writer<'_>) {
+pub fn updated(new: &mut dyn AnyObject, old: &dyn AnyObject, writer: &Writer<'_>, elsewhere: &Elsewhere<'_>) {
     let given = new.object_meta_mut().managed_fields.take();
     let entries = current(given.as_deref(), old.object_meta().managed_fields.as_deref(), writer);
     // An object that nobody tracks (it was reset, or is older than tracking) stays so until it is applied.
@@ -29,7 +34,7 @@ pub fn updated(new: &mut dyn AnyObject, old: &dyn AnyObject, writer: &Writer<'_>
         return;
     }
     let live = String::from_utf8(old.encode()).unwrap_or_default();
-    record(new, entries, &live, writer);
+    record(new, entries, &live, writer, elsewhere);
 }
 
 /// The entries that a write starts from: those it sends, if it sends any and may; else those of the stored object.
@@ -50,10 +55,16 @@ fn current(
     }
 }
 
-fn record(object: &mut dyn AnyObject, entries: Vec<Entry>, live: &str, writer: &Writer<'_>) {
+fn record(
+    object: &mut dyn AnyObject,
+    entries: Vec<Entry>,
+    live: &str,
+    writer: &Writer<'_>,
+    elsewhere: &Elsewhere<'_>,
+) {
     let Some(schema) = schema::of_kind(&object.object_gvk()) else { return };
     let new = String::from_utf8(object.encode()).unwrap_or_default();
-    let entries = managed::update(entries, Raw::new(live), Raw::new(&new), schema, writer);
+    let entries = managed::update(entries, Raw::new(live), Raw::new(&new), schema, writer, elsewhere);
     object.object_meta_mut().managed_fields = to_meta(&entries);
 }
 
@@ -100,71 +111,4 @@ pub fn to_meta(entries: &[Entry]) -> Option<Vec<ManagedFieldsEntry>> {
         })
         .collect();
     (!entries.is_empty()).then_some(entries)
-}
-
-/// Server-side apply of a body to the stored object, if there is one. What comes back is the whole new object as JSON,
-/// managed fields included, not yet defaulted. Errors are in upstream's words: 400, 409, or a bare 500 for a body that does
-/// not fit the type.
-pub fn apply(
-    gvk: &Gvk,
-    live: Option<&dyn AnyObject>,
-    body: &[u8],
-    writer: &Writer<'_>,
-    force: bool,
-) -> Result<Vec<u8>, Status> {
-    let schema =
-        schema::of_kind(gvk).ok_or_else(|| Status::internal(format!("no tables for {}", gvk.kind)))?;
-    let config = configuration(gvk, body)?;
-    let (live, entries) = match live {
-        Some(object) => stored(object)?,
-        None => (Value::Object(serde_json::Map::new()), Vec::new()),
-    };
-    let applied = managed::apply(entries, &live, &config, schema, writer, force);
-    let Applied { mut object, entries } = applied.map_err(|refusal| match refusal {
-        Refusal::Conflict(status) => *status,
-        Refusal::Invalid(why) => not_typed(gvk, &config, &why),
-    })?;
-    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
-        let fields = serde_json::to_value(to_meta(&entries)).map_err(Status::internal)?;
-        metadata.insert("managedFields".into(), fields);
-    }
-    Ok(object.to_string().into_bytes())
-}
-
-/// A body that is to be applied, checked against the kind's type.
-fn configuration(gvk: &Gvk, body: &[u8]) -> Result<Value, Status> {
-    let (text, repeated) = crate::yaml::to_json_strict(body)
-        .map_err(|e| Status::bad_request(format!("error decoding YAML: {e}")))?;
-    if let Some(repeated) = repeated.first() {
-        return Err(Status::bad_request(format!("error decoding YAML: {repeated}")));
-    }
-    let decoded = decode(gvk, text.as_bytes(), Content::Json, Strictness::Warn)?;
-    let config: Value = serde_json::from_slice(&decoded.json).map_err(Status::internal)?;
-    if config.pointer("/metadata/managedFields").is_some_and(|f| !f.is_null()) {
-        return Err(Status::bad_request("metadata.managedFields must be nil"));
-    }
-    let unknown =
-        decoded.warnings.iter().filter_map(|w| w.strip_prefix("unknown field \"")?.strip_suffix('"'));
-    let errors: Vec<String> = unknown.map(|path| format!(".{path}: field not declared in schema")).collect();
-    match &errors[..] {
-        [] => Ok(config),
-        [one] => Err(not_typed(gvk, &config, one)),
-        many => Err(not_typed(gvk, &config, &format!("errors:\n  {}", many.join("\n  ")))),
-    }
-}
-
-/// The stored object without its managed fields, and those.
-fn stored(object: &dyn AnyObject) -> Result<(Value, Vec<Entry>), Status> {
-    let mut object = object.clone_box();
-    let fields = object.object_meta_mut().managed_fields.take().unwrap_or_default();
-    let live = serde_json::from_slice(&object.encode()).map_err(Status::internal)?;
-    Ok((live, entries(&fields).unwrap_or_default()))
-}
-
-fn not_typed(gvk: &Gvk, config: &Value, why: &str) -> Status {
-    let text = |path: &str| config.pointer(path).and_then(Value::as_str).unwrap_or_default();
-    let (namespace, name) = (text("/metadata/namespace"), text("/metadata/name"));
-    let (version, kind) = (gvk.api_version(), &gvk.kind);
-    let about = format!("{namespace}/{name}; {version}, Kind={kind}");
-    Status::failure(500, "", format!("failed to create typed patch object ({about}): {why}"))
 }

@@ -31,6 +31,11 @@ pub fn of_field(field: &'static Field) -> BuiltIn {
     BuiltIn { value: field.value(), field: Some(field), root: None }
 }
 
+/// A value that no field led to, such as a list's element.
+pub fn of_value(value: &'static Value) -> BuiltIn {
+    BuiltIn::of(value)
+}
+
 impl BuiltIn {
     fn of(value: &'static Value) -> Self {
         BuiltIn { value, field: None, root: None }

@@ -8,7 +8,7 @@ use resources::Resource;
 use resources::strategy::Part;
 
 use crate::admit::{Attributes, Operation};
-use crate::managed;
+use crate::managed::Write;
 use crate::namespaces;
 use crate::options::WriteOptions;
 use crate::registry::{Registry, Target, Written};
@@ -51,10 +51,14 @@ impl Registry {
         let resource = target.resource;
         self.place(target, object.object_meta_mut())?;
         resource.strategy.default(&mut *object);
-        managed::created(resource, &mut *object, options, self.clock.now());
+        if !options.applied {
+            let write = Write { resource, subresource: "", options, now: self.clock.now() };
+            self.record_create(write, &mut *object);
+        }
         self.admit_create(target, &mut *object, options, true).await?;
-        resource.strategy.prepare_create(&mut *object);
+        // Before the kind's preparation: Jobs make their selector of name and uid.
         self.stamp(object.object_meta_mut());
+        resource.strategy.prepare_create(&mut *object);
         let mut warnings = resource.strategy.warnings(&*object);
         let allocation = self.allocate(resource, &mut *object, None, options.dry_run).await?;
         let stored = self.checked_new(target, object, options).await;

@@ -8,6 +8,7 @@ use codec::AnyObject;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use resources::Resource;
 use resources::strategy::{Grace, Part};
 
 use crate::admit::{Attributes, Operation};
@@ -24,7 +25,10 @@ pub const FOREGROUND: &str = "foregroundDeletion";
 const ATTEMPTS: usize = 128;
 
 /// Kinds whose dependents stay when the request does not say, as they did before there was a garbage collector.
-const ORPHAN_BY_DEFAULT: &[(&str, &str)] = &[("", "replicationcontrollers")];
+const ORPHAN_BY_DEFAULT: &[(&str, &str)] = &[("", "replicationcontrollers"), ("batch", "jobs")];
+
+const PODS_STAY: &str = "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background \
+    to remove them or set propagationPolicy=Orphan to suppress this warning";
 
 /// Kinds that answer a finished deletion with the object, not with a `Status`.
 const SHOW_DELETED: &[(&str, &str)] = &[
@@ -36,6 +40,12 @@ const SHOW_DELETED: &[(&str, &str)] = &[
     ("", "persistentvolumes"),
     ("", "persistentvolumeclaims"),
 ];
+
+/// What to warn of who deletes with such options.
+pub fn delete_warning(resource: &Resource, options: &DeleteOptions) -> Option<&'static str> {
+    let jobs = &*resource.gvr.group == "batch" && &*resource.gvr.resource == "jobs";
+    (jobs && options.propagation.is_none()).then_some(PODS_STAY)
+}
 
 /// What a delete did.
 #[derive(Clone, Debug)]

@@ -4,6 +4,7 @@
 //! Never heard of HTTP, never decides who may.
 
 pub mod admit;
+mod apply;
 mod continuation;
 mod create;
 mod delete;
@@ -23,7 +24,7 @@ mod update;
 mod watch;
 
 pub use admit::{Admit, Requester};
-pub use delete::{Deleted, FOREGROUND, ORPHAN};
+pub use delete::{Deleted, FOREGROUND, ORPHAN, delete_warning};
 pub use read::Listing;
 pub use registry::{Registry, Target, Written};
 pub use services::{Cidr, NODE_PORTS, ServiceConfig};

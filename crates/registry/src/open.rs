@@ -46,7 +46,7 @@ impl Registry {
         random: Random,
     ) -> Result<Arc<Registry>, Unopened> {
         let mut collections = HashMap::new();
-        for resource in resources.iter().filter(|r| is_stored(r)) {
+        for resource in resources.iter().filter(|r| is_stored(r) && r.conversion.is_none()) {
             let name = (resource.gvr.group.clone(), resource.gvr.resource.clone());
             if collections.contains_key(&name) {
                 continue;

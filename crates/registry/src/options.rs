@@ -11,8 +11,10 @@ pub struct WriteOptions {
     pub dry_run: bool,
     /// Who writes, for managedFields.
     pub field_manager: String,
-    /// Server-side apply takes over conflicting fields.
-    pub force: bool,
+    /// A write to a name that is not there may create, where the kind or the write allows it.
+    pub may_create: bool,
+    /// The object's managed fields are as server-side apply made them.
+    pub applied: bool,
 }
 
 /// What becomes of the dependents of a deleted object.

@@ -82,6 +82,11 @@ impl Registry {
         self.by_name.get(&key).map(|at| &self.resources[*at])
     }
 
+    /// The server's time.
+    pub fn now(&self) -> jiff::Timestamp {
+        self.clock.now()
+    }
+
     /// All rows, in discovery's order.
     pub fn resources(&self) -> &[Resource] {
         &self.resources

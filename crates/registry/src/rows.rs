@@ -117,7 +117,7 @@ impl Rows {
     }
 
     fn find(&self, resource: &Resource) -> Option<&Arc<Collection>> {
-        self.collections.get(&(resource.gvr.group.clone(), resource.gvr.resource.clone()))
+        self.collections.get(&(resource.hub.group.clone(), resource.hub.resource.clone()))
     }
 
     fn collection(&self, resource: &Resource) -> Result<&Arc<Collection>, Status> {

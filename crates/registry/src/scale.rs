@@ -3,6 +3,7 @@
 use apimachinery::field::{Error, ErrorList, Path};
 use apimachinery::{Gvk, Status};
 use bytes::Bytes;
+use codec::managed::{of_scale, of_scaled};
 use codec::{AnyObject, Kind as _};
 use k8s_openapi::api::autoscaling::v1::{Scale, ScaleSpec, ScaleStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -23,7 +24,8 @@ impl Registry {
         Ok(view(target, &*object)?.to_json().into())
     }
 
-    /// Changes the object's replicas through its scale.
+    /// Changes the object's replicas through its scale. With `options.applied` the scale's managed fields are taken as
+    /// `change` made them, else recorded.
     pub async fn change_scale(
         &self,
         target: &Target<'_>,
@@ -32,10 +34,17 @@ impl Registry {
     ) -> Result<Written, Status> {
         let strategy = target.strategy();
         let on_object = |old: &dyn AnyObject| {
-            let before = view(target, old)?;
+            let parent = old.object_meta().managed_fields.as_deref().unwrap_or_default();
+            let mut before = view(target, old)?;
+            before.metadata.managed_fields = of_scale(parent);
             let wanted = change(&before)?;
             check(target, &wanted, &before)?;
             let mut object = old.clone_box();
+            if options.applied {
+                let own = wanted.metadata.managed_fields.as_deref().unwrap_or_default();
+                let api_version = target.resource.gvk.api_version();
+                object.object_meta_mut().managed_fields = of_scaled(parent, own, &api_version);
+            }
             strategy.set_scale(&mut *object, wanted.spec.and_then(|s| s.replicas).unwrap_or(0));
             let version = wanted.metadata.resource_version.filter(|v| !v.is_empty());
             object.object_meta_mut().resource_version =

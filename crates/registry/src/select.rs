@@ -17,6 +17,7 @@ pub(crate) fn filter(target: &Target<'_>, selection: &Selection) -> Result<Filte
     for requirement in fields.requirements() {
         check_field(target.resource, &requirement.field)?;
     }
+    let fields = as_stored(target.resource, fields);
     let trivial = labels.is_empty() && fields.is_empty();
     let namespace = match (target.namespace, fields.requires_exact("metadata.namespace")) {
         ("", Some(namespace)) => Some(namespace),
@@ -43,9 +44,27 @@ pub(crate) fn selects(selection: &Selection) -> bool {
     !selection.label_selector.is_empty() || !selection.field_selector.is_empty()
 }
 
+/// The selector in the names of the version that is stored.
+fn as_stored(resource: &Resource, fields: FieldSelector) -> FieldSelector {
+    if resource.labels.is_empty() {
+        return fields;
+    }
+    let renamed = fields.requirements().iter().cloned().map(|mut requirement| {
+        if let Some((_, stored)) = resource.labels.iter().find(|(own, _)| *own == requirement.field) {
+            requirement.field = (*stored).to_owned();
+        }
+        requirement
+    });
+    FieldSelector::new(renamed.collect())
+}
+
 fn check_field(resource: &Resource, field: &str) -> Result<(), Status> {
     let known = resource.strategy.field_names();
-    if matches!(field, "metadata.name" | "metadata.namespace") || known.contains(&field) {
+    let own = match resource.labels {
+        [] => known.contains(&field),
+        labels => labels.iter().any(|(own, _)| *own == field),
+    };
+    if own || matches!(field, "metadata.name" | "metadata.namespace") {
         return Ok(());
     }
     Err(Status::bad_request(match known {

@@ -10,7 +10,7 @@ use storage::Durability;
 use crate::admit::{Attributes, Operation};
 use crate::create::{name_of, namespace_of};
 use crate::delete;
-use crate::managed;
+use crate::managed::{self, Write};
 use crate::options::WriteOptions;
 use crate::registry::{Registry, Target, Written};
 use crate::rows::{Commit, Refused};
@@ -50,15 +50,15 @@ impl Registry {
         options: &WriteOptions,
     ) -> Result<Written, Status> {
         matches_request(target, &*object)?;
-        let missing = self.rows.current(target.resource, &target.key()).is_none();
-        if missing && part == Part::Main && target.strategy().allow_create_on_update() {
+        let creates = part == Part::Main && options.may_create && target.strategy().allow_create_on_update();
+        if creates && self.rows.current(target.resource, &target.key()).is_none() {
             return self.create_by_update(target, object, options).await;
         }
         let change = |_: &dyn AnyObject| Ok(Changed { object: object.clone_box(), warnings: Vec::new() });
         self.change(target, Kind { part, subresource, checked: true }, &change, options).await
     }
 
-    async fn create_by_update(
+    pub(crate) async fn create_by_update(
         &self,
         target: &Target<'_>,
         mut object: Box<dyn AnyObject>,
@@ -114,7 +114,10 @@ impl Registry {
         }
         carry(&mut *new, &*old);
         resource.strategy.default(&mut *new);
-        managed::updated(resource, &mut *new, &*old, kind.subresource, options, self.clock.now());
+        if !options.applied {
+            let write = Write { resource, subresource: kind.subresource, options, now: self.clock.now() };
+            self.record_update(write, &mut *new, &*old);
+        }
         self.admit_update(target, kind, &mut *new, &*old, options, true).await?;
         resource.strategy.prepare_update(&mut *new, &*old, kind.part);
         let allocation = self.allocate(resource, &mut *new, Some(&*old), options.dry_run).await?;
@@ -224,11 +227,14 @@ fn heartbeat(new: &dyn AnyObject, old: &dyn AnyObject) -> bool {
 }
 
 /// The object's own name and namespace must be those of the URL.
-fn matches_request(target: &Target<'_>, object: &dyn AnyObject) -> Result<(), Status> {
+pub(crate) fn matches_request(target: &Target<'_>, object: &dyn AnyObject) -> Result<(), Status> {
     let name = name_of(object);
     if name != target.name {
         let why = match name {
-            "" => "the name of the object (based on metadata.name) must be set".to_owned(),
+            "" => format!(
+                "the name of the object ({} based on URL) was undeterminable: name must be provided",
+                target.name
+            ),
             name => format!(
                 "the name of the object ({name}) does not match the name on the URL ({})",
                 target.name

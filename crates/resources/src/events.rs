@@ -1,16 +1,81 @@
 //! The events.k8s.io group: the core group's events under other field names. They are stored as core events;
 //! [`from_core`] and [`to_core`] are the conversion at the edge, and [`validate_create`] and [`validate_update`] the
 //! rules that only clients of this group are held to.
-//!
-//! Not in the table yet: the registry serves one version of a kind.
 
 use apimachinery::field::{Error, ErrorList, Path};
 use k8s_openapi::api::core::v1::{Event as CoreEvent, EventSeries as CoreSeries};
 use k8s_openapi::api::events::v1::{Event, EventSeries};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use serde_json::Value;
+
+use crate::core::event;
+use crate::strategy::{Column, NameRule, Part, Resource, Scope};
 
 #[cfg(test)]
 mod tests;
+
+/// What selectors of this group call the fields of the stored event.
+const LABELS: &[(&str, &str)] = &[
+    ("regarding.kind", "involvedObject.kind"),
+    ("regarding.namespace", "involvedObject.namespace"),
+    ("regarding.name", "involvedObject.name"),
+    ("regarding.uid", "involvedObject.uid"),
+    ("regarding.apiVersion", "involvedObject.apiVersion"),
+    ("regarding.resourceVersion", "involvedObject.resourceVersion"),
+    ("regarding.fieldPath", "involvedObject.fieldPath"),
+    ("reason", "reason"),
+    ("reportingController", "reportingComponent"),
+    ("type", "type"),
+];
+
+/// The group's table.
+pub(crate) fn resources() -> Vec<Resource> {
+    let row = Resource::new(Scope::Namespaced, "event", Strategy).short(&["ev"]);
+    vec![row.as_version::<Event, CoreEvent>(to_core, from_core).labelled(LABELS)]
+}
+
+/// The rules of core events, and more.
+struct Strategy;
+
+impl crate::Strategy for Strategy {
+    type Kind = CoreEvent;
+
+    fn name_rule(&self) -> NameRule {
+        event::Strategy.name_rule()
+    }
+
+    fn validate(&self, event: &CoreEvent) -> ErrorList {
+        let mut errs = event::Strategy.validate(event);
+        errs.extend(validate_create(event));
+        errs
+    }
+
+    fn validate_update(&self, new: &CoreEvent, old: &CoreEvent, part: Part) -> ErrorList {
+        let mut errs = event::Strategy.validate_update(new, old, part);
+        errs.extend(validate_update(new, old));
+        errs
+    }
+
+    fn allow_create_on_update(&self) -> bool {
+        event::Strategy.allow_create_on_update()
+    }
+
+    fn fields(&self, event: &CoreEvent) -> Vec<(&'static str, String)> {
+        event::Strategy.fields(event)
+    }
+
+    fn field_names(&self) -> &'static [&'static str] {
+        event::Strategy.field_names()
+    }
+
+    fn columns(&self) -> &'static [Column] {
+        event::Strategy.columns()
+    }
+
+    fn row(&self, event: &CoreEvent, now: jiff::Timestamp) -> Vec<Value> {
+        event::Strategy.row(event, now)
+    }
+}
 
 /// The same event as this group shows it.
 pub fn from_core(event: CoreEvent) -> Event {

@@ -301,7 +301,36 @@ pub struct Resource {
     pub subresources: &'static [&'static str],
     /// In the order discovery lists them.
     pub verbs: &'static [&'static str],
+    /// Of the version that is stored.
     pub strategy: Arc<dyn AnyStrategy>,
+    /// The version that is stored; `gvr` itself for all but further versions of a kind.
+    pub hub: Gvr,
+    /// Of further versions only.
+    pub conversion: Option<Arc<dyn Conversion>>,
+    /// Of further versions only: field selectors' names and those of the stored version, where they differ.
+    pub labels: &'static [(&'static str, &'static str)],
+}
+
+/// How a version that is not stored is read into the one that is, and shown from it.
+pub trait Conversion: Send + Sync {
+    fn to_hub(&self, json: &[u8]) -> Result<Box<dyn AnyObject>, DecodeError>;
+    fn from_hub(&self, object: &dyn AnyObject) -> Box<dyn AnyObject>;
+}
+
+/// [`Conversion`] by two functions.
+struct Converted<V, H> {
+    to_hub: fn(V) -> H,
+    from_hub: fn(H) -> V,
+}
+
+impl<V: Kind, H: Kind> Conversion for Converted<V, H> {
+    fn to_hub(&self, json: &[u8]) -> Result<Box<dyn AnyObject>, DecodeError> {
+        Ok(Box::new((self.to_hub)(V::from_json(json)?)))
+    }
+
+    fn from_hub(&self, object: &dyn AnyObject) -> Box<dyn AnyObject> {
+        Box::new((self.from_hub)(typed::<H>(object).clone()))
+    }
 }
 
 /// The verbs of an ordinary stored resource.
@@ -321,7 +350,48 @@ impl Resource {
             subresources: &[],
             verbs: ALL_VERBS,
             strategy: Arc::new(Erased(strategy)),
+            hub: S::Kind::gvr(),
+            conversion: None,
+            labels: &[],
         }
+    }
+
+    /// Names the fields that selectors of this version know, each with the stored version's name.
+    pub fn labelled(mut self, labels: &'static [(&'static str, &'static str)]) -> Self {
+        self.labels = labels;
+        self
+    }
+
+    /// Makes a row of the stored version into one of version `V`: its objects are kept, defaulted, validated and admitted as
+    /// `H`, the strategy's kind; clients see and send `V`.
+    pub fn as_version<V: Kind, H: Kind>(mut self, to_hub: fn(V) -> H, from_hub: fn(H) -> V) -> Self {
+        self.gvk = V::gvk();
+        self.gvr = V::gvr();
+        self.hub = H::gvr();
+        self.conversion = Some(Arc::new(Converted { to_hub, from_hub }));
+        self
+    }
+
+    /// A hub object from JSON of this row's version.
+    pub fn read(&self, json: &[u8]) -> Result<Box<dyn AnyObject>, DecodeError> {
+        match &self.conversion {
+            Some(conversion) => conversion.to_hub(json),
+            None => self.strategy.decode(json),
+        }
+    }
+
+    /// A hub object in this row's version.
+    pub fn view(&self, object: &dyn AnyObject) -> Box<dyn AnyObject> {
+        match &self.conversion {
+            Some(conversion) => conversion.from_hub(object),
+            None => object.clone_box(),
+        }
+    }
+
+    /// Stored JSON in this row's version; `None` when it is already.
+    pub fn shown(&self, stored: &[u8]) -> Option<Result<Vec<u8>, DecodeError>> {
+        let conversion = self.conversion.as_ref()?;
+        Some(self.strategy.decode(stored).map(|object| conversion.from_hub(&*object).encode()))
     }
 
     pub fn short(mut self, names: &'static [&'static str]) -> Self {

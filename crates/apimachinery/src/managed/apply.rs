@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Comparison, Entry, Operation, Writer, compare, finish, merge, set_of, update};
+use super::{Comparison, Elsewhere, Entry, Operation, Writer, compare, finish, merge, set_of, update};
 use crate::fieldset::{Element, FieldSet};
 use crate::raw::Raw;
 use crate::schema::Schema;
@@ -28,21 +28,31 @@ pub enum Refusal {
     Conflict(Box<Status>),
 }
 
+/// What becomes of fields that somebody else has.
+#[derive(Clone, Copy, Debug)]
+pub enum Conflicts<'a> {
+    Refuse,
+    /// They are taken over.
+    Force,
+    /// These are taken over, if there are no others.
+    Excuse(&'a FieldSet),
+}
+
 /// Applies `config` to `live`, which is `{}` for a new object. Neither has managed fields; `entries` are those of `live`.
-/// With `force` fields of others are taken over.
 pub fn apply<'s, S: Schema<'s>>(
     mut entries: Vec<Entry>,
     live: &Value,
     config: &Value,
     schema: S,
     writer: &Writer<'_>,
-    force: bool,
+    conflicts: Conflicts<'_>,
+    elsewhere: &Elsewhere<'_>,
 ) -> Result<Applied, Refusal> {
     let (live_text, config_text) = (live.to_string(), config.to_string());
     let is_new = live.as_object().is_none_or(serde_json::Map::is_empty);
     if entries.is_empty() && !is_new {
         let before = Writer { manager: BEFORE, subresource: "", ..*writer };
-        entries = update(entries, Raw::new("{}"), Raw::new(&live_text), schema, &before);
+        entries = update(entries, Raw::new("{}"), Raw::new(&live_text), schema, &before, elsewhere);
     }
     let ignored = writer.ignored_set();
     let wanted = set_of(Raw::new(&config_text), schema).recursive_difference(&ignored);
@@ -55,7 +65,11 @@ pub fn apply<'s, S: Schema<'s>>(
     let object = prune(merged, &last, &kept, Some(schema));
     let text = object.to_string();
     let difference = compare(Raw::new(&live_text), Raw::new(&text), schema).without(&ignored);
-    settle(&mut others, &difference, force)?;
+    let there = |version: &str| {
+        let other = version != writer.api_version;
+        other.then(|| elsewhere(version, Raw::new(&live_text), Raw::new(&text))).flatten()
+    };
+    settle(&mut others, &difference, &there, conflicts)?;
 
     let mut entry = Entry {
         manager: writer.manager.into(),
@@ -77,24 +91,33 @@ pub fn apply<'s, S: Schema<'s>>(
     Ok(Applied { object, entries: finish(others) })
 }
 
-/// Takes changed and removed fields from the others, or says that they have them.
-fn settle(others: &mut [Entry], difference: &Comparison, force: bool) -> Result<(), Refusal> {
-    let changed = difference.added.union(&difference.modified);
-    let conflicts: Vec<(String, Vec<Element>)> = others
-        .iter()
-        .flat_map(|e| {
-            let paths = e.fields.intersection(&changed).paths();
-            paths.into_iter().map(|path| (shown(e), path))
-        })
-        .collect();
-    if !force && !conflicts.is_empty() {
-        return Err(Refusal::Conflict(Box::new(conflict(&conflicts))));
-    }
-    for entry in others {
+/// Takes changed and removed fields from the others, or says that they have them. `there` is the difference as entries of
+/// another version name it.
+fn settle(
+    others: &mut [Entry],
+    difference: &Comparison,
+    there: &dyn Fn(&str) -> Option<Comparison>,
+    conflicts: Conflicts<'_>,
+) -> Result<(), Refusal> {
+    let mut found: Vec<(String, Vec<Element>)> = Vec::new();
+    for entry in &mut *others {
+        let elsewhere = there(&entry.api_version);
+        let Comparison { added, modified, removed } = elsewhere.as_ref().unwrap_or(difference);
+        let changed = added.union(modified);
+        let paths = entry.fields.intersection(&changed).paths();
+        found.extend(paths.into_iter().map(|path| (shown(entry), path)));
         entry.fields.remove_all(&changed);
-        entry.fields.remove_all(&difference.removed);
+        entry.fields.remove_all(removed);
     }
-    Ok(())
+    match conflicts {
+        Conflicts::Force => return Ok(()),
+        Conflicts::Excuse(set) => found.retain(|(_, path)| !set.contains(path)),
+        Conflicts::Refuse => {}
+    }
+    match &found[..] {
+        [] => Ok(()),
+        found => Err(Refusal::Conflict(Box::new(conflict(found)))),
+    }
 }
 
 /// Removes what the manager applied before and nobody wants now.

@@ -151,7 +151,7 @@ fn updates() {
     let mut out = String::new();
     for pair in states.windows(2) {
         let (live, (new, who, when)) = (pair[0].0, pair[1]);
-        entries = update(entries, Raw::new(live), Raw::new(new), Toy::Root, &writer(who, when));
+        entries = update(entries, Raw::new(live), Raw::new(new), Toy::Root, &writer(who, when), &nowhere);
         out.push_str(&format!("-- {who}\n{}", shown(&entries)));
     }
     expect![[r#"
@@ -182,7 +182,14 @@ fn old_managers_are_folded() {
         let new = format!("{{{}}}", fields.join(","));
         let name: &'static str =
             ["m0", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "m9", "ma", "mb", "mc", "md"][n];
-        entries = update(entries, Raw::new(&live), Raw::new(&new), Toy::Root, &writer(name, n as i64 + 1));
+        entries = update(
+            entries,
+            Raw::new(&live),
+            Raw::new(&new),
+            Toy::Root,
+            &writer(name, n as i64 + 1),
+            &nowhere,
+        );
         live = new;
     }
     expect![[r#"
@@ -231,7 +238,7 @@ proptest! {
         let mut live = "{}".to_owned();
         for (n, state) in states.iter().enumerate() {
             let new = state.to_string();
-            entries = update(entries, Raw::new(&live), Raw::new(&new), Toy::Root, &writer(names[n % 3], n as i64));
+            entries = update(entries, Raw::new(&live), Raw::new(&new), Toy::Root, &writer(names[n % 3], n as i64), &nowhere);
             live = new;
         }
         let all = set_of(Raw::new(&live), Toy::Root);

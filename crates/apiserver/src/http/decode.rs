@@ -10,8 +10,8 @@ use super::negotiate::{self, BodyFormat};
 use super::service::header_text;
 use crate::pipeline::call::{Payload, Verb};
 
-/// The patches that are served. Server-side apply comes later: its media type is answered with 415 until then.
-const PATCHES: [PatchType; 3] = [PatchType::Json, PatchType::Merge, PatchType::Strategic];
+/// The patches that are served.
+const PATCHES: [PatchType; 4] = [PatchType::Json, PatchType::Merge, PatchType::Strategic, PatchType::Apply];
 
 /// The body of a request with this verb.
 pub fn payload(verb: Verb, headers: &HeaderMap, bytes: Bytes) -> Result<Payload, Status> {

@@ -7,6 +7,8 @@ use apimachinery::Status;
 pub enum Format {
     Json,
     Yaml,
+    /// Only of what has a protobuf form; all else is JSON then.
+    Protobuf,
 }
 
 impl Format {
@@ -14,6 +16,7 @@ impl Format {
         match self {
             Format::Json => "application/json",
             Format::Yaml => "application/yaml",
+            Format::Protobuf => codec::protobuf::CONTENT_TYPE,
         }
     }
 }
@@ -57,7 +60,10 @@ pub fn accept(header: Option<&str>, offer: Offer) -> Result<Accepted, Status> {
     clauses.iter().filter(|c| c.quality > 0.0).find_map(|c| c.offered(offer)).ok_or_else(|| {
         Status::not_acceptable(format!(
             "only the following media types are accepted: {}",
-            "application/json, application/yaml"
+            match offer {
+                Offer::Objects => "application/json, application/yaml, application/vnd.kubernetes.protobuf",
+                Offer::Discovery | Offer::Plain => "application/json, application/yaml",
+            }
         ))
     })
 }
@@ -89,6 +95,10 @@ impl<'a> Clause<'a> {
         let format = match self.media {
             "*/*" | "application/*" | "application/json" => Format::Json,
             "application/yaml" | "application/x-yaml" | "text/yaml" => Format::Yaml,
+            // Table has no protobuf form.
+            codec::protobuf::CONTENT_TYPE if offer == Offer::Objects && self.get("as") != Some("Table") => {
+                Format::Protobuf
+            }
             _ => return None,
         };
         let shape = match self.get("as") {
@@ -119,7 +129,6 @@ impl<'a> Clause<'a> {
 pub enum BodyFormat {
     Json,
     Yaml,
-    /// Read, never written: every client that sends it takes JSON as well.
     Protobuf,
 }
 
@@ -168,8 +177,9 @@ mod tests {
             Some((Json, AsIs)),
         );
         check("application/json;as=Table;v=v1;g=meta.k8s.io", Plain, None);
-        check("application/vnd.kubernetes.protobuf,application/json", Objects, Some((Json, AsIs)));
-        check("application/vnd.kubernetes.protobuf", Objects, None);
+        check("application/vnd.kubernetes.protobuf,application/json", Objects, Some((Protobuf, AsIs)));
+        check("application/vnd.kubernetes.protobuf", Plain, None);
+        check("application/vnd.kubernetes.protobuf;as=Table;v=v1;g=meta.k8s.io", Objects, None);
         check("application/json;q=0.5,application/yaml", Objects, Some((Yaml, AsIs)));
         check(
             "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json",

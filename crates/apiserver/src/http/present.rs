@@ -2,6 +2,7 @@
 
 use apimachinery::{Revision, Status};
 use bytes::{BufMut, Bytes, BytesMut};
+use codec::protobuf::Message;
 use futures::StreamExt;
 use http::{HeaderValue, Response, header};
 use jiff::Timestamp;
@@ -15,7 +16,7 @@ use super::body::{self, Body};
 use super::indent::indent;
 use super::negotiate::{Accepted, Format, Shape};
 use super::table::{self, IncludeObject};
-use crate::pipeline::call::{Answer, Outcome, Shown};
+use crate::pipeline::call::{Answer, Outcome, Shown, in_version};
 
 /// How to show an answer.
 #[derive(Clone, Debug)]
@@ -63,6 +64,11 @@ impl Presenter {
     /// A whole JSON document in the accepted format.
     pub fn whole(&self, code: u16, json: Bytes) -> Response<Body> {
         match self.accepted.format {
+            Format::Protobuf => match protobuf(&json) {
+                Some(Ok(bytes)) => body::with_type(code, Format::Protobuf.content_type(), bytes),
+                Some(Err(status)) => body::json(500, serde_json::to_vec(&status).unwrap_or_default()),
+                None => body::json(code, json),
+            },
             Format::Json if self.pretty => body::json(code, indent(&json)),
             Format::Json => body::json(code, json),
             Format::Yaml => match codec::yaml::from_json(&json) {
@@ -80,7 +86,7 @@ impl Presenter {
                 table::table(resource, metadata, one, self.table_options(true))?.into()
             }
             (Shape::PartialMetadata, Some(_)) => table::partial(&object.json)?.into(),
-            (Shape::AsIs, _) | (_, None) => object.json.clone(),
+            (Shape::AsIs, _) | (_, None) => object.in_own_version()?,
             (shape, _) => return Err(unfit(shape)),
         };
         Ok(self.whole(code, json))
@@ -89,7 +95,7 @@ impl Presenter {
     fn list(&self, resource: &Resource, listing: &Listing) -> Result<Response<Body>, Status> {
         let objects = listing.items.iter().map(|o| &**o.json());
         let json = match self.accepted.shape {
-            Shape::AsIs => list_json(resource, listing),
+            Shape::AsIs => list_json(resource, listing)?,
             Shape::Table => {
                 table::table(resource, list_metadata(listing), objects, self.table_options(true))?.into()
             }
@@ -108,16 +114,30 @@ impl Presenter {
         table::Options { include: self.include, headers, now }
     }
 
+    /// Whether the events of a watch go out as protobuf: those of one stream have one form.
+    fn speaks_protobuf(&self, resource: &Resource) -> bool {
+        let gvk = &resource.gvk;
+        self.accepted == Accepted { format: Format::Protobuf, shape: Shape::AsIs }
+            && Message::named(&gvk.group, &gvk.version, &gvk.kind).is_some()
+    }
+
     fn watch(&self, resource: Resource, events: WatchStream) -> Response<Body> {
-        let presenter = self.clone();
+        let mut presenter = self.clone();
+        if presenter.accepted.format == Format::Protobuf && !presenter.speaks_protobuf(&resource) {
+            presenter.accepted.format = Format::Json;
+        }
         let mut headers = true;
         let shutdown = self.shutdown.clone().cancelled_owned();
+        let content_type = match self.speaks_protobuf(&resource) {
+            true => "application/vnd.kubernetes.protobuf;stream=watch",
+            false => Format::Json.content_type(),
+        };
         let frames = events.take_until(shutdown).map(move |item| {
             let frame = presenter.frame(&resource, &item, headers);
             headers = headers && matches!(item, WatchItem::Bookmark { .. });
             frame
         });
-        let mut response = body::json(200, Bytes::new());
+        let mut response = body::with_type(200, content_type, Bytes::new());
         *response.body_mut() = body::stream(frames);
         response
     }
@@ -126,6 +146,7 @@ impl Presenter {
     fn frame(&self, resource: &Resource, item: &WatchItem, headers: bool) -> Bytes {
         if let (WatchItem::Event(event), Accepted { format: Format::Json, shape: Shape::AsIs }) =
             (item, self.accepted)
+            && resource.conversion.is_none()
         {
             // Serialised once for all watchers.
             return event.frame();
@@ -136,7 +157,11 @@ impl Presenter {
             }
             WatchItem::Bookmark { revision, initial_events_end } => {
                 let json = bookmark(resource, *revision, *initial_events_end);
-                ("BOOKMARK", self.event_object(resource, &json, headers))
+                match self.accepted.shape {
+                    // A bookmark is of the version already.
+                    Shape::AsIs => ("BOOKMARK", Ok(json)),
+                    _ => ("BOOKMARK", self.event_object(resource, &json, headers)),
+                }
             }
             WatchItem::Error(status) => ("ERROR", Err(status.clone())),
         };
@@ -144,6 +169,9 @@ impl Presenter {
             Ok(json) => (kind, json),
             Err(status) => ("ERROR", Bytes::from(serde_json::to_vec(&status).unwrap_or_default())),
         };
+        if self.accepted.format == Format::Protobuf {
+            return protobuf_frame(kind, &object);
+        }
         let mut frame = BytesMut::with_capacity(object.len() + 32);
         frame.extend_from_slice(b"{\"type\":\"");
         frame.extend_from_slice(kind.as_bytes());
@@ -151,7 +179,7 @@ impl Presenter {
         frame.extend_from_slice(&object);
         frame.extend_from_slice(b"}\n");
         match self.accepted.format {
-            Format::Json => frame.freeze(),
+            Format::Json | Format::Protobuf => frame.freeze(),
             // YAML documents of one stream are told apart by their separator.
             Format::Yaml => match codec::yaml::from_json(&frame) {
                 Ok(yaml) => Bytes::from([yaml.as_bytes(), b"---\n"].concat()),
@@ -168,15 +196,48 @@ impl Presenter {
                 Ok(table::table(resource, metadata, one, self.table_options(headers))?.into())
             }
             Shape::PartialMetadata | Shape::PartialMetadataList => Ok(table::partial(json)?.into()),
-            Shape::AsIs | Shape::AggregatedDiscovery => Ok(json.clone()),
+            Shape::AsIs | Shape::AggregatedDiscovery => in_version(resource, json),
         }
     }
 }
 
+/// The object in protobuf, if it has that form.
+fn protobuf(json: &[u8]) -> Option<Result<Vec<u8>, Status>> {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct TypeMeta<'a> {
+        #[serde(borrow)]
+        api_version: std::borrow::Cow<'a, str>,
+        #[serde(borrow)]
+        kind: std::borrow::Cow<'a, str>,
+    }
+    let of: TypeMeta<'_> = serde_json::from_slice(json).ok()?;
+    let (group, version) = of.api_version.split_once('/').unwrap_or(("", &of.api_version));
+    Some(Message::named(group, version, &of.kind)?.encode(json))
+}
+
+/// One event of a watch in protobuf.
+fn protobuf_frame(kind: &str, json: &[u8]) -> Bytes {
+    let (kind, object) = match protobuf(json) {
+        Some(Ok(object)) => (kind, object),
+        failed => {
+            let status = failed.and_then(Result::err).unwrap_or_else(|| Status::internal("no protobuf form"));
+            let status = serde_json::to_vec(&status).unwrap_or_default();
+            ("ERROR", protobuf(&status).and_then(Result::ok).unwrap_or_default())
+        }
+    };
+    codec::protobuf::watch_frame(kind, &object).into()
+}
+
 /// A list as JSON: a small head and the items' own bytes.
-pub fn list_json(resource: &Resource, listing: &Listing) -> Bytes {
+pub fn list_json(resource: &Resource, listing: &Listing) -> Result<Bytes, Status> {
     let kind = format!("{}List", resource.gvk.kind);
     let head = head(&kind, &resource.gvk.api_version(), &list_metadata(listing));
+    if resource.conversion.is_some() {
+        let items = listing.items.iter().map(|o| in_version(resource, o.json()));
+        let items = items.collect::<Result<Vec<_>, _>>()?;
+        return Ok(joined(&head, items.iter().map(|i| &**i)));
+    }
     let size: usize = listing.items.iter().map(|o| o.list_item_len() + 1).sum();
     let mut out = BytesMut::with_capacity(head.len() + size + 2);
     out.put_slice(head.as_bytes());
@@ -187,7 +248,7 @@ pub fn list_json(resource: &Resource, listing: &Listing) -> Bytes {
         item.write_list_item(&mut out);
     }
     out.put_slice(b"]}");
-    out.freeze()
+    Ok(out.freeze())
 }
 
 /// The object of a BOOKMARK event.

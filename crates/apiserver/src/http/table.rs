@@ -86,15 +86,20 @@ fn row<'a>(resource: &Resource, json: &'a [u8], options: Options) -> Result<Row<
     let cells = resource.strategy.row(&*object, options.now);
     let object = match options.include {
         IncludeObject::None => None,
-        IncludeObject::Object => {
-            Some(Cow::Borrowed(serde_json::from_slice::<&RawValue>(json).map_err(Status::internal)?))
-        }
+        IncludeObject::Object => Some(match resource.shown(json) {
+            None => Cow::Borrowed(serde_json::from_slice::<&RawValue>(json).map_err(Status::internal)?),
+            Some(shown) => Cow::Owned(raw(shown.map_err(Status::internal)?)?),
+        }),
         IncludeObject::Metadata => {
-            let text = String::from_utf8(partial(json)?).map_err(Status::internal)?;
-            Some(Cow::Owned(RawValue::from_string(text).map_err(Status::internal)?))
+            Some(Cow::Owned(raw(partial(json)?)?))
         }
     };
     Ok(Row { cells, object })
+}
+
+fn raw(json: Vec<u8>) -> Result<Box<RawValue>, Status> {
+    let text = String::from_utf8(json).map_err(Status::internal)?;
+    RawValue::from_string(text).map_err(Status::internal)
 }
 
 /// The object's metadata as a `PartialObjectMetadata`.

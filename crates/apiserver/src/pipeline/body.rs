@@ -13,15 +13,6 @@ pub struct Decoded {
     pub warnings: Vec<String>,
 }
 
-/// The `fieldValidation` parameter; empty is `Warn`.
-pub fn strictness(text: &str) -> Result<Strictness, Status> {
-    Strictness::parse(text).ok_or_else(|| {
-        Status::bad_request(format!(
-            "fieldValidation: Unsupported value: {text:?}: supported values: \"Ignore\", \"Strict\", \"Warn\""
-        ))
-    })
-}
-
 /// The object in a body, of the resource's kind.
 pub fn decode(resource: &Resource, payload: &Payload, strictness: Strictness) -> Result<Decoded, Status> {
     let decoded = codec::decode::decode(&resource.gvk, &payload.bytes, payload.content, strictness)?;
@@ -35,7 +26,7 @@ pub fn decode_patched(resource: &Resource, json: &[u8], strictness: Strictness) 
 }
 
 fn object(resource: &Resource, json: &[u8]) -> Result<Box<dyn AnyObject>, Status> {
-    resource.strategy.decode(json).map_err(|e| {
+    resource.read(json).map_err(|e| {
         let (kind, version) = (&resource.gvk.kind, &resource.gvk.version);
         Status::bad_request(format!("{kind} in version \"{version}\" cannot be handled as a {kind}: {e}"))
     })

@@ -86,11 +86,30 @@ pub enum Answer {
     Status(Status),
 }
 
+/// Stored JSON as the resource's version shows it.
+pub fn in_version(resource: &Resource, stored: &Bytes) -> Result<Bytes, Status> {
+    match resource.shown(stored) {
+        None => Ok(stored.clone()),
+        Some(shown) => shown.map(Bytes::from).map_err(Status::internal),
+    }
+}
+
 /// One object to show.
 pub struct Shown {
     /// The resource whose columns show it; `None` for kinds that are never stored (Scale, reviews, …).
     pub resource: Option<Resource>,
+    /// As it is stored.
     pub json: Bytes,
+}
+
+impl Shown {
+    /// As clients see it.
+    pub fn in_own_version(&self) -> Result<Bytes, Status> {
+        match &self.resource {
+            Some(resource) => in_version(resource, &self.json),
+            None => Ok(self.json.clone()),
+        }
+    }
 }
 
 /// An answer and its `Warning` texts.

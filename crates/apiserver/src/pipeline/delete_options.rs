@@ -1,12 +1,13 @@
-//! `DeleteOptions` from query and body, and the option rules that all writes share.
+//! `DeleteOptions` from query and body.
 
+use apimachinery::Status;
 use apimachinery::field::{Error, ErrorList, Path};
-use apimachinery::{Gvk, Status};
 use registry::Requester;
 use registry::options::{DeleteOptions, Propagation};
 use serde::Deserialize;
 
 use super::call::Call;
+use super::options::{dry_run_errors, invalid};
 
 /// The body, as far as it is read.
 #[derive(Debug, Default, Deserialize)]
@@ -91,33 +92,7 @@ fn propagation(body: &Body) -> Result<Option<Propagation>, Status> {
     }
 }
 
-/// Whether this is a dry run; `All` is the only kind there is.
-pub fn dry_run(values: &[String]) -> Result<bool, Status> {
-    match values.iter().find(|v| *v != "All") {
-        None => Ok(!values.is_empty()),
-        Some(other) => {
-            let error = Error::not_supported(&Path::new("dryRun"), other, &["All"]);
-            Err(invalid("CreateOptions", &[error].into_iter().collect()))
-        }
-    }
-}
-
-const MANAGER_MAX: usize = 128;
-
-/// Printable, and not too long.
-pub fn check_field_manager(manager: &str) -> Result<(), Status> {
-    let path = Path::new("fieldManager");
-    let mut errors = ErrorList::new();
-    if manager.len() > MANAGER_MAX {
-        errors.push(Error::too_long(&path, MANAGER_MAX));
-    }
-    if let Some((at, bad)) = manager.char_indices().find(|(_, c)| c.is_control()) {
-        let why = format!("invalid character {bad:?} (at position {at})");
-        errors.push(Error::invalid(&path, manager, why));
-    }
-    if errors.is_empty() { Ok(()) } else { Err(invalid("CreateOptions", &errors)) }
-}
-
-fn invalid(kind: &str, errors: &ErrorList) -> Status {
-    Status::invalid(&Gvk::new("meta.k8s.io", "v1", kind), "", errors)
+fn dry_run(values: &[String]) -> Result<bool, Status> {
+    let errors = dry_run_errors(values);
+    if errors.is_empty() { Ok(!values.is_empty()) } else { Err(invalid("DeleteOptions", &errors)) }
 }

@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 
 use super::body;
 use super::call::{Answer, Call, Outcome, Shown, Verb};
-use super::dispatch::{strictness, write_options};
+use super::options;
 use super::path::ResourcePath;
 
 /// A request for a virtual kind: who asks, where, and the decoded body.
@@ -70,8 +70,8 @@ async fn run(found: &Virtual, call: &Call) -> Result<Outcome, Status> {
     if call.verb != Verb::Create {
         return Err(crate::http::service::method_not_allowed());
     }
-    let options = write_options(call)?;
-    let decoded = body::check(&found.kind, &call.payload, strictness(call)?)?;
+    let options = options::write(call)?;
+    let decoded = body::check(&found.kind, &call.payload, options::strictness(call))?;
     let request = VirtualRequest {
         user: call.user.clone(),
         namespace: call.path.namespace.clone(),

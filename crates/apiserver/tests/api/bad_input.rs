@@ -87,7 +87,7 @@ async fn field_validation() {
     assert_eq!((ignore.code, ignore.headers.get("warning")), (201, None));
     assert_eq!(ignore.json()["data"], json!({"a": "2"}));
     let odd = server.send("POST", &format!("{CMS}?fieldValidation=Odd"), &[JSON], body).await;
-    assert_eq!(odd.code, 400);
+    assert_eq!(odd.code, 422);
 }
 
 #[tokio::test]

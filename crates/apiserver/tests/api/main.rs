@@ -1,8 +1,10 @@
 //! The API server over real TLS on the memory engine: what clients may send, and what they are told.
 
+mod apply;
 mod bad_input;
 mod lifecycle;
 mod local;
+mod protobuf;
 mod proxy;
 mod reading;
 mod server;

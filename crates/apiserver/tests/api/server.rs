@@ -133,6 +133,10 @@ impl Server {
         Answer { code: head.status.as_u16(), headers: head.headers, text }
     }
 
+    pub fn admin(&self) -> Arc<LiveIdentity> {
+        self.admin.clone()
+    }
+
     /// A certificate of the cluster's CA.
     pub fn identity(&self, name: &str, group: &str) -> Arc<LiveIdentity> {
         let template = Template::client(name, group);
@@ -165,7 +169,7 @@ impl Server {
         Watch { body: response.into_body(), rest: Vec::new() }
     }
 
-    async fn request(
+    pub async fn request(
         &self,
         identity: Option<Arc<LiveIdentity>>,
         method: &str,

@@ -5,6 +5,8 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 
+use apimachinery::managed::nowhere;
+
 use super::*;
 use crate::{Kind, yaml};
 
@@ -84,7 +86,7 @@ spec: {replicas: 1, strategy: {type: RollingUpdate, rollingUpdate: {maxSurge: 1}
     let mut new = old.clone();
     new.spec.replicas = Some(3);
     new.spec.strategy = Default::default();
-    updated(&mut new, &old, &writer("scale", 2));
+    updated(&mut new, &old, &writer("scale", 2), &nowhere);
     expect![[r#"
         - apiVersion: v1
           fieldsType: FieldsV1
@@ -116,7 +118,7 @@ spec: {replicas: 1, strategy: {type: RollingUpdate, rollingUpdate: {maxSurge: 1}
     .assert_eq(&shown(&new));
     // The same again changes nothing, not even a time.
     let mut again = new.clone();
-    updated(&mut again, &new, &writer("scale", 9));
+    updated(&mut again, &new, &writer("scale", 9), &nowhere);
     assert_eq!(again, new);
 }
 
@@ -126,15 +128,15 @@ fn a_client_may_reset_but_not_forget() {
     created(&mut old, &writer("create", 1));
     let mut without = old.clone();
     without.metadata.managed_fields = None;
-    updated(&mut without, &old, &writer("other", 2));
+    updated(&mut without, &old, &writer("other", 2), &nowhere);
     assert_eq!(without.metadata.managed_fields, old.metadata.managed_fields);
     let mut reset = old.clone();
     reset.metadata.managed_fields = Some(vec![ManagedFieldsEntry::default()]);
-    updated(&mut reset, &old, &writer("other", 3));
+    updated(&mut reset, &old, &writer("other", 3), &nowhere);
     assert_eq!(reset.metadata.managed_fields, None);
     let mut nonsense = old.clone();
     nonsense.metadata.managed_fields =
         Some(vec![ManagedFieldsEntry { operation: Some("Odd".into()), ..ManagedFieldsEntry::default() }]);
-    updated(&mut nonsense, &old, &writer("other", 4));
+    updated(&mut nonsense, &old, &writer("other", 4), &nowhere);
     assert_eq!(nonsense.metadata.managed_fields, old.metadata.managed_fields);
 }

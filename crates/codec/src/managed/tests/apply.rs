@@ -1,13 +1,34 @@
 //! Server-side apply, told as a story: who applies what, and what becomes of it.
 
-use apimachinery::Gvk;
+use apimachinery::managed::nowhere;
+use apimachinery::{Gvk, Status};
 use expect_test::{Expect, expect};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use proptest::prelude::*;
 
 use super::super::*;
+use crate::decode::Strictness;
 use crate::{Kind, yaml};
+
+/// Bodies need not say what they are.
+fn run(
+    gvk: &Gvk,
+    live: Option<&dyn AnyObject>,
+    body: &[u8],
+    writer: &Writer<'_>,
+    force: bool,
+) -> Result<Vec<u8>, Status> {
+    let given = String::from_utf8_lossy(body);
+    let (version, kind) = (gvk.api_version(), &gvk.kind);
+    let body = match given.trim_start().strip_prefix('{') {
+        _ if given.contains("apiVersion") || given == "x" => given.to_string(),
+        Some(rest) => format!("{{apiVersion: {version}, kind: {kind}, {rest}"),
+        None => format!("apiVersion: {version}\nkind: {kind}\n{given}"),
+    };
+    let apply = Apply { gvk, body: body.as_bytes(), strictness: Strictness::Strict, force };
+    Ok(super::super::apply(&apply, live, writer, &nowhere)?.json)
+}
 
 /// Each step is `manager [force]` and a body, or `manager!` and the JSON patch of an update; what comes of it is printed.
 fn check(steps: &[(&str, &str)], expected: Expect) {
@@ -27,11 +48,11 @@ fn check(steps: &[(&str, &str)], expected: Expect) {
                 yaml::to_value(body.as_bytes()).unwrap().to_string().as_bytes(),
             );
             let mut new = Deployment::from_json(merged.unwrap().to_string().as_bytes()).unwrap();
-            updated(&mut new, &old, &writer);
+            updated(&mut new, &old, &writer, &nowhere);
             live = Some(new);
         } else {
             let object = live.as_ref().map(|o| o as &dyn AnyObject);
-            match super::super::apply(&gvk, object, body.as_bytes(), &writer, who.ends_with(" force")) {
+            match run(&gvk, object, body.as_bytes(), &writer, who.ends_with(" force")) {
                 Ok(json) => live = Some(Deployment::from_json(&json).unwrap()),
                 Err(status) => {
                     out.push_str(&format!("{} {}\n", status.code, status.message));
@@ -259,9 +280,9 @@ fn the_same_again_changes_nothing() {
         ignored: &[],
         now: at(second),
     };
-    let first = super::super::apply(&gvk, None, WEB.as_bytes(), &writer(1), false).unwrap();
+    let first = run(&gvk, None, WEB.as_bytes(), &writer(1), false).unwrap();
     let live = Deployment::from_json(&first).unwrap();
-    let second = super::super::apply(&gvk, Some(&live), WEB.as_bytes(), &writer(2), false).unwrap();
+    let second = run(&gvk, Some(&live), WEB.as_bytes(), &writer(2), false).unwrap();
     assert_eq!(Deployment::from_json(&second).unwrap(), live);
 }
 
@@ -292,12 +313,12 @@ fn bad_configurations() {
             -- a
             400 metadata.managedFields must be nil
             -- a
-            400 error decoding YAML: yaml: unmarshal errors:
-              line 3: key "spec" already set in map
+            400 error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:
+              line 5: key "spec" already set in map
             -- a
-            400 Deployment in version "v1" cannot be handled as a Deployment: json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32
+            500 failed to create typed patch object (/; apps/v1, Kind=Deployment): .spec.replicas: expected numeric (int or float), got string
             -- a
-            400 error decoding YAML: yaml: line 1: mapping values are not allowed in this context
+            400 error decoding YAML: error converting YAML to JSON: yaml: line 3: mapping values are not allowed in this context
         "#]],
     );
 }
@@ -313,7 +334,7 @@ fn an_untracked_object_had_its_fields_before() {
         now: Timestamp::UNIX_EPOCH,
     };
     let live = Deployment::from_json(br#"{"metadata":{"name":"web"},"spec":{"replicas":3}}"#).unwrap();
-    let status = super::super::apply(&gvk, Some(&live), b"spec: {replicas: 4}", &writer, false).unwrap_err();
+    let status = run(&gvk, Some(&live), b"spec: {replicas: 4}", &writer, false).unwrap_err();
     expect![[
         r#"Apply failed with 1 conflict: conflict with "before-first-apply" using apps/v1: .spec.replicas"#
     ]]
@@ -356,7 +377,7 @@ proptest! {
                 manager: ["a", "b"][who], api_version: "apps/v1", subresource: "", ignored: &[], now: Timestamp::UNIX_EPOCH,
             };
             let object = live.as_ref().map(|o| o as &dyn AnyObject);
-            let json = super::super::apply(&gvk, object, config.as_bytes(), &writer, true).unwrap();
+            let json = run(&gvk, object, config.as_bytes(), &writer, true).unwrap();
             live = Some(Deployment::from_json(&json).unwrap());
             last[who] = config;
             let mut bare = live.clone().unwrap();
@@ -382,4 +403,103 @@ proptest! {
             prop_assert!(entries.len() <= 2);
         }
     }
+}
+
+#[test]
+fn kubectl_takes_over_what_it_wrote_the_old_way() {
+    let body = |replicas: i32, image: &str| {
+        format!(
+            "{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: web}}, spec: {{replicas: {replicas}, \
+             template: {{spec: {{containers: [{{name: a, image: {image}}}]}}}}}}}}"
+        )
+    };
+    let writer = |manager, second| Writer {
+        manager,
+        api_version: "apps/v1",
+        subresource: "",
+        ignored: &["status"],
+        now: Timestamp::from_second(second).unwrap(),
+    };
+    let gvk = Gvk::new("apps", "v1", "Deployment");
+    let mut old: Deployment =
+        Deployment::from_json(yaml::to_value(body(1, "x").as_bytes()).unwrap().to_string().as_bytes())
+            .unwrap();
+    let last = yaml::to_value(body(1, "x").as_bytes()).unwrap().to_string();
+    let annotation = "kubectl.kubernetes.io/last-applied-configuration";
+    old.metadata.annotations = Some([(annotation.to_owned(), last)].into());
+    created(&mut old, &writer("kubectl-client-side-apply", 1));
+    // Somebody else takes the image.
+    let mut taken = old.clone();
+    taken.spec.template.spec.as_mut().unwrap().containers[0].image = Some("y".into());
+    updated(&mut taken, &old, &writer("edit", 2), &nowhere);
+    let run = |live: &Deployment, manager, body: String| {
+        run(&gvk, Some(live), body.as_bytes(), &writer(manager, 3), false)
+    };
+    assert_eq!(run(&old, "other", body(2, "x")).unwrap_err().code, 409);
+    let done = Deployment::from_json(&run(&old, "kubectl", body(2, "x")).unwrap()).unwrap();
+    assert_eq!(done.spec.replicas, Some(2));
+    let annotated = &done.metadata.annotations.as_ref().unwrap()[annotation];
+    assert!(annotated.contains("\"replicas\":2") && annotated.ends_with("}\n"), "{annotated}");
+    let refused = run(&taken, "kubectl", body(2, "z")).unwrap_err();
+    let expected = "Apply failed with 1 conflict: conflict with \"edit\" using apps/v1: \
+                    .spec.template.spec.containers[name=\"a\"].image";
+    assert_eq!(refused.message, expected);
+}
+
+#[test]
+fn a_body_says_what_it_is() {
+    let gvk = Gvk::new("apps", "v1", "Deployment");
+    let writer = Writer {
+        manager: "a",
+        api_version: "apps/v1",
+        subresource: "",
+        ignored: &[],
+        now: Timestamp::from_second(1).unwrap(),
+    };
+    for (body, expected) in [
+        (
+            "{kind: Deployment}",
+            "Incorrect version specified in apply patch. Specified patch version: , expected: apps/v1",
+        ),
+        (
+            "{apiVersion: apps/v1beta1, kind: Deployment}",
+            "Incorrect version specified in apply patch. Specified patch version: apps/v1beta1, expected: apps/v1",
+        ),
+        (
+            "{apiVersion: apps/v1, kind: DaemonSet}",
+            "Incorrect kind specified in apply patch. Specified patch kind: DaemonSet, expected: Deployment",
+        ),
+        (
+            "[]",
+            "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal array into Go \
+             value of type map[string]interface {}",
+        ),
+    ] {
+        let apply = Apply { gvk: &gvk, body: body.as_bytes(), strictness: Strictness::Warn, force: false };
+        let status = super::super::apply(&apply, None, &writer, &nowhere).unwrap_err();
+        assert_eq!((status.code, &*status.message), (400, expected), "{body}");
+    }
+}
+
+#[test]
+fn replicas_change_hands_through_the_scale() {
+    let mut web: Deployment = Deployment::from_json(
+        br#"{"metadata":{"name":"web"},"spec":{"replicas":1,"paused":true,"selector":{},"template":{}}}"#,
+    )
+    .unwrap();
+    let now = Timestamp::from_second(1).unwrap();
+    created(&mut web, &Writer { manager: "a", api_version: "apps/v1", subresource: "", ignored: &[], now });
+    let parent = web.metadata.managed_fields.unwrap();
+    let mut scale = of_scale(&parent).unwrap();
+    assert_eq!(scale[0].api_version.as_deref(), Some("autoscaling/v1"));
+    assert_eq!(of_scaled(&parent, &scale, "apps/v1").unwrap(), parent);
+    scale[0].manager = Some("b".into());
+    scale[0].subresource = Some("scale".into());
+    let after = of_scaled(&parent, &scale, "apps/v1").unwrap();
+    let text = |at: usize| serde_json::to_string(&after[at].fields_v1).unwrap();
+    assert_eq!(text(0), r#"{"f:spec":{"f:paused":{},"f:selector":{}}}"#);
+    assert_eq!(
+        (text(1), after[1].api_version.as_deref()),
+        (r#"{"f:spec":{"f:replicas":{}}}"#.into(), Some("apps/v1"))
+    );
 }
