@@ -1,16 +1,18 @@
 //! What may be written beyond what a kind's own rules say: plugins between validation of the request and the store.
 //! Start at [`Chain`] and the table [`plugins::PLUGINS`]; each plugin is a file named like it.
 //!
-//! Never writes to the store. Left out so far (not in the table): LimitRanger, ResourceQuota, PodSecurity, webhooks, policies.
+//! Never writes to the store. What is left out so far is in [`plugins::MISSING`].
 
 mod ask;
 mod chain;
 mod default_toleration_seconds;
+mod limit_ranger;
 mod namespace_lifecycle;
 mod node_restriction;
 pub mod plugins;
 pub mod priority;
 mod rbac_escalation;
+mod resource_quota;
 mod service_account;
 mod taint_nodes_by_condition;
 

@@ -2,10 +2,12 @@
 
 use crate::chain::{Context, Plugin};
 use crate::default_toleration_seconds::DefaultTolerationSeconds;
+use crate::limit_ranger::LimitRanger;
 use crate::namespace_lifecycle::NamespaceLifecycle;
 use crate::node_restriction::NodeRestriction;
 use crate::priority::Priority;
 use crate::rbac_escalation::RbacEscalation;
+use crate::resource_quota::ResourceQuotaPlugin;
 use crate::service_account::ServiceAccountPlugin;
 use crate::taint_nodes_by_condition::TaintNodesByCondition;
 
@@ -19,6 +21,7 @@ pub struct Spec {
 /// Every plugin there is.
 pub const PLUGINS: &[Spec] = &[
     Spec { name: "NamespaceLifecycle", default_on: true, make: |c| Box::new(NamespaceLifecycle::new(c)) },
+    Spec { name: "LimitRanger", default_on: true, make: |c| Box::new(LimitRanger::new(c)) },
     Spec { name: "ServiceAccount", default_on: true, make: |c| Box::new(ServiceAccountPlugin::new(c)) },
     Spec { name: "NodeRestriction", default_on: true, make: |c| Box::new(NodeRestriction::new(c)) },
     Spec { name: "TaintNodesByCondition", default_on: true, make: |_| Box::new(TaintNodesByCondition) },
@@ -26,6 +29,8 @@ pub const PLUGINS: &[Spec] = &[
     Spec { name: "DefaultTolerationSeconds", default_on: true, make: |_| Box::new(DefaultTolerationSeconds) },
     // Upstream has this in the storage of roles and bindings, where it cannot be turned off.
     Spec { name: RBAC_ESCALATION, default_on: true, make: |c| Box::new(RbacEscalation::new(c)) },
+    // The last: what it notes, nobody else refuses any more.
+    Spec { name: "ResourceQuota", default_on: true, make: |c| Box::new(ResourceQuotaPlugin::new(c)) },
 ];
 
 const RBAC_ESCALATION: &str = "RBACEscalation";
@@ -45,7 +50,6 @@ pub const MISSING: &[&str] = &[
     "ExtendedResourceToleration",
     "ImagePolicyWebhook",
     "LimitPodHardAntiAffinityTopology",
-    "LimitRanger",
     "MutatingAdmissionPolicy",
     "MutatingAdmissionWebhook",
     "NamespaceAutoProvision",
@@ -56,7 +60,6 @@ pub const MISSING: &[&str] = &[
     "PodSecurity",
     "PodTolerationRestriction",
     "PodTopologyLabels",
-    "ResourceQuota",
     "RuntimeClass",
     "StorageObjectInUseProtection",
     "ValidatingAdmissionPolicy",

@@ -610,12 +610,14 @@ fn plugins_are_chosen_by_name() {
         standard,
         [
             "NamespaceLifecycle",
+            "LimitRanger",
             "ServiceAccount",
             "NodeRestriction",
             "TaintNodesByCondition",
             "Priority",
             "DefaultTolerationSeconds",
             "RBACEscalation",
+            "ResourceQuota",
         ]
     );
     let rbac = Rbac::fixed(Index::default());
@@ -633,9 +635,12 @@ fn plugins_are_chosen_by_name() {
     };
     assert!(!new(&[], &["Priority", "ResourceQuota"]).unwrap().contains("Priority"));
     assert_eq!(
-        new(&["PodSecurity"], &[]).unwrap_err(),
-        "admission plugin \"PodSecurity\" is not implemented"
+        new(&["ImagePolicyWebhook"], &[]).unwrap_err(),
+        "admission plugin \"ImagePolicyWebhook\" is not implemented"
     );
     assert_eq!(new(&["Nonsense"], &[]).unwrap_err(), "admission plugin \"Nonsense\" is unknown");
     assert_eq!(new(&[], &["RBACEscalation"]).unwrap_err(), "admission plugin \"RBACEscalation\" is unknown");
 }
+
+mod limits;
+mod quota;

@@ -1,8 +1,60 @@
-//! What controllers make pods from.
+//! What controllers make pods from; alone, pod templates are kept for whoever asks for them.
 
 use apimachinery::field::{ErrorList, Path};
 use codec::Kind;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{PodTemplate, PodTemplateSpec};
+use serde_json::{Value, json};
+
+use crate::columns::{NAME, containers, text};
+use crate::core::pod;
+use crate::desired;
+use crate::selector::show_labels;
+use crate::strategy::{Column, Part};
+
+/// The rules of pod templates.
+pub struct Strategy;
+
+impl crate::Strategy for Strategy {
+    type Kind = PodTemplate;
+
+    fn default(&self, template: &mut PodTemplate) {
+        pod::defaults::template(template.template.get_or_insert_default());
+    }
+
+    fn prepare_create(&self, template: &mut PodTemplate) {
+        template.metadata.generation = Some(1);
+    }
+
+    fn prepare_update(&self, new: &mut PodTemplate, old: &PodTemplate, _: Part) {
+        desired::bump_generation(new, old, "template");
+    }
+
+    fn validate(&self, template: &PodTemplate) -> ErrorList {
+        validate(&template.template.clone().unwrap_or_default(), &Path::new("template"))
+    }
+
+    fn warnings(&self, template: &PodTemplate) -> Vec<String> {
+        let template = template.template.as_ref();
+        template.map(|t| pod::warnings::of_template_at(t, &Path::new("template"))).unwrap_or_default()
+    }
+
+    fn columns(&self) -> &'static [Column] {
+        const COLUMNS: &[Column] = &[
+            NAME,
+            text("Containers", "Names of each container in the template."),
+            text("Images", "Images referenced by each container in the template."),
+            text("Pod Labels", "The labels for the pod template."),
+        ];
+        COLUMNS
+    }
+
+    fn row(&self, template: &PodTemplate, _: Timestamp) -> Vec<Value> {
+        let (names, images) = containers(template.template.as_ref());
+        let labels = template.template.as_ref().and_then(|t| t.metadata.as_ref()?.labels.as_ref());
+        vec![json!(template.name()), json!(names), json!(images), json!(show_labels(labels))]
+    }
+}
 
 /// The value of the `pod-template-hash` label: short, stable, and different for every collision count.
 pub fn hash(template: &PodTemplateSpec, collision_count: Option<i32>) -> String {

@@ -20,7 +20,7 @@ mod probes;
 mod resize;
 pub mod resources;
 mod restart;
-mod scheduling;
+pub(crate) mod scheduling;
 mod security;
 mod spread;
 mod status;

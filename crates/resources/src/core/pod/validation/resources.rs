@@ -63,7 +63,7 @@ fn is_huge(resource: &str) -> bool {
 }
 
 /// Whether a node may promise more of it than it has.
-fn may_overcommit(resource: &str) -> bool {
+pub(crate) fn may_overcommit(resource: &str) -> bool {
     is_native(resource) && !is_huge(resource)
 }
 
@@ -143,7 +143,7 @@ fn request_within_limit(
 }
 
 /// A resource's name: one of the standard ones, or with a domain.
-fn resource_name(resource: &str, path: &Path) -> ErrorList {
+pub(crate) fn resource_name(resource: &str, path: &Path) -> ErrorList {
     const OTHERS: &[&str] = &[
         "requests.cpu",
         "requests.memory",
@@ -177,7 +177,7 @@ fn is_standard_container(resource: &str) -> bool {
     matches!(resource, "cpu" | "memory" | "ephemeral-storage") || is_huge(resource)
 }
 
-fn container_resource(resource: &str, path: &Path) -> ErrorList {
+pub(crate) fn container_resource(resource: &str, path: &Path) -> ErrorList {
     let mut errs = resource_name(resource, path);
     if !resource.contains('/') {
         if !is_standard_container(resource) {

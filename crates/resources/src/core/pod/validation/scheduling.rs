@@ -67,7 +67,7 @@ enum Values {
     Any,
 }
 
-fn node_selector(selector: &NodeSelector, path: &Path) -> ErrorList {
+pub(crate) fn node_selector(selector: &NodeSelector, path: &Path) -> ErrorList {
     let path = path.child("nodeSelectorTerms");
     let mut errs = ErrorList::new();
     if selector.node_selector_terms.is_empty() {
@@ -222,7 +222,7 @@ pub(super) fn gates(spec: &PodSpec, path: &Path) -> ErrorList {
 }
 
 /// `tolerations`
-pub(super) fn tolerations(tolerations: &[Toleration], path: &Path) -> ErrorList {
+pub(crate) fn tolerations(tolerations: &[Toleration], path: &Path) -> ErrorList {
     const EFFECTS: &[&str] = &["NoSchedule", "PreferNoSchedule", "NoExecute"];
     let mut errs = ErrorList::new();
     for (i, toleration) in tolerations.iter().enumerate() {
