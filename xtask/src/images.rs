@@ -149,12 +149,10 @@ fn hex(data: &[u8]) -> String {
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 fn busybox() -> Result<Image> {
-    // Not busybox-static: glibc resolves names by libraries that it loads, and a static one crashes where they are not.
-    let unpacked = unpack("busybox", &["busybox", "libc6"])?;
+    let unpacked = unpack("busybox", &["busybox-static"])?;
     let mut image = Image::new(&["busybox:latest", "busybox:1.35"], json!({ "Env": [PATH], "Cmd": ["sh"] }));
     let program = unpacked.join("bin/busybox");
     image.program("bin/busybox", &program)?;
-    libraries(&mut image, &unpacked, &["bin/busybox".to_owned()])?;
     for applet in sh::output(&program.to_string_lossy(), &["--list"])?.lines().filter(|a| *a != "busybox") {
         image.link(&format!("bin/{applet}"), "busybox");
     }
@@ -215,7 +213,11 @@ fn nginx() -> Result<Image> {
     for path in &wanted {
         image.program(path, &unpacked.join(path))?;
     }
-    libraries(&mut image, &unpacked, &wanted)?;
+    for library in closure(&unpacked, &wanted)? {
+        image.program(&format!("lib/x86_64-linux-gnu/{library}"), &find_library(&unpacked, &library)?)?;
+    }
+    let loader = find_library(&unpacked, "ld-linux-x86-64.so.2")?;
+    image.program("lib64/ld-linux-x86-64.so.2", &loader)?;
     image.link("bin/sh", "bash");
     image.text("etc/nginx/nginx.conf", NGINX_CONF);
     image.text(
@@ -226,14 +228,6 @@ fn nginx() -> Result<Image> {
     image.dir("var/log/nginx", 0o755);
     image.dir("run", 0o755);
     Ok(image)
-}
-
-/// Everything that the programs are linked with, and the loader.
-fn libraries(image: &mut Image, unpacked: &Path, programs: &[String]) -> Result<()> {
-    for library in closure(unpacked, programs)? {
-        image.program(&format!("lib/x86_64-linux-gnu/{library}"), &find_library(unpacked, &library)?)?;
-    }
-    image.program("lib64/ld-linux-x86-64.so.2", &find_library(unpacked, "ld-linux-x86-64.so.2")?)
 }
 
 /// Names of the shared libraries that the programs need, with what these need.
