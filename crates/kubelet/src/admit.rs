@@ -1,6 +1,8 @@
 //! Whether a pod that is new here may begin. The scheduler has checked the same; a pod bound by hand, or two schedulers,
 //! are why the node checks again. Start at [`rejection`].
 
+mod sysctls;
+
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{ContainerPort, Pod};
@@ -25,6 +27,7 @@ pub fn rejection(pod: &Pod, others: &[Arc<Pod>], node: &NodeCapacity<'_>) -> Opt
         others.iter().filter(|p| is_active(p) && p.metadata.uid != pod.metadata.uid).collect();
     wrong_os(pod)
         .or_else(|| no_app_armor(pod))
+        .or_else(|| sysctls::forbidden(pod))
         .or_else(|| port_taken(pod, &active))
         .or_else(|| too_large(pod, &active, node))
 }

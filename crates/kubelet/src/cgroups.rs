@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use k8s_openapi::api::core::v1::Pod;
 
 use crate::amounts::{self, Qos, cpu_quota, cpu_shares};
+pub use files::Usage;
 use files::{Limits, write_limits};
 
 const TOP: &str = "kubepods";
@@ -17,7 +18,8 @@ const TOP: &str = "kubepods";
 /// How this machine has its cgroups mounted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Hierarchy {
-    /// Each controller (or group of them) on its own; also hybrid, where v2 is mounted besides without controllers.
+    /// Each controller (or group of them) on its own. Also hybrid, where v2 is mounted besides: a hierarchy without controllers,
+    /// in which the runtime has its groups like in every other.
     V1 {
         mounts: Vec<Mount>,
     },
@@ -40,7 +42,10 @@ impl Hierarchy {
         let mut v2 = None;
         for line in mountinfo.lines() {
             let Some((left, right)) = line.split_once(" - ") else { continue };
-            let Some(path) = left.split(' ').nth(4) else { continue };
+            // Elsewhere they are somebody's own.
+            let Some(path) = left.split(' ').nth(4).filter(|p| p.starts_with("/sys/fs/cgroup")) else {
+                continue;
+            };
             let mut right = right.split(' ');
             match (right.next(), right.nth(1)) {
                 (Some("cgroup2"), _) => v2 = Some(PathBuf::from(path)),
@@ -54,7 +59,11 @@ impl Hierarchy {
                 _ => {}
             }
         }
-        if v1.is_empty() { v2.map(|root| Hierarchy::V2 { root }) } else { Some(Hierarchy::V1 { mounts: v1 }) }
+        if v1.is_empty() {
+            return v2.map(|root| Hierarchy::V2 { root });
+        }
+        v1.extend(v2.map(|path| Mount { controllers: Vec::new(), path }));
+        Some(Hierarchy::V1 { mounts: v1 })
     }
 
     fn roots(&self) -> Vec<&Path> {
@@ -134,6 +143,12 @@ impl Cgroups {
         self.limit(&name, &limits)
     }
 
+    /// Lifts the limits of the pod as a whole; [`Cgroups::create_pod`] sets them again.
+    pub fn lift_pod(&self, qos: Qos, uid: &str) -> io::Result<()> {
+        let limits = Limits { cpu_shares: None, cpu_quota: Some(0), memory: Some(0) };
+        self.limit(&self.of_pod(qos, uid), &limits)
+    }
+
     fn create(&self, name: &str) -> io::Result<()> {
         match &self.hierarchy {
             None => Ok(()),
@@ -185,7 +200,7 @@ impl Cgroups {
     }
 
     /// Bytes a pod's cgroup uses and nanoseconds of CPU it has used, where they can be read.
-    pub fn usage(&self, qos: Qos, uid: &str) -> files::Usage {
+    pub fn usage(&self, qos: Qos, uid: &str) -> Usage {
         let name = self.of_pod(qos, uid);
         self.hierarchy.as_ref().map(|h| files::usage(h, &name)).unwrap_or_default()
     }

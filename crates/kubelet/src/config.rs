@@ -11,6 +11,7 @@ use k8s_openapi::api::core::v1::Taint;
 use tokio::net::TcpListener;
 
 use crate::cgroups::Cgroups;
+use crate::eviction::Thresholds;
 use crate::mounts::Mounter;
 use crate::server::Streaming;
 
@@ -32,6 +33,10 @@ pub struct Config {
     pub node_labels: BTreeMap<String, String>,
     pub node_taints: Vec<Taint>,
     pub max_pods: u32,
+    /// With less than this left, pods are evicted.
+    pub eviction: Thresholds,
+    /// Manifests in this directory run without an API server's leave, as upstream's `staticPodPath`.
+    pub static_pod_path: Option<PathBuf>,
     /// Containers that say nothing get RuntimeDefault seccomp. Upstream's default is false.
     pub seccomp_default: bool,
     pub cgroups: Cgroups,
@@ -67,6 +72,8 @@ impl Config {
             node_labels: BTreeMap::new(),
             node_taints: Vec::new(),
             max_pods: 110,
+            eviction: Thresholds::default(),
+            static_pod_path: None,
             seccomp_default: false,
             cgroups: Cgroups::new(None, ""),
             mounter,

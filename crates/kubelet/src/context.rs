@@ -12,8 +12,10 @@ use k8s_openapi::api::core::v1::{ObjectReference, Pod, Service};
 use stdx::clock::SharedClock;
 use stdx::{Random, Tasks};
 
+use crate::allocation::Allocations;
 use crate::amounts::Resources;
 use crate::cgroups::Cgroups;
+use crate::eviction::Thresholds;
 use crate::images::Images;
 use crate::logs;
 use crate::objects::Objects;
@@ -25,6 +27,7 @@ use crate::podconfig::resources::Machine;
 use crate::podconfig::security::NodeDefaults;
 use crate::spec::Spec;
 use crate::status::NodeFacts;
+use crate::userns::UserNamespaces;
 use crate::volumes::Volumes;
 
 /// Made once by [`crate::Kubelet::start`].
@@ -37,6 +40,8 @@ pub struct Context {
     pub dns: ClusterDns,
     pub resolv_conf: PathBuf,
     pub max_pods: u32,
+    pub eviction: Thresholds,
+    pub static_pod_path: Option<PathBuf>,
     pub cgroups: Cgroups,
     pub mounter: Arc<dyn crate::mounts::Mounter>,
     pub transport: Arc<dyn Transport>,
@@ -49,6 +54,8 @@ pub struct Context {
     pub recorder: EventRecorder,
     pub machine: Machine,
     pub allocatable: Resources,
+    pub allocations: Allocations,
+    pub user_namespaces: UserNamespaces,
     pub facts: NodeFacts,
     pub clock: SharedClock,
     pub random: Random,

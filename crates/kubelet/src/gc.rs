@@ -66,6 +66,22 @@ async fn collect_once(context: &Context, ages: &mut Ages) -> cri::Result<()> {
     Ok(())
 }
 
+/// All that no container uses: the disk is so full that pods would have to go.
+pub async fn remove_unused_images(context: &Context) -> cri::Result<()> {
+    let images = context.images.service().list_images().await?;
+    let used: BTreeSet<String> =
+        context.runtime.list_containers().await?.into_iter().map(|c| c.image).collect();
+    for image in images.iter().filter(|i| !used.contains(&i.id) && !i.pinned) {
+        tracing::info!(
+            image = image.id,
+            bytes = image.size,
+            "removing an unused image: the disk is nearly full"
+        );
+        context.images.service().remove_image(&image.id).await?;
+    }
+    Ok(())
+}
+
 /// Rotates logs that have grown large. Runs until shutdown. Writing a log is no event that anybody could be told of
 /// cheaply, so sizes are looked at now and then, as upstream does.
 pub async fn rotate_logs(context: Arc<Context>) {

@@ -11,8 +11,10 @@ use stdx::clock::SharedClock;
 use stdx::{Random, Tasks};
 use tokio::sync::watch;
 
+use crate::allocation::Allocations;
 use crate::config::Config;
 use crate::context::Context;
+use crate::eviction;
 use crate::gc;
 use crate::images::Images;
 use crate::node::machine::MachineInfo;
@@ -22,7 +24,9 @@ use crate::paths::Paths;
 use crate::podconfig::dns::ClusterDns;
 use crate::podconfig::resources::Machine;
 use crate::server;
+use crate::statics;
 use crate::status::NodeFacts;
+use crate::userns::UserNamespaces;
 use crate::volumes::Volumes;
 use crate::workers::Workers;
 
@@ -69,8 +73,14 @@ impl Kubelet {
         };
         let view = context.transport.reflect(&Gvr::new("", "v1", "pods"), &scope);
         let workers = Workers::new(context.clone(), view);
+        if let Some(dir) = context.static_pod_path.clone() {
+            // Before anything is taken for an orphan.
+            workers.set_statics(statics::load(&dir, &context.node_name));
+            tasks.spawn_until_shutdown(statics::watch(context.clone(), workers.clone(), dir));
+        }
         tasks.spawn_until_shutdown(workers.clone().run());
         tasks.spawn_until_shutdown(gc::collect(context.clone()));
+        tasks.spawn_until_shutdown(eviction::watch(context.clone(), workers.clone()));
         tasks.spawn_until_shutdown(gc::rotate_logs(context.clone()));
         if let Some(server) = server {
             tasks.spawn_until_shutdown(server::serve(context.clone(), workers.clone(), server));
@@ -134,6 +144,8 @@ fn context(config: Config, machine: &MachineInfo, runtime_name: String, parts: P
         dns: ClusterDns { servers: config.cluster_dns, domain: config.cluster_domain },
         resolv_conf: config.resolv_conf,
         max_pods: config.max_pods,
+        eviction: config.eviction,
+        static_pod_path: config.static_pod_path,
         machine: Machine {
             memory: i64::try_from(machine.memory).unwrap_or(i64::MAX),
             cgroup_v2: config.cgroups.is_v2(),
@@ -148,6 +160,8 @@ fn context(config: Config, machine: &MachineInfo, runtime_name: String, parts: P
         images: Images::new(images, clock.clone(), tasks.clone()),
         tasks: tasks.clone(),
         messages: Mutex::default(),
+        allocations: Allocations::new(paths.clone()),
+        user_namespaces: UserNamespaces::new(paths.clone()),
         paths,
         transport,
         runtime,

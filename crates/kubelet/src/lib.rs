@@ -10,10 +10,12 @@
 //! [`observed::label`]). Never names a runtime, never touches a container except through CRI, never when it stops.
 
 mod admit;
+mod allocation;
 pub mod amounts;
 pub mod cgroups;
 pub mod config;
 mod context;
+pub mod eviction;
 mod gc;
 mod hooks;
 mod images;
@@ -29,9 +31,12 @@ mod podconfig;
 mod probes;
 pub mod server;
 mod spec;
+mod statics;
 mod status;
 #[cfg(test)]
 mod testing;
+mod usage;
+mod userns;
 mod volumes;
 mod worker;
 mod workers;

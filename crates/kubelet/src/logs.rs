@@ -4,7 +4,7 @@
 mod line;
 pub mod rotate;
 mod tail;
-mod watch;
+pub mod watch;
 
 use std::io;
 use std::os::unix::fs::MetadataExt as _;

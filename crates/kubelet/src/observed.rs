@@ -1,10 +1,11 @@
 //! What is known about a pod on this machine: what the runtime says, and what its worker is doing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cri::{ContainerState, ContainerStatus, PodSandboxStatus, SandboxState};
 use jiff::Timestamp;
 
+use crate::allocation::{Actuated, Pending};
 use crate::plan::Verdict;
 
 /// Labels and annotations by which sandboxes and containers are found again after a restart.
@@ -32,14 +33,33 @@ pub struct Observed {
     pub containers: Vec<ContainerStatus>,
     pub probes: BTreeMap<String, ProbeState>,
     pub work: Work,
+    pub resize: Resize,
     /// What went wrong the last time, by container name.
     pub failures: BTreeMap<String, Failure>,
     /// When preparing (directories, cgroup, volumes) or making the sandbox may be tried again.
     pub retry_pod_at: Option<Timestamp>,
     /// It does not fit on this node and never begins.
     pub rejected: Option<Verdict>,
+    /// The node cannot keep it.
+    pub evicted: Option<Verdict>,
     /// The pod is no longer in the API.
     pub gone: bool,
+}
+
+/// How resizing in place goes.
+#[derive(Clone, Debug, Default)]
+pub struct Resize {
+    /// What containers run with, by name.
+    pub actuated: Actuated,
+    /// Why the pod is not given what it wants.
+    pub pending: Option<Pending>,
+    /// The pod's own limits are not yet what they should be.
+    pub stale: bool,
+    /// Why the last try failed, and when the next one is due.
+    pub failure: Option<String>,
+    pub retry_at: Option<Timestamp>,
+    /// Containers that are stopped to get other resources: they start again at once.
+    pub restarting: BTreeSet<String>,
 }
 
 /// What the worker has done and is doing.
@@ -51,6 +71,8 @@ pub struct Work {
     pub pod_job: bool,
     /// The container whose image is pulled, that is created or whose postStart hook runs.
     pub starting: Option<String>,
+    /// Limits are being written anew.
+    pub resizing: bool,
     /// Containers that are being stopped, with the grace they were given.
     pub killing: BTreeMap<String, i64>,
     /// Sandbox, volumes and cgroup are gone.

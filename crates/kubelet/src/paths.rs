@@ -33,6 +33,11 @@ impl Paths {
         self.pod(uid).join("volume-subpaths")
     }
 
+    /// Which user ids the pod has been given.
+    pub fn userns(&self, uid: &str) -> PathBuf {
+        self.pod(uid).join("userns")
+    }
+
     pub fn hosts_file(&self, uid: &str) -> PathBuf {
         self.pod(uid).join("etc-hosts")
     }

@@ -5,6 +5,7 @@
 
 pub mod backoff;
 mod end;
+pub mod resize;
 
 use cri::{ContainerState, ContainerStatus, NamespaceMode, SandboxState};
 use jiff::{SignedDuration, Timestamp};
@@ -12,6 +13,7 @@ use k8s_openapi::api::core::v1::{Container, Pod};
 
 use crate::observed::{Observed, label};
 use crate::spec::{self, Role, Spec};
+use resize::Change;
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +29,10 @@ pub enum Action {
     },
     Start(Start),
     Kill(Kill),
+    /// Writes the pod's limits and those of these containers anew.
+    Resize {
+        names: Vec<String>,
+    },
     /// Forgets a container that was created and never started.
     Remove {
         id: String,
@@ -183,6 +189,30 @@ impl Plan<'_> {
                 self.keep(&spec);
             }
         }
+        self.resize();
+    }
+
+    /// What runs with other resources than it was given, unless it is restarted for that.
+    fn resize(&mut self) {
+        let resize = &self.observed.resize;
+        if self.observed.work.resizing {
+            return;
+        }
+        let pod = self.pod;
+        let sidecars = spec::init(pod).filter(|s| s.role == Role::Sidecar);
+        let names: Vec<String> = sidecars
+            .chain(spec::main(pod))
+            .filter(|s| self.current(s.name()).is_some_and(|c| c.container.state == ContainerState::Running))
+            .filter(|s| resize::change(&s.container, resize.actuated.get(s.name())) == Change::InPlace)
+            .map(|s| s.name().to_owned())
+            .collect();
+        if names.is_empty() && !resize.stale {
+            return;
+        }
+        match resize.retry_at.filter(|at| *at > self.now) {
+            Some(at) => self.actions.wake(at),
+            None => self.actions.push(Action::Resize { names }),
+        }
     }
 
     /// Brings the init containers forward. Whether the others may start.
@@ -276,6 +306,11 @@ impl Plan<'_> {
         let (grace, mut message) =
             if annotated.is_some_and(|h| *h != hash(&spec.container)) && spec.role != Role::Init {
                 (None, format!("Container {name} definition changed"))
+            } else if spec.role != Role::Init
+                && resize::change(&spec.container, self.observed.resize.actuated.get(name)) == Change::Restart
+            {
+                let message = format!("Container {name} resize requires restart");
+                return self.kill(current, spec::grace(self.pod), message);
             } else if let Some(unhealthy) = unhealthy {
                 (unhealthy.grace, format!("Container {name} failed {} probe", unhealthy.probe))
             } else {
@@ -295,6 +330,9 @@ impl Plan<'_> {
 
     /// After its end: again, when the policy says so and the back-off is over.
     fn restart(&mut self, spec: &Spec<'_>, ended: &ContainerStatus) {
+        if self.observed.resize.restarting.contains(&ended.container.id) {
+            return self.start(spec);
+        }
         if !spec::restarts(self.pod, spec, ended.exit_code) {
             return;
         }

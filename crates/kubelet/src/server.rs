@@ -1,10 +1,14 @@
 //! The kubelet's HTTPS server: container logs, the pods it runs, statistics; and the streaming endpoints, for whoever
 //! is plugged in. Start at [`serve`]. Every request is authenticated and authorized.
 
+mod about;
 mod access;
 mod logs;
 mod metrics;
+mod resource_metrics;
 mod stats;
+
+pub use logs::status_of;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -122,9 +126,20 @@ impl Server {
         let get = request.method() == http::Method::GET;
         match (parts.as_slice(), get) {
             (["healthz", ..], true) => text(StatusCode::OK, "ok"),
-            (["pods"], true) => self.pods(),
+            (["pods"] | ["pods", ""], true) => self.pods(),
+            (["runningpods"] | ["runningpods", ""], true) => about::running_pods(&self.context).await,
+            (["configz"], true) => about::configz(&self.context),
             (["metrics"], true) => metrics::metrics(&self.context, &self.workers.pods()).await,
-            (["stats", "summary"], true) => stats::summary(&self.context, &self.workers.pods()).await,
+            (["metrics", "resource"], true) => {
+                resource_metrics::resource(&self.context, &self.workers.pods()).await
+            }
+            (["metrics", "cadvisor"], true) => {
+                resource_metrics::cadvisor(&self.context, &self.workers.pods()).await
+            }
+            (["stats", "summary"], true) => {
+                let only = request.uri().query().is_some_and(|q| q.contains("only_cpu_and_memory=true"));
+                stats::summary(&self.context, &self.workers.pods(), only).await
+            }
             (["containerLogs", namespace, pod, container], true) => {
                 let found = self.pod(namespace, pod);
                 logs::container_logs(&self.context, found, pod, container, request.uri().query()).await
@@ -146,13 +161,8 @@ impl Server {
     }
 
     fn pods(&self) -> Response<Body> {
-        let items: Vec<String> =
-            self.workers.pods().iter().map(|p| String::from_utf8_lossy(&p.to_json()).into_owned()).collect();
-        let list = format!(
-            r#"{{"kind":"PodList","apiVersion":"v1","metadata":{{}},"items":[{}]}}"#,
-            items.join(",")
-        );
-        with_type(StatusCode::OK, "application/json", list)
+        let pods = self.workers.pods();
+        with_type(StatusCode::OK, "application/json", pod_list(pods.iter().map(|p| &**p)))
     }
 
     /// `/exec/NS/POD[/UID]/CONTAINER`, `/attach/…`, `/portForward/NS/POD[/UID]`
@@ -198,6 +208,11 @@ impl Server {
             _ => StreamTarget::Attach { container: id },
         })
     }
+}
+
+fn pod_list<'a>(pods: impl Iterator<Item = &'a Pod>) -> String {
+    let items: Vec<String> = pods.map(|p| String::from_utf8_lossy(&p.to_json()).into_owned()).collect();
+    format!(r#"{{"kind":"PodList","apiVersion":"v1","metadata":{{}},"items":[{}]}}"#, items.join(","))
 }
 
 /// A whole body.

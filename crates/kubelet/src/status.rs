@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::{HostIP, Pod, PodIP, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::observed::Observed;
-use crate::plan::{Actions, Verdict};
+use crate::plan::{self, Actions, Verdict};
 use crate::spec;
 
 /// What the status needs to know about this node.
@@ -65,11 +65,25 @@ pub fn pod_status(
     status
 }
 
+/// Whether what was given is not yet what runs.
+pub fn resizing(pod: &Pod, observed: &Observed) -> bool {
+    let resize = &observed.resize;
+    let differs = |s: crate::spec::Spec<'_>| {
+        let alive = observed.latest(s.name()).is_some_and(crate::observed::is_alive);
+        alive
+            && plan::resize::change(&s.container, resize.actuated.get(s.name())) != plan::resize::Change::None
+    };
+    resize.stale
+        || resize.failure.is_some()
+        || !resize.restarting.is_empty()
+        || spec::main(pod).any(differs)
+        || spec::init(pod).filter(|s| s.role == spec::Role::Sidecar).any(differs)
+}
+
 /// An earlier decision of ours holds until the pod is gone, although its containers have not all ended yet.
 fn kept_verdict(old: &PodStatus) -> Option<Verdict> {
-    let reason = old.reason.as_deref().filter(|r| *r == "DeadlineExceeded")?;
-    let _ = reason;
-    Some(Verdict { reason: "DeadlineExceeded", message: old.message.clone().unwrap_or_default() })
+    let reason = ["DeadlineExceeded", "Evicted"].into_iter().find(|r| old.reason.as_deref() == Some(*r))?;
+    Some(Verdict { reason, message: old.message.clone().unwrap_or_default() })
 }
 
 fn set_pod_ips(pod: &Pod, observed: &Observed, node: &NodeFacts, status: &mut PodStatus) {

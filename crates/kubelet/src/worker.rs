@@ -9,6 +9,7 @@ mod jobs;
 mod kill;
 mod observe;
 mod report;
+mod resize;
 mod start;
 
 use std::collections::HashMap;
@@ -27,10 +28,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
 use crate::objects::PodObjects;
-use crate::observed::Observed;
+use crate::observed::{Observed, Resize};
 use crate::plan::{self, Actions, Verdict};
 use crate::probes::Probes;
 use crate::spec;
+use crate::statics;
 use crate::workers::{Desired, Mailbox};
 use jobs::Done;
 
@@ -40,8 +42,14 @@ pub struct Worker {
     uid: String,
     mailbox: Arc<Mailbox>,
     inbox: watch::Receiver<Desired>,
-    /// The newest known: the API's, or what our last write returned.
+    /// The newest known: the API's, or what our last write returned; with the resources it was given.
     pod: Arc<Pod>,
+    /// The same with the resources it wants.
+    wanted: Arc<Pod>,
+    room: watch::Receiver<u64>,
+    resizing: bool,
+    /// Of a static pod: what the API shows of it, once it does.
+    mirror: Option<Arc<Pod>>,
     observed: Observed,
     jobs: FuturesUnordered<BoxFuture<'static, Done>>,
     objects: Arc<PodObjects>,
@@ -83,19 +91,28 @@ impl Worker {
         inbox: watch::Receiver<Desired>,
         rejected: Option<Verdict>,
     ) -> Self {
-        let pod = inbox.borrow().pod.clone();
+        let wanted = inbox.borrow().pod.clone();
+        if rejected.is_none() {
+            context.allocations.admit(&wanted);
+        }
+        let pod = context.allocations.effective(wanted.clone());
+        let resize = Resize { actuated: context.allocations.actuated(&uid), ..Resize::default() };
         let objects = Arc::new(context.objects.of_pod(&pod));
         if let Some(verdict) = rejected.as_ref() {
             context.pod_event(&pod, EventType::Warning, verdict.reason, verdict.message.clone());
         }
         Worker {
             probes: Probes::new(context.clone()),
+            room: context.allocations.room(),
+            resizing: false,
+            mirror: None,
+            wanted,
             context,
             uid,
             mailbox,
             inbox,
             pod,
-            observed: Observed { rejected: rejected.clone(), ..Observed::default() },
+            observed: Observed { rejected: rejected.clone(), resize, ..Observed::default() },
             jobs: FuturesUnordered::new(),
             objects,
             shown: 0,
@@ -142,6 +159,7 @@ impl Worker {
             self.begin(action, &status);
         }
         self.refresh_volumes(now);
+        self.tell_resized();
         self.tell_back_offs(&actions);
         self.tell_verdict(&actions);
         self.clean_up();
@@ -158,9 +176,32 @@ impl Worker {
     fn take_desired(&mut self) {
         let desired = self.inbox.borrow_and_update().clone();
         self.observed.gone = desired.gone;
+        self.observed.evicted = desired.evicted;
+        if statics::is_static(&self.pod) {
+            // One that we have just made may not have been seen yet.
+            let lost = self.mirror.as_ref().is_some_and(|m| m.uid() == desired.lost_mirror);
+            if desired.mirror.is_some() || lost {
+                self.take_mirror(desired.mirror);
+            }
+            return;
+        }
         if report::is_newer(&desired.pod, &self.pod) {
             self.set_pod(desired.pod);
         }
+    }
+
+    /// A static pod's status is in its mirror; without one it is what it was.
+    fn take_mirror(&mut self, mirror: Option<Arc<Pod>>) {
+        let known = |old: &Pod, new: &Pod| old.uid() == new.uid() && !report::is_newer(new, old);
+        if let (Some(old), Some(new)) = (&self.mirror, &mirror)
+            && known(old, new)
+        {
+            return;
+        }
+        if let Some(status) = mirror.as_ref().and_then(|m| m.status.clone()) {
+            self.set_pod(Arc::new(Pod { status: Some(status), ..Pod::clone(&self.wanted) }));
+        }
+        self.mirror = mirror;
     }
 
     fn set_pod(&mut self, pod: Arc<Pod>) {
@@ -172,7 +213,9 @@ impl Worker {
         if volumes_see(&pod) != volumes_see(&self.pod) {
             self.shown = u64::MAX;
         }
-        self.pod = pod;
+        self.wanted = pod.clone();
+        self.pod = self.context.allocations.effective(pod);
+        self.allocate();
     }
 
     async fn wait(&mut self, wake_at: Option<Timestamp>) {
@@ -195,6 +238,8 @@ impl Worker {
                 std::future::pending::<()>().await;
             },
             () = self.mailbox.wake.notified() => {}
+            // Somebody else's end may let this pod grow.
+            _ = self.room.changed(), if self.observed.resize.pending.is_some() => self.allocate(),
             () = objects.changed() => self.objects_changed(),
             () = self.probes.changed() => {}
             () = alarm => {}
@@ -218,7 +263,8 @@ impl Worker {
             return;
         };
         if !std::mem::replace(&mut self.told_verdict, true) {
-            self.context.pod_event(&self.pod, EventType::Normal, verdict.reason, verdict.message.clone());
+            let kind = if verdict.reason == "Evicted" { EventType::Warning } else { EventType::Normal };
+            self.context.pod_event(&self.pod, kind, verdict.reason, verdict.message.clone());
         }
     }
 

@@ -6,6 +6,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use apimachinery::ObjectKey;
 use client::View;
 use client::transport::Change;
 use codec::Kind as _;
@@ -19,7 +20,13 @@ use crate::admit;
 use crate::amounts::{self, Qos};
 use crate::context::Context;
 use crate::observed::label;
+use crate::plan::Verdict;
+use crate::spec;
+use crate::statics;
 use crate::worker::Worker;
+
+/// Between two tries to delete a mirror.
+const MIRROR_RETRY: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// What a worker is to make true.
 #[derive(Clone, Debug)]
@@ -27,6 +34,18 @@ pub struct Desired {
     pub pod: Arc<Pod>,
     /// It is no longer in the API.
     pub gone: bool,
+    /// Why it may not stay on this node.
+    pub evicted: Option<Verdict>,
+    /// Of a static pod: what the API shows of it.
+    pub mirror: Option<Arc<Pod>>,
+    /// The uid of the last mirror that went.
+    pub lost_mirror: String,
+}
+
+impl Desired {
+    fn new(pod: Pod, gone: bool) -> Self {
+        Desired { pod: Arc::new(pod), gone, evicted: None, mirror: None, lost_mirror: String::new() }
+    }
 }
 
 /// What of a pod the runtime has.
@@ -73,6 +92,8 @@ struct State {
     running: HashMap<String, watch::Sender<Desired>>,
     /// The API's pods have been seen in full: what it does not know is an orphan.
     complete: bool,
+    /// Static pods whose predecessor of the same name has not ended yet.
+    waiting: Vec<Pod>,
 }
 
 impl Workers {
@@ -120,7 +141,100 @@ impl Workers {
     /// This node's pods as their workers see them.
     pub fn pods(&self) -> Vec<Arc<Pod>> {
         let state = self.lock();
-        state.running.values().map(|w| w.borrow().pod.clone()).collect()
+        state.running.values().map(|w| seen(&w.borrow())).collect()
+    }
+
+    /// What static pods there are now; the others end.
+    pub fn set_statics(self: &Arc<Self>, pods: Vec<Pod>) {
+        let mut left = Vec::new();
+        for pod in pods {
+            match left.iter().any(|p: &Pod| statics_alike(p, &pod)) {
+                true => tracing::error!(pod = spec::full_name(&pod), "another static pod has this name"),
+                false => left.push(pod),
+            }
+        }
+        {
+            let mut state = self.lock();
+            state.waiting.clear();
+            for worker in state.running.values() {
+                let ends =
+                    |d: &Desired| statics::is_static(&d.pod) && !left.iter().any(|p| p.uid() == d.pod.uid());
+                worker.send_if_modified(|desired| {
+                    let ends = ends(desired) && !desired.gone;
+                    desired.gone |= ends;
+                    ends
+                });
+            }
+            left.retain(|p| !state.running.contains_key(p.uid()));
+        }
+        for pod in left {
+            self.start_static(pod);
+        }
+    }
+
+    /// Now, or when the one before it has ended.
+    fn start_static(self: &Arc<Self>, pod: Pod) {
+        {
+            let mut state = self.lock();
+            if state.running.values().any(|w| statics_alike(&w.borrow().pod, &pod)) {
+                return state.waiting.push(pod);
+            }
+        }
+        let mirror = self.view.get(&ObjectKey::new(pod.namespace(), pod.name()));
+        let mirror = mirror.and_then(|o| Pod::from_json(o.json()).ok());
+        let uid = pod.uid().to_owned();
+        self.spawn(uid, Desired::new(pod, false));
+        if let Some(mirror) = mirror.filter(statics::is_mirror) {
+            self.mirror_changed(mirror);
+        }
+    }
+
+    /// The API's pod shows one of ours, or what is no longer there.
+    fn mirror_changed(&self, mirror: Pod) {
+        let state = self.lock();
+        let shown = |w: &&watch::Sender<Desired>| {
+            let desired = w.borrow();
+            !desired.gone && statics_alike(&desired.pod, &mirror) && statics::shows(&mirror, &desired.pod)
+        };
+        match state.running.values().find(shown) {
+            Some(worker) => worker.send_modify(|desired| desired.mirror = Some(Arc::new(mirror))),
+            None => self.delete_mirror(mirror),
+        }
+    }
+
+    fn mirror_gone(&self, uid: &str) {
+        for worker in self.lock().running.values() {
+            worker.send_if_modified(|desired| {
+                if !statics::is_static(&desired.pod) {
+                    return false;
+                }
+                desired.mirror = desired.mirror.take().filter(|m| m.uid() != uid);
+                desired.lost_mirror = uid.to_owned();
+                true
+            });
+        }
+    }
+
+    fn delete_mirror(&self, mirror: Pod) {
+        let context = self.context.clone();
+        self.context.tasks.spawn_until_shutdown(async move {
+            let options =
+                client::DeleteOptions { grace_seconds: Some(0), ..client::DeleteOptions::uid(mirror.uid()) };
+            while let Err(e) = context.pods.delete(mirror.namespace(), mirror.name(), &options).await {
+                if e.is_not_found() || e.is_conflict() {
+                    return;
+                }
+                tracing::warn!(pod = mirror.name(), "cannot delete a mirror pod: {e}");
+                context.clock.sleep(MIRROR_RETRY).await;
+            }
+        });
+    }
+
+    /// Ends the pod with this verdict. Whether it is here.
+    pub fn evict(&self, pod: &Pod, verdict: Verdict) -> bool {
+        let state = self.lock();
+        let worker = state.running.get(pod.uid());
+        worker.inspect(|w| w.send_modify(|desired| desired.evicted = Some(verdict))).is_some()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -201,9 +315,12 @@ impl Workers {
         let new_uid = change.new.as_ref().map(|o| o.meta.uid.clone());
         if let Some(old) = change.old.filter(|o| Some(&o.meta.uid) != new_uid.as_ref()) {
             self.gone(&old.meta.uid);
+            self.mirror_gone(&old.meta.uid);
         }
-        if let Some(pod) = change.new.as_ref().and_then(decode) {
-            self.upsert(pod);
+        match change.new.as_ref().and_then(decode) {
+            Some(mirror) if statics::is_mirror(&mirror) => self.mirror_changed(mirror),
+            Some(pod) => self.upsert(pod),
+            None => {}
         }
         self.weigh_burstable();
     }
@@ -215,7 +332,7 @@ impl Workers {
     }
 
     fn upsert(self: &Arc<Self>, pod: Pod) {
-        let desired = Desired { pod: Arc::new(pod), gone: false };
+        let desired = Desired::new(pod, false);
         let uid = desired.pod.uid().to_owned();
         if let Some(worker) = self.lock().running.get(&uid) {
             // Once gone it stays gone: a uid is never used again.
@@ -237,9 +354,20 @@ impl Workers {
         let workers = self.clone();
         self.context.tasks.spawn_until_shutdown(async move {
             worker.run().await;
-            let mut state = workers.lock();
-            state.running.remove(&uid);
-            state.mailboxes.remove(&uid);
+            let next = {
+                let mut state = workers.lock();
+                let last = state.running.remove(&uid);
+                state.mailboxes.remove(&uid);
+                let last = last.map(|w| w.borrow().clone());
+                if let Some(mirror) = last.as_ref().and_then(|d| d.mirror.clone()) {
+                    workers.delete_mirror(Pod::clone(&mirror));
+                }
+                let next = last.and_then(|l| state.waiting.iter().position(|p| statics_alike(&l.pod, p)));
+                next.map(|at| state.waiting.remove(at))
+            };
+            if let Some(pod) = next {
+                workers.start_static(pod);
+            }
         });
     }
 
@@ -269,7 +397,7 @@ impl Workers {
                 );
                 // It may have come meanwhile; then it is no orphan.
                 if !workers.lock().running.contains_key(&uid) {
-                    workers.spawn(uid, Desired { pod: Arc::new(pod), gone: true });
+                    workers.spawn(uid, Desired::new(pod, true));
                 }
             });
         }
@@ -288,6 +416,19 @@ impl Workers {
             tracing::warn!("cannot weigh burstable pods: {e}");
         }
     }
+}
+
+/// As the API's readers see it: a static pod's status is its mirror's.
+fn seen(desired: &Desired) -> Arc<Pod> {
+    match &desired.mirror {
+        Some(mirror) => Arc::new(Pod { status: mirror.status.clone(), ..Pod::clone(&desired.pod) }),
+        None => desired.pod.clone(),
+    }
+}
+
+/// Of one name.
+fn statics_alike(a: &Pod, b: &Pod) -> bool {
+    statics::is_static(a) && a.name() == b.name() && a.namespace() == b.namespace()
 }
 
 /// What can be told of a pod by what the runtime has of it.

@@ -14,6 +14,7 @@ fn hierarchies_are_told_apart() {
         mounts: vec![
             mount(&["cpu", "cpuacct"], "/sys/fs/cgroup/cpu,cpuacct"),
             mount(&["memory"], "/sys/fs/cgroup/memory"),
+            mount(&[], "/sys/fs/cgroup/unified"),
         ],
     };
     assert_eq!(Hierarchy::parse(hybrid), Some(expected));

@@ -26,6 +26,7 @@ impl Watch {
             | AddWatchFlags::IN_CREATE
             | AddWatchFlags::IN_MOVED_TO
             | AddWatchFlags::IN_MOVED_FROM
+            | AddWatchFlags::IN_DELETE
             | AddWatchFlags::IN_DELETE_SELF;
         inotify.add_watch(dir, what)?;
         // SAFETY: the descriptor is owned by the value that is handed over, and stays the same until that is dropped.

@@ -30,7 +30,12 @@ impl NodeKeeper {
         let old = node.status.clone().unwrap_or_default();
         let disk = filesystem(&self.context.paths.root).unwrap_or_default();
         let (ready, runtime_version) = self.readiness().await;
-        let findings = [memory_pressure(), disk_pressure(disk), pid_pressure(), ready];
+        let findings = [
+            memory_pressure(self.context.eviction.memory_available),
+            disk_pressure(self.context.eviction.short_of_disk(disk)),
+            pid_pressure(),
+            ready,
+        ];
         let known = old.conditions.clone().unwrap_or_default();
         let mut conditions: Vec<_> = findings.into_iter().map(|f| condition(f, &known, now)).collect();
         let others = known.iter().filter(|k| !conditions.iter().any(|c| c.type_ == k.type_)).cloned();
@@ -165,10 +170,10 @@ pub fn allocatable_resources(memory: u64, cpus: u64) -> crate::amounts::Resource
     )
 }
 
-fn memory_pressure() -> Finding {
+fn memory_pressure(least: u64) -> Finding {
     let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     match meminfo_bytes(&text, "MemAvailable") {
-        Some(available) if available < MEMORY_RESERVE => Finding(
+        Some(available) if available < least => Finding(
             "MemoryPressure",
             true,
             "KubeletHasInsufficientMemory",
@@ -184,8 +189,7 @@ fn memory_pressure() -> Finding {
 }
 
 /// Upstream's thresholds: a tenth of the bytes, a twentieth of the inodes.
-fn disk_pressure(disk: Filesystem) -> Finding {
-    let short = disk.size > 0 && (disk.available < disk.size / 10 || disk.inodes_free < disk.inodes / 20);
+fn disk_pressure(short: bool) -> Finding {
     match short {
         true => Finding("DiskPressure", true, "KubeletHasDiskPressure", "kubelet has disk pressure".into()),
         false => {

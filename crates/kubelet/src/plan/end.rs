@@ -36,6 +36,11 @@ pub fn ending(pod: &Pod, observed: &Observed, now: Timestamp, actions: &mut Acti
         actions.verdict = Some(verdict.clone());
         return Some(own());
     }
+    if let Some(verdict) = &observed.evicted {
+        actions.verdict = Some(verdict.clone());
+        // The node is short now: nobody is waited for.
+        return Some(Ending { grace: 1, deadline: None, deleted: false });
+    }
     let status = pod.status.as_ref();
     let phase = status.and_then(|s| s.phase.as_deref());
     if matches!(phase, Some("Failed" | "Succeeded")) || finished(pod, observed) {

@@ -131,6 +131,7 @@ fn check(pod_words: &str, observed_words: &str, expected: Expect) {
         .list
         .iter()
         .map(|action| match action {
+            Action::Resize { names } => format!("resize {}", names.join(" ")),
             Action::Prepare => "prepare".into(),
             Action::CreateSandbox { attempt } => format!("create sandbox #{attempt}"),
             Action::StopSandbox { id } => format!("stop sandbox {id}"),

@@ -1,6 +1,9 @@
 //! A pod's sandbox as the runtime is told.
 
-use cri::{DnsConfig, PodSandboxConfig, PodSandboxMetadata, PortMapping, Protocol, SecurityProfile};
+use cri::{
+    DnsConfig, NamespaceOptions, PodSandboxConfig, PodSandboxMetadata, PortMapping, Protocol,
+    SecurityProfile, UserNamespace,
+};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 
@@ -19,12 +22,13 @@ pub struct Given<'a> {
     pub paths: &'a Paths,
     pub defaults: NodeDefaults<'a>,
     pub now: Timestamp,
+    /// With `hostUsers: false`.
+    pub userns: Option<UserNamespace>,
 }
 
 /// The configuration; the same for the sandbox's creation and for each container's.
 pub fn sandbox_config(pod: &Pod, given: Given<'_>) -> Result<PodSandboxConfig, ConfigError> {
     let spec = spec::of(pod);
-    unsupported(pod)?;
     let own = |s: &Option<String>| s.clone().unwrap_or_default();
     let meta = &pod.metadata;
     let metadata = PodSandboxMetadata {
@@ -62,27 +66,13 @@ pub fn sandbox_config(pod: &Pod, given: Given<'_>) -> Result<PodSandboxConfig, C
         labels,
         annotations,
         cgroup_parent: given.cgroup_parent,
-        namespaces: security::namespaces(pod),
+        namespaces: NamespaceOptions { userns: given.userns, ..security::namespaces(pod) },
         sysctls: security.sysctls.into_iter().flatten().map(|s| (s.name, s.value)).collect(),
         privileged: spec::all(pod)
             .any(|s| s.container.security_context.as_ref().is_some_and(|c| c.privileged == Some(true))),
         seccomp,
         supplemental_groups: groups,
     })
-}
-
-/// Rather no pod than one that is not what was asked for.
-fn unsupported(pod: &Pod) -> Result<(), ConfigError> {
-    let spec = spec::of(pod);
-    if spec.host_users == Some(false) {
-        return Err(ConfigError::new("user namespaces (hostUsers: false) are not supported by this kubelet"));
-    }
-    if let Some(class) = spec.runtime_class_name.as_deref().filter(|c| !c.is_empty()) {
-        return Err(ConfigError(format!(
-            "RuntimeClass {class:?}: runtime handlers are not supported by this kubelet"
-        )));
-    }
-    Ok(())
 }
 
 fn port_mappings(pod: &Pod) -> Vec<PortMapping> {

@@ -24,6 +24,9 @@ impl Draft {
 /// Types in upstream's order.
 const OURS: [&str; 4] = ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady"];
 
+/// Ours too, while a resize goes on.
+const RESIZE: [&str; 2] = ["PodResizePending", "PodResizeInProgress"];
+
 pub fn conditions(
     pod: &Pod,
     observed: &Observed,
@@ -45,13 +48,39 @@ pub fn conditions(
         .zip(drafts)
         .map(|(kind, draft)| condition(kind, draft, pod.metadata.generation, known, now))
         .collect();
-    let others = known.iter().filter(|c| !OURS.contains(&c.type_.as_str()));
+    all.extend(resize(pod, observed, known, now));
+    let others =
+        known.iter().filter(|c| !OURS.contains(&c.type_.as_str()) && !RESIZE.contains(&c.type_.as_str()));
     all.extend(others.cloned());
+    if let Some(verdict) = &observed.evicted {
+        let draft = Draft(true, "TerminationByKubelet", verdict.message.clone());
+        all.retain(|c| c.type_ != "DisruptionTarget");
+        all.push(condition("DisruptionTarget", draft, pod.metadata.generation, known, now));
+    }
     if !all.iter().any(|c| c.type_ == "PodScheduled") {
         // It is here, so it was scheduled (a static pod, or bound by hand).
         all.push(condition("PodScheduled", Draft::yes(), pod.metadata.generation, known, now));
     }
     all
+}
+
+/// What a resize in place waits for, and that it is under way; absent otherwise.
+fn resize(pod: &Pod, observed: &Observed, known: &[PodCondition], now: Timestamp) -> Vec<PodCondition> {
+    let mut conditions = Vec::new();
+    let mut add = |kind: &str, draft| {
+        conditions.push(condition(kind, draft, pod.metadata.generation, known, now));
+    };
+    if let Some(pending) = &observed.resize.pending {
+        add(RESIZE[0], Draft(true, pending.reason, pending.message.clone()));
+    }
+    if super::resizing(pod, observed) {
+        let draft = match &observed.resize.failure {
+            Some(failure) => Draft(true, "Error", failure.clone()),
+            None => Draft::yes(),
+        };
+        add(RESIZE[1], draft);
+    }
+    conditions
 }
 
 fn condition(

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use cri::ContainerState as Cri;
 use k8s_openapi::api::core::v1::{
     ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting, ContainerStatus,
-    ContainerUser, LinuxContainerUser, Pod, PodStatus, VolumeMountStatus,
+    ContainerUser, LinuxContainerUser, Pod, PodStatus, ResourceRequirements, VolumeMountStatus,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -60,11 +60,26 @@ impl Parts<'_> {
             started: Some(false),
             user: newest.user.as_ref().map(user),
             volume_mounts: volume_mounts(spec),
+            resources: self.resources(spec, newest),
+            allocated_resources: (spec.role != Role::Ephemeral)
+                .then(|| spec.container.resources.as_ref()?.requests.clone())
+                .flatten(),
             ..ContainerStatus::default()
         };
         self.set_ready(spec, newest, &mut status);
         self.set_waiting(spec, &mut status);
         status
+    }
+
+    /// What a running container runs with; else what it will be given.
+    fn resources(&self, spec: &Spec<'_>, newest: &cri::ContainerStatus) -> Option<ResourceRequirements> {
+        if spec.role == Role::Ephemeral {
+            return None;
+        }
+        let given = spec.container.resources.clone().unwrap_or_default();
+        let runs = newest.container.state == Cri::Running;
+        let actuated = self.observed.resize.actuated.get(spec.name()).filter(|_| runs);
+        Some(ResourceRequirements { claims: None, ..actuated.cloned().unwrap_or(given) })
     }
 
     fn id(&self, container: &cri::ContainerStatus) -> String {

@@ -3,22 +3,32 @@
 use std::fs;
 use std::sync::Arc;
 
-use client::EventType;
+use apimachinery::ObjectKey;
+use client::{Api, EventType};
 use codec::Kind as _;
 use cri::{DnsConfig, PodSandboxConfig, SandboxState};
 use futures::FutureExt as _;
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::node::v1::RuntimeClass;
 
 use super::Worker;
 use super::jobs::Done;
 use crate::amounts;
 use crate::context::Context;
 use crate::podconfig::{ConfigError, dns, sandbox};
+use crate::spec;
 use crate::volumes::VolumeError;
 
 /// The configuration of the pod's sandbox; the same whenever it is asked for.
 pub fn sandbox_config(context: &Context, pod: &Pod, attempt: u32) -> Result<PodSandboxConfig, ConfigError> {
     let (dns, _) = pod_dns(context, pod);
+    let userns = match spec::of(pod).host_users {
+        Some(false) => {
+            let own = context.user_namespaces.of(pod.uid());
+            Some(own.map_err(|e| ConfigError(format!("give the pod user ids: {e}")))?)
+        }
+        _ => None,
+    };
     let given = sandbox::Given {
         attempt,
         dns,
@@ -27,6 +37,7 @@ pub fn sandbox_config(context: &Context, pod: &Pod, attempt: u32) -> Result<PodS
         paths: &context.paths,
         defaults: context.defaults(),
         now: context.clock.now(),
+        userns,
     };
     sandbox::sandbox_config(pod, given)
 }
@@ -142,7 +153,10 @@ async fn create_sandbox(context: &Arc<Context>, pod: &Pod, attempt: u32) -> Resu
     if let (_, Some((reason, message))) = pod_dns(context, pod) {
         context.pod_event(pod, EventType::Warning, reason, message);
     }
-    let config = sandbox_config(context, pod, attempt).map_err(|e| e.to_string());
+    let config = match check_handler(context, pod).await {
+        Ok(()) => sandbox_config(context, pod, attempt).map_err(|e| e.to_string()),
+        Err(e) => Err(e),
+    };
     let made = match config {
         Ok(config) => context.runtime.run_pod_sandbox(&config).await.map_err(|e| e.to_string()),
         Err(e) => Err(e),
@@ -152,6 +166,21 @@ async fn create_sandbox(context: &Arc<Context>, pod: &Pod, attempt: u32) -> Resu
         context.pod_event(pod, EventType::Warning, "FailedCreatePodSandBox", message.clone());
         message
     })
+}
+
+/// The only handlers there are: the runtime itself, by its own name and by the one that everybody expects.
+async fn check_handler(context: &Context, pod: &Pod) -> Result<(), String> {
+    let Some(class) = spec::of(pod).runtime_class_name.as_deref().filter(|c| !c.is_empty()) else {
+        return Ok(());
+    };
+    let classes = Api::<RuntimeClass>::new(context.transport.clone());
+    let found = classes.find(&ObjectKey::cluster(class)).await.map_err(|e| e.to_string())?;
+    let handler = found.ok_or_else(|| format!("RuntimeClass {class:?} not found"))?.handler;
+    match handler.as_str() {
+        "" | "runc" => Ok(()),
+        own if own == context.facts.runtime_name => Ok(()),
+        other => Err(format!("no runtime for {other:?} is configured")),
+    }
 }
 
 /// What a pod holds besides its containers. Files may be many: not on the threads that serve everything else.
@@ -184,6 +213,7 @@ async fn purge(
     blocking(move || {
         context.cgroups.remove_pod(&uid)?;
         context.volumes.purge(&uid)?;
+        context.user_namespaces.release(&uid);
         match fs::remove_dir_all(logs) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e),
             _ => Ok(()),

@@ -1,5 +1,6 @@
 //! Beginning what the plan asks for, and taking note of how it went.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use apimachinery::Status;
@@ -23,6 +24,8 @@ pub enum Done {
     SandboxStopped(Result<(), String>),
     Started(Box<Started>),
     Killed(String),
+    /// With the pod and the containers it was about.
+    Resized(Result<(), String>, Arc<Pod>, Vec<String>),
     TornDown(Result<(), String>),
     Removed,
     Cleaned,
@@ -47,6 +50,7 @@ impl Worker {
             Action::StopSandbox { id } => self.stop_sandbox(id),
             Action::Start(start) => self.start(start),
             Action::Kill(kill) => self.kill(kill),
+            Action::Resize { names } => self.resize(names),
             Action::Remove { id } => self.remove_container(id),
             Action::TearDown => self.tear_down(),
             Action::Finish => self.finish(status),
@@ -67,12 +71,16 @@ impl Worker {
             Done::Sandbox(result) => self.pod_step(result.map(|id| self.mailbox.add(Some(&id), None))),
             Done::SandboxStopped(result) => self.pod_step(result),
             Done::TornDown(result) => {
+                if result.is_ok() {
+                    self.context.allocations.release(&self.uid);
+                }
                 self.observed.work.torn_down = result.is_ok();
                 self.observed.work.prepared = false;
                 self.pod_step(result);
             }
             Done::Started(started) => self.started(*started),
             Done::Killed(id) => drop(self.observed.work.killing.remove(&id)),
+            Done::Resized(result, pod, names) => self.resized(result, &pod, &names),
             Done::Removed => self.observed.work.pod_job = false,
             Done::Cleaned => self.cleaning = false,
             Done::Written(result) => self.written(result),
@@ -109,6 +117,9 @@ impl Worker {
         match result {
             Ok(done) => {
                 self.observed.work.prepared = true;
+                if let Err(e) = self.context.allocations.save(&self.uid) {
+                    tracing::warn!(pod = self.pod.name(), "cannot write down what a pod was given: {e}");
+                }
                 self.shown = version;
                 self.renew_at = done.again_at;
                 self.pod_failures = 0;
@@ -142,8 +153,10 @@ impl Worker {
             self.mailbox.add(None, Some(id));
         }
         let name = started.name;
+        self.observed.resize.restarting.clear();
         match started.result {
             Ok(()) => {
+                self.note_actuated(&started.pod, &name);
                 self.observed.failures.remove(&name);
                 self.pulls.remove(&name);
             }

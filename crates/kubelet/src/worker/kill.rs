@@ -21,6 +21,9 @@ const RETRY_MAX: Duration = Duration::from_secs(10);
 impl Worker {
     pub(super) fn kill(&mut self, kill: Kill) {
         self.observed.work.killing.insert(kill.id.clone(), kill.grace);
+        if kill.message.ends_with("resize requires restart") {
+            self.observed.resize.restarting.insert(kill.id.clone());
+        }
         let (context, pod, ips) = (self.context.clone(), self.pod.clone(), self.pod_ips());
         self.jobs.push(
             async move {

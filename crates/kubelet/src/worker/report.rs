@@ -12,6 +12,7 @@ use k8s_openapi::api::core::v1::{Pod, PodStatus};
 
 use super::Worker;
 use super::jobs::Done;
+use crate::statics;
 use crate::status::patch::status_patch;
 
 /// How reporting goes.
@@ -22,6 +23,8 @@ pub struct Report {
     pub retry_at: Option<Timestamp>,
 }
 
+/// A mirror that is in the way goes soon.
+const MIRROR_RETRY: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(10);
 
 impl Worker {
@@ -32,6 +35,9 @@ impl Worker {
             return;
         }
         self.status.retry_at = None;
+        if statics::is_static(&self.pod) {
+            return self.report_static(status);
+        }
         let old = self.pod.status.clone().unwrap_or_default();
         let Some(patch) = status_patch(&self.uid, &old, status) else { return };
         self.status.writing = true;
@@ -46,19 +52,46 @@ impl Worker {
         );
     }
 
+    /// Into the mirror, which is made when there is none.
+    fn report_static(&mut self, status: &PodStatus) {
+        let (context, pod) = (self.context.clone(), self.pod.clone());
+        let Some(mirror) = self.mirror.clone() else {
+            self.status.writing = true;
+            let made =
+                async move { Done::Written(statics::create_mirror(&context, &pod).await.map(Box::new)) };
+            return self.jobs.push(made.boxed());
+        };
+        let old = mirror.status.clone().unwrap_or_default();
+        let Some(patch) = status_patch(mirror.uid(), &old, status) else { return };
+        self.status.writing = true;
+        let api = context.pods.clone();
+        self.jobs.push(
+            async move {
+                let written =
+                    api.patch_status(mirror.namespace(), mirror.name(), PatchType::Strategic, &patch).await;
+                Done::Written(written.map(Box::new))
+            }
+            .boxed(),
+        );
+    }
+
     pub(super) fn written(&mut self, result: Result<Box<Pod>, Status>) {
         self.status.writing = false;
         match result {
             Ok(pod) => {
                 self.status.failures = 0;
                 let pod = Arc::new(*pod);
+                if statics::is_static(&self.pod) {
+                    return self.take_mirror(Some(pod));
+                }
                 if is_newer(&pod, &self.pod) {
                     self.set_pod(pod);
                 }
             }
             // Gone, or another of that name: the view will say so.
             Err(e) if e.is_not_found() || e.is_conflict() => {
-                self.status.retry_at = Some(self.later(RETRY_MAX))
+                let wait = if statics::is_static(&self.pod) { MIRROR_RETRY } else { RETRY_MAX };
+                self.status.retry_at = Some(self.later(wait))
             }
             Err(e) => {
                 tracing::warn!(pod = self.pod.name(), "cannot write a pod's status: {e}");

@@ -31,6 +31,8 @@ use crate::volumes::subpath;
 /// How a start went.
 pub struct Started {
     pub name: String,
+    /// As it was when the start began.
+    pub pod: Arc<Pod>,
     /// Its id, once it was created.
     pub container: Option<String>,
     pub result: Result<(), Failed>,
@@ -99,7 +101,7 @@ impl Job {
                 format!("container {name} is not in the pod's spec"),
             )),
         };
-        Started { name, container: made, result }
+        Started { name, pod: self.pod.clone(), container: made, result }
     }
 
     async fn steps(&self, spec: &Spec<'_>, made: &mut Option<String>) -> Result<(), Failed> {
