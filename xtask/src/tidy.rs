@@ -70,6 +70,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("kubelet", &["cri", "client", "auth", "pki", "resources", "cache", "codec", "apimachinery"]),
     ("controller", &["client", "resources", "pki", "cache", "codec", "apimachinery"]),
     ("scheduler", &["client", "resources", "cache", "codec", "apimachinery"]),
+    ("dns", &["client", "resources", "cache", "codec", "apimachinery"]),
     ("testkit", &["apimachinery"]),
 ];
 
