@@ -4,6 +4,7 @@
 //! Needs root. What it made goes when it is dropped, also when the test fails; then the server's log is shown.
 
 pub mod host;
+mod registry;
 mod wait;
 
 use std::fs::{self, File};
@@ -15,7 +16,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 pub use host::Host;
-pub use wait::eventually;
+pub use registry::Registry;
+pub use wait::{eventually, patience};
 
 /// How long a server may take to say that it is up.
 const START_MAX: Duration = Duration::from_secs(60);
@@ -30,6 +32,8 @@ pub struct Cluster {
     run_dir: PathBuf,
     server: Option<Child>,
     flags: Vec<String>,
+    /// What starts the server: the binary, with whatever comes before it.
+    program: Vec<String>,
 }
 
 /// What a command printed and how it ended.
@@ -81,6 +85,7 @@ impl Cluster {
             run_dir: format!("/run/knt-{}-{number}", std::process::id()).into(),
             server: None,
             flags: flags.iter().map(|f| (*f).to_owned()).collect(),
+            program: vec![binary().display().to_string()],
         };
         fs::create_dir_all(cluster.data_dir().join("images")).expect("make the image directory");
         for image in fs::read_dir(images_dir()).expect("read target/images (made by `cargo xtask images`)") {
@@ -91,6 +96,16 @@ impl Cluster {
             }
         }
         cluster
+    }
+
+    /// From its next start on the server is started so: another binary, or one after a command such as `setpriv`.
+    pub fn start_as(&mut self, program: &[&str]) {
+        self.program = program.iter().map(|p| (*p).to_owned()).collect();
+    }
+
+    /// From its next start on the server has these flags.
+    pub fn set_flags(&mut self, flags: &[&str]) {
+        self.flags = flags.iter().map(|f| (*f).to_owned()).collect();
     }
 
     pub fn data_dir(&self) -> PathBuf {
@@ -134,7 +149,8 @@ impl Cluster {
         let already = ups(&self.log());
         let server = self
             .host
-            .command(&binary())
+            .command(Path::new(&self.program[0]))
+            .args(&self.program[1..])
             .args(self.server_args())
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("clone"))
@@ -196,6 +212,25 @@ impl Cluster {
         command
     }
 
+    /// The cluster's kubeconfig without the administrator's certificate, for who comes with a token.
+    pub fn tokenless_kubeconfig(&self) -> String {
+        let text = fs::read_to_string(self.kubeconfig()).expect("read");
+        let lines =
+            text.lines().filter(|l| !l.contains("client-certificate-data") && !l.contains("client-key-data"));
+        let mut kept: Vec<&str> = lines.collect();
+        if let Some(last) = kept.iter_mut().rfind(|l| l.trim() == "user:") {
+            *last = "  user: {}";
+        }
+        self.file("tokenless", &kept.join("\n"))
+    }
+
+    /// Whom the API takes the bearer of `token` for; what kubectl says when it takes him for nobody.
+    pub fn whoami(&self, token: &str) -> Output {
+        let name = "jsonpath={.status.userInfo.username}";
+        let kubeconfig = self.tokenless_kubeconfig();
+        self.kubectl(&["auth", "whoami", "--token", token, "--kubeconfig", &kubeconfig, "-o", name])
+    }
+
     /// Runs one of our own commands against this cluster.
     pub fn knarr(&self, args: &[&str]) -> Output {
         let mut command = self.host.command(&binary());
@@ -230,6 +265,7 @@ impl Cluster {
     /// Waits for a condition as `kubectl wait --for` names it.
     #[track_caller]
     pub fn wait_for(&self, what: &str, target: &str, seconds: u32) {
+        let seconds = seconds * patience();
         let out = self.kubectl(&["wait", &format!("--for={what}"), target, &format!("--timeout={seconds}s")]);
         if out.code != 0 {
             let seen = self.kubectl(&["describe", target]).stdout;
@@ -283,7 +319,8 @@ pub fn kubectl() -> PathBuf {
     if fetched.exists() { fetched } else { PathBuf::from("kubectl") }
 }
 
-fn images_dir() -> PathBuf {
+/// Where the test images' archives are.
+pub fn images_dir() -> PathBuf {
     from_env("KNARR_IMAGES", "target/images")
 }
 

@@ -104,13 +104,14 @@ fn everyday_verbs_and_clear_refusals() {
 #[test]
 fn a_second_server_and_a_taken_port_are_refused() {
     let cluster = Cluster::start_with("refuse", &["--disable-agent"]);
+    let unused = cluster.dir().join("unused").display().to_string();
     let again = cluster.knarr(&[
         "server",
         "--disable-agent",
         "--https-listen-port",
         "7443",
         "--write-kubeconfig",
-        "/dev/null",
+        &unused,
     ]);
     assert!(
         again.fails().contains("in use by another server (process "),
@@ -155,4 +156,36 @@ fn a_controller_without_its_role_fails_alone_and_visibly() {
     eventually(Duration::from_secs(30), "with its role back it goes on", || {
         cluster.kubectl(&["get", "pods", "-o", "name"]).ok().lines().count() == 1
     });
+}
+
+#[test]
+fn the_join_token_opens_the_door_and_no_other() {
+    let first = "abcdef.0123456789abcdef";
+    let mut cluster = Cluster::start_with("token", &["--disable-agent", "--token", first]);
+    let known = |cluster: &Cluster, token: &str, name: &str| {
+        eventually(Duration::from_secs(60), "the token is known", || cluster.whoami(token).stdout == name);
+    };
+    known(&cluster, first, "system:bootstrap:abcdef");
+    assert_eq!(cluster.whoami("abcdef.0123456789abcdee").code, 1);
+    let config = cluster.tokenless_kubeconfig();
+    let pods = cluster.kubectl(&["get", "pods", "--token", first, "--kubeconfig", &config]).fails();
+    assert!(pods.contains("User \"system:bootstrap:abcdef\" cannot list resource \"pods\""), "{pods}");
+    let kept = cluster.data_dir().join("token");
+    let mode = run(Command::new("stat").args(["-c", "%a"]).arg(&kept)).ok();
+    assert_eq!((mode.trim(), std::fs::read_to_string(&kept).expect("read").trim()), ("600", first));
+
+    // Kept over a restart without the flag; replaced by another.
+    cluster.stop();
+    cluster.set_flags(&["--disable-agent"]);
+    cluster.boot();
+    known(&cluster, first, "system:bootstrap:abcdef");
+    cluster.stop();
+    let second = "fedcba.fedcba9876543210";
+    cluster.set_flags(&["--disable-agent", "--token", second]);
+    cluster.boot();
+    known(&cluster, second, "system:bootstrap:fedcba");
+    eventually(Duration::from_secs(60), "the old one is forgotten", || cluster.whoami(first).code != 0);
+    cluster.stop();
+    let wrong = cluster.knarr(&["server", "--token", "open-sesame"]).fails();
+    assert!(wrong.contains("--token: a token is 6 characters") && !wrong.contains("sesame"), "{wrong}");
 }

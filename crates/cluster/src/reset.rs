@@ -50,7 +50,6 @@ async fn remove(data_dir: &Path, run_dir: &Path) -> Result<()> {
         }
     }
     Cgroups::detect(&cgroup_prefix(run_dir)).and_then(|c| c.remove_all()).context("remove the cgroups")?;
-    remove_unified(&cgroup_prefix(run_dir)).context("remove the cgroups of version 2")?;
     remove_kubeconfig(data_dir)?;
     for dir in [data_dir, run_dir] {
         match std::fs::remove_dir_all(dir) {
@@ -63,35 +62,14 @@ async fn remove(data_dir: &Path, run_dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// On hybrid machines the runtime's cgroups are also in the second version's hierarchy, of which the kubelet knows nothing.
-fn remove_unified(prefix: &str) -> std::io::Result<()> {
-    let mounts = std::fs::read_to_string("/proc/self/mounts")?;
-    let unified =
-        mounts.lines().map(|l| l.split(' ').collect::<Vec<_>>()).filter(|l| l.get(2) == Some(&"cgroup2"));
-    unified
-        .filter_map(|l| l.get(1).map(|at| Path::new(at).join(prefix)))
-        .try_for_each(|top| remove_groups(&top))
-}
-
-/// Removes a cgroup and those below it: only directories can be removed there, and only empty ones.
-fn remove_groups(dir: &Path) -> std::io::Result<()> {
-    let entries = match std::fs::read_dir(dir) {
-        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
-        entries => entries?,
-    };
-    for entry in entries {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            remove_groups(&entry.path())?;
-        }
-    }
-    std::fs::remove_dir(dir)
-}
-
 /// The administrator's kubeconfig, wherever the server wrote it.
 fn remove_kubeconfig(data_dir: &Path) -> Result<()> {
     let Ok(path) = std::fs::read_to_string(data_dir.join("kubeconfig-path")) else { return Ok(()) };
     let path = PathBuf::from(path);
+    // It may have been written to /dev/null.
+    if std::fs::symlink_metadata(&path).is_ok_and(|m| !m.is_file()) {
+        return Ok(());
+    }
     match std::fs::remove_file(&path) {
         Err(e) if e.kind() != ErrorKind::NotFound => {
             Err(e).with_context(|| format!("remove {}", path.display()))

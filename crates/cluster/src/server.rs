@@ -60,6 +60,10 @@ async fn start(
     progress: &Progress,
     groups: &Groups,
 ) -> Result<()> {
+    // What is wrong in a file of the user's stops before anything is made.
+    if !config.disable_agent {
+        node::registries(config)?;
+    }
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -74,6 +78,7 @@ async fn start(
     let control_plane = ControlPlane::start(config, &shared, engine, groups).await?;
     progress.step(&format!("API server, controllers and scheduler on https://{}", control_plane.address));
     write_kubeconfig(config, &shared, &control_plane)?;
+    crate::dns::start(config, &shared, &control_plane, groups).await?;
     if !config.disable_agent {
         // Before the first pod: it looks for the API server by its service.
         proxy::start(config, &shared, &control_plane, groups)?;

@@ -51,11 +51,19 @@ impl Kubeconfig<'_> {
         )
     }
 
-    /// Writes it, mode 0600, whole or not at all. Makes the directory (0755 as others may live there) when missing.
+    /// Writes it, mode 0600, whole or not at all. Makes the directory (0755 as others may live there) when missing. What is there
+    /// and is no file (/dev/null, a pipe) is written into and not replaced.
     pub fn write(&self, path: &Path) -> Result<()> {
         if let Some(dir) = path.parent().filter(|d| !d.as_os_str().is_empty()) {
             std::fs::create_dir_all(dir)
                 .map_err(|e| anyhow::anyhow!("create directory {}: {e}", dir.display()))?;
+        }
+        if std::fs::metadata(path).is_ok_and(|m| !m.is_file() && !m.is_dir()) {
+            return std::fs::OpenOptions::new()
+                .write(true)
+                .open(path)
+                .and_then(|mut file| std::io::Write::write_all(&mut file, self.render().as_bytes()))
+                .map_err(|e| anyhow::anyhow!("write {}: {e}", path.display()));
         }
         files::write_private(path, self.render().as_bytes())
     }

@@ -209,6 +209,11 @@ fn kubeconfig_is_private_and_whole() {
     ] {
         assert!(text.lines().any(|l| l == line), "{line} in\n{text}");
     }
+    // What is no file is written into, and stays what it is.
+    let nowhere = dir.path().join("nowhere");
+    std::os::unix::fs::symlink("/dev/null", &nowhere).unwrap();
+    config.write(&nowhere).unwrap();
+    assert!(std::fs::symlink_metadata(&nowhere).unwrap().is_symlink());
 }
 
 /// A whole handshake in memory: what the server learns of the client.
