@@ -9,12 +9,14 @@ mod lease;
 mod links;
 mod rules;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use futures::StreamExt as _;
 use ipnet::IpNet;
+use nlink::netlink::{Connection, NetworkEvent, Route, RtnetlinkGroup};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
@@ -63,6 +65,8 @@ struct State {
     leases: BTreeMap<String, Lease>,
     /// Sysctls as they were before us, for [`PodNetwork::reset`].
     configured: bool,
+    /// Sandboxes whose link is being made or removed by us.
+    busy: BTreeSet<String>,
 }
 
 impl PodNetwork {
@@ -91,6 +95,7 @@ impl PodNetwork {
             ranges: ranges.clone(),
             pools,
             configured: true,
+            busy: std::mem::take(&mut state.busy),
             leases: std::mem::take(&mut state.leases),
         };
         Ok(())
@@ -108,7 +113,9 @@ impl PodNetwork {
     /// A sandbox that has a lease keeps its addresses.
     pub async fn setup(&self, sandbox: &str, netns: &Path, ports: &[HostPort]) -> Result<Vec<IpAddr>> {
         let (lease, gateways, ranges) = self.lease(sandbox, netns, ports).await?;
+        self.state.lock().await.busy.insert(sandbox.to_owned());
         let connected = links::connect(&lease, netns, &gateways).await;
+        self.state.lock().await.busy.remove(sandbox);
         let connected = match connected {
             Ok(()) if ports.is_empty() => Ok(()),
             Ok(()) => self.apply_rules(&ranges).await,
@@ -172,9 +179,16 @@ impl PodNetwork {
 
     /// Disconnects a sandbox and frees its addresses. Idempotent.
     pub async fn teardown(&self, sandbox: &str) -> Result<()> {
-        let Some(lease) = self.state.lock().await.leases.get(sandbox).cloned() else { return Ok(()) };
-        links::disconnect(&lease).await?;
+        let lease = {
+            let mut state = self.state.lock().await;
+            let Some(lease) = state.leases.get(sandbox).cloned() else { return Ok(()) };
+            state.busy.insert(sandbox.to_owned());
+            lease
+        };
+        let disconnected = links::disconnect(&lease).await;
         let mut state = self.state.lock().await;
+        state.busy.remove(sandbox);
+        disconnected?;
         state.leases.remove(sandbox);
         if !lease.ports.is_empty() && state.configured {
             rules::apply(&state.ranges, &state.leases).await?;
@@ -200,6 +214,34 @@ impl PodNetwork {
             self.teardown(&sandbox).await?;
         }
         Ok(())
+    }
+
+    /// Puts links back that somebody else deleted, with their addresses and routes; connections live on. `told` hears of
+    /// each sandbox, with what went wrong if it could not be mended. Ends with an error when the kernel's news cannot be heard.
+    pub async fn mend(&self, told: impl Fn(&str, Result<()>)) -> Result<()> {
+        let connection = Connection::<Route>::new().context("open a netlink socket")?;
+        connection.subscribe(&[RtnetlinkGroup::Link]).context("subscribe to links")?;
+        let mut events = std::pin::pin!(connection.events().await);
+        while let Some(event) = events.next().await {
+            let link = match event {
+                Ok(NetworkEvent::DelLink(link)) => link,
+                Ok(_) => continue,
+                Err(e) => return Err(e).context("hear of links"),
+            };
+            let Some(lost) = link.name().filter(|name| links::is_ours(name)) else { continue };
+            let (lease, gateways) = {
+                let state = self.state.lock().await;
+                let of = state.leases.values().find(|l| l.link == lost && !state.busy.contains(&l.sandbox));
+                let Some(lease) = of.cloned() else { continue };
+                (lease, state.pools.iter().map(Pool::gateway).collect::<Vec<_>>())
+            };
+            // Another namespace's news, or one that has been made anew.
+            if links::exists(&lease).await.unwrap_or(false) || !lease.netns.exists() {
+                continue;
+            }
+            told(&lease.sandbox, links::connect(&lease, &lease.netns, &gateways).await);
+        }
+        bail!("the kernel tells no more of links")
     }
 
     /// Removes every link, the table and the files, and puts sysctls back.

@@ -25,6 +25,17 @@ pub fn host_name(sandbox: &str) -> String {
     format!("{PREFIX}{}", sandbox.chars().filter(char::is_ascii_alphanumeric).take(12).collect::<String>())
 }
 
+/// Whether a link has a name of ours.
+pub fn is_ours(link: &str) -> bool {
+    link.starts_with(PREFIX)
+}
+
+/// Whether the host's end is there.
+pub async fn exists(lease: &Lease) -> Result<bool> {
+    let host = Connection::<Route>::new().context("open a netlink socket")?;
+    Ok(host.get_link_by_name(lease.link.as_str()).await.context("look for a link")?.is_some())
+}
+
 /// Makes the pair and configures both ends. A pair left by an earlier try is replaced.
 pub async fn connect(lease: &Lease, netns: &Path, gateways: &[IpAddr]) -> Result<()> {
     let host = Connection::<Route>::new().context("open a netlink socket")?;

@@ -138,6 +138,42 @@ fn a_host_port_leads_to_its_pod_and_goes_with_it() {
 }
 
 #[test]
+fn a_link_that_somebody_deletes_comes_back() {
+    in_namespace("mend", |dir| async move {
+        let network = PodNetwork::open(&dir).expect("open");
+        network.configure(&ranges()).await.expect("configure");
+        let (a, b) = (Namespace::new(&unique("ma")), Namespace::new(&unique("mb")));
+        let ips = network.setup("aaaa", &a.path, &[]).await.expect("setup a");
+        let (told_tx, mut told_rx) = tokio::sync::mpsc::unbounded_channel();
+        let told = |sandbox: &str, result: Result<()>| {
+            told_tx.send((sandbox.to_owned(), result.is_ok())).expect("send");
+        };
+        let deletions = async {
+            // What we remove ourselves stays away.
+            for _ in 0..2 {
+                let host = Connection::<Route>::new().expect("socket");
+                host.del_link(links::host_name("aaaa").as_str()).await.expect("delete");
+                assert_eq!(told_rx.recv().await, Some(("aaaa".to_owned(), true)));
+                let at = SocketAddr::new(ips[0], 80);
+                serve(&a, at);
+                assert_eq!(fetch(at).expect("node to pod"), "10.42.0.1");
+            }
+            network.setup("bbbb", &b.path, &[]).await.expect("setup b");
+            network.teardown("bbbb").await.expect("teardown");
+            let host = Connection::<Route>::new().expect("socket");
+            host.del_link(links::host_name("aaaa").as_str()).await.expect("delete");
+            assert_eq!(told_rx.recv().await, Some(("aaaa".to_owned(), true)));
+        };
+        tokio::select! {
+            // It listens before anything is deleted.
+            biased;
+            ended = network.mend(told) => panic!("{ended:?}"),
+            () = deletions => {}
+        }
+    });
+}
+
+#[test]
 fn leases_survive_a_restart_and_reset_removes_all() {
     in_namespace("restart", |dir| async move {
         let dir = dir.join("net");
