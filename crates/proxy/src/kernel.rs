@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use ipnet::IpNet;
 use nix::sys::socket::{setsockopt, sockopt};
 use nlink::netlink::nftables::{
-    BaseChain, Chain, ChainName, CtState, Family, FibFlags, FilterHook, NatHook, NatStatement, Priority,
+    BaseChain, Chain, ChainName, CtState, CtStatus, Family, FibFlags, FilterHook, NatHook, NatStatement, Priority,
     Rule, Set, SetDataType, SetElement, SetKeyType, Transaction, Verdict,
 };
 use nlink::netlink::types::route::RouteType;
@@ -405,7 +405,8 @@ fn fixed_rules() -> Result<Vec<Rule>> {
     for ip in Ip::BOTH {
         // Who is led to himself must not see his own address as the other end's.
         let himself = packet(ip).source(0).destination_after().found_in("hairpins").done();
-        all.push(rule("nat-postrouting").expressions(himself).masquerade());
+        let translated = rule("nat-postrouting").match_ct_status(CtStatus::DST_NAT);
+        all.push(himself.into_iter().fold(translated, Rule::expr).masquerade());
     }
     all.push(rule(REJECT).reject_tcp_reset());
     all.push(rule(REJECT).reject());
