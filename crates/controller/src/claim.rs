@@ -45,6 +45,18 @@ pub(crate) async fn claim<W: Kind, O: Kind>(
     selector: &Selector,
     candidates: Vec<O>,
 ) -> Result<Vec<O>, Status> {
+    claim_finalized(owners, objects, owner, selector, candidates, None).await
+}
+
+/// As [`claim`]; what is adopted gets the finalizer, what is released loses it.
+pub(crate) async fn claim_finalized<W: Kind, O: Kind>(
+    owners: &Api<W>,
+    objects: &Api<O>,
+    owner: &W,
+    selector: &Selector,
+    candidates: Vec<O>,
+    finalizer: Option<&str>,
+) -> Result<Vec<O>, Status> {
     let mut claimed = Vec::with_capacity(candidates.len());
     let mut may_adopt = None;
     let mut failure = None;
@@ -58,14 +70,14 @@ pub(crate) async fn claim<W: Kind, O: Kind>(
                 }
                 match &may_adopt {
                     Some(Err(status)) => failure = Some(status.clone()),
-                    _ => match adopt(objects, owner, &object).await {
+                    _ => match adopt(objects, owner, &object, finalizer).await {
                         Ok(adopted) => claimed.extend(adopted),
                         Err(status) => failure = Some(status),
                     },
                 }
             }
             Claim::Release => {
-                if let Err(status) = release(objects, owner, &object).await {
+                if let Err(status) = release(objects, owner, &object, finalizer).await {
                     failure = Some(status);
                 }
             }
@@ -90,8 +102,16 @@ async fn still_there<W: Kind>(owners: &Api<W>, owner: &W) -> Result<(), Status> 
     Ok(())
 }
 
-async fn adopt<W: Kind, O: Kind>(objects: &Api<O>, owner: &W, object: &O) -> Result<Option<O>, Status> {
-    let patch = json!({"metadata": {"uid": object.uid(), "ownerReferences": [controller_ref(owner)]}});
+async fn adopt<W: Kind, O: Kind>(
+    objects: &Api<O>,
+    owner: &W,
+    object: &O,
+    finalizer: Option<&str>,
+) -> Result<Option<O>, Status> {
+    let mut patch = json!({"metadata": {"uid": object.uid(), "ownerReferences": [controller_ref(owner)]}});
+    if let Some(finalizer) = finalizer {
+        patch["metadata"]["finalizers"] = json!([finalizer]);
+    }
     let adopted = objects.patch(object.namespace(), object.name(), PatchType::Strategic, &patch).await;
     match adopted {
         Ok(adopted) => Ok(Some(adopted)),
@@ -101,9 +121,17 @@ async fn adopt<W: Kind, O: Kind>(objects: &Api<O>, owner: &W, object: &O) -> Res
     }
 }
 
-async fn release<W: Kind, O: Kind>(objects: &Api<O>, owner: &W, object: &O) -> Result<(), Status> {
+async fn release<W: Kind, O: Kind>(
+    objects: &Api<O>,
+    owner: &W,
+    object: &O,
+    finalizer: Option<&str>,
+) -> Result<(), Status> {
     let gone = json!({"$patch": "delete", "uid": owner.uid()});
-    let patch = json!({"metadata": {"uid": object.uid(), "ownerReferences": [gone]}});
+    let mut patch = json!({"metadata": {"uid": object.uid(), "ownerReferences": [gone]}});
+    if let Some(finalizer) = finalizer {
+        patch["metadata"]["$deleteFromPrimitiveList/finalizers"] = json!([finalizer]);
+    }
     match objects.patch(object.namespace(), object.name(), PatchType::Strategic, &patch).await {
         // 422: another object of the same name, which is not ours to release.
         Err(e) if !e.is_not_found() && e.code != 422 => Err(e),

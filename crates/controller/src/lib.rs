@@ -9,18 +9,27 @@
 
 mod claim;
 pub mod context;
+pub mod cron_job;
+pub mod daemon_set;
 pub mod deployment;
+pub mod disruption;
 pub mod endpoints;
 mod expectations;
 pub mod garbage;
+mod history;
+pub mod job;
 pub mod kubernetes_service;
 pub mod namespace;
 pub mod node;
 pub mod pod_gc;
 pub mod replicas;
+pub mod resource_quota;
 pub mod root_ca;
 pub mod service_account;
+pub mod stateful_set;
 pub mod table;
+pub mod ttl_after_finished;
+mod wake;
 #[cfg(test)]
 mod tests;
 

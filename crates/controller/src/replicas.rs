@@ -4,12 +4,13 @@
 //! One engine for both kinds; [`Replicated`] says where a kind keeps what the engine needs.
 
 mod engine;
-mod pods;
+pub(crate) mod pods;
 pub(crate) use pods::is_namespace_terminating;
 pub mod plan;
 pub mod rc;
 pub mod rs;
 mod status;
+pub(crate) use status::next_available;
 #[cfg(test)]
 mod tests;
 

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use crate::context::{Component, Config, Context, READER};
-use crate::{deployment, endpoints, garbage, namespace, node, pod_gc, replicas, root_ca, service_account};
+use crate::{
+    cron_job, deployment, endpoints, garbage, job, namespace, node, pod_gc, replicas, resource_quota,
+    root_ca, service_account, ttl_after_finished,
+};
 
 /// One controller.
 pub struct Spec {
@@ -35,11 +38,23 @@ pub const CONTROLLERS: &[Spec] = &[
     },
     Spec { name: "replicaset-controller", identity: "replicaset-controller", start: replicas::rs::start },
     Spec { name: "deployment-controller", identity: "deployment-controller", start: deployment::start },
+    Spec { name: "job-controller", identity: "job-controller", start: job::start },
+    Spec { name: "cronjob-controller", identity: "cronjob-controller", start: cron_job::start },
+    Spec {
+        name: "ttl-after-finished-controller",
+        identity: "ttl-after-finished-controller",
+        start: ttl_after_finished::start,
+    },
     Spec { name: "endpoints-controller", identity: "endpoint-controller", start: endpoints::legacy::start },
     Spec {
         name: "endpointslice-controller",
         identity: "endpointslice-controller",
         start: endpoints::slices::start,
+    },
+    Spec {
+        name: "resourcequota-controller",
+        identity: "resourcequota-controller",
+        start: resource_quota::start,
     },
     Spec { name: "node-ipam-controller", identity: "node-controller", start: node::ipam::start },
     Spec { name: "node-lifecycle-controller", identity: "node-controller", start: node::lifecycle::start },

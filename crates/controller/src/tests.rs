@@ -12,24 +12,32 @@ use k8s_openapi::api::core::v1::{
     ConfigMap, Event, Namespace, Node, Pod, PodCondition, ReplicationController, ServiceAccount,
 };
 use resources::Strategy as _;
+use stdx::clock::SharedClock;
 use stdx::{Random, SystemClock, Tasks};
 
 use crate::context::{Component, Config};
 use crate::replicas;
 
+mod jobs;
+
 /// An API with some controllers running.
 struct World {
     api: FakeApi,
     transport: Arc<dyn client::Transport>,
+    clock: SharedClock,
     tasks: Tasks,
     config: Config,
 }
 
 impl World {
     fn new() -> Self {
-        let api = FakeApi::new(SystemClock::shared());
+        Self::with_clock(SystemClock::shared())
+    }
+
+    fn with_clock(clock: SharedClock) -> Self {
+        let api = FakeApi::new(clock.clone());
         let config = Config { root_ca: "PEM".into(), ..Config::default() };
-        World { transport: api.transport(), api, tasks: Tasks::new(), config }
+        World { transport: api.transport(), api, clock, tasks: Tasks::new(), config }
     }
 
     /// The same over TLS and HTTP, where every event comes a little late.
@@ -49,7 +57,7 @@ impl World {
             name: "test",
             transport: self.transport.clone(),
             views: self.transport.clone(),
-            clock: SystemClock::shared(),
+            clock: self.clock.clone(),
             random: Random::seeded(1),
             tasks: self.tasks.clone(),
             config: Arc::new(self.config.clone()),

@@ -5,6 +5,8 @@
 //! Never does IO. A kind is one room here and one line in its group's table; nothing else in the tree lists kinds.
 
 pub mod apps;
+pub mod batch;
+pub mod certificates;
 mod check;
 pub mod columns;
 pub mod conditions;
@@ -15,11 +17,15 @@ pub mod discovery;
 pub mod events;
 mod fill;
 pub mod meta;
+pub mod networking;
+pub mod node;
 pub mod owner;
+pub mod policy;
 pub mod quantity;
 pub mod rbac;
 pub mod scheduling;
 pub mod selector;
+pub mod storage;
 pub mod strategy;
 pub mod table;
 #[cfg(test)]
@@ -29,15 +35,24 @@ pub use strategy::{AnyStrategy, Resource, Scope, Strategy};
 
 /// The methods of kinds: `use resources::prelude::*;`
 pub mod prelude {
+    pub use crate::apps::daemon_set::DaemonSetExt;
     pub use crate::apps::deployment::DeploymentExt;
     pub use crate::apps::replica_set::ReplicaSetExt;
+    pub use crate::apps::stateful_set::StatefulSetExt;
+    pub use crate::batch::job::JobExt;
+    pub use crate::certificates::certificate_signing_request::CertificateSigningRequestExt;
     pub use crate::core::namespace::NamespaceExt;
     pub use crate::core::node::NodeExt;
+    pub use crate::core::persistent_volume::PersistentVolumeExt;
+    pub use crate::core::persistent_volume_claim::PersistentVolumeClaimExt;
     pub use crate::core::pod::{ContainerExt, PodExt, TolerationExt};
     pub use crate::core::replication_controller::ReplicationControllerExt;
     pub use crate::core::service::ServiceExt;
     pub use crate::discovery::endpoint_slice::EndpointExt;
+    pub use crate::networking::ingress_class::IngressClassExt;
     pub use crate::owner::ObjectMetaExt;
+    pub use crate::policy::pod_disruption_budget::PodDisruptionBudgetExt;
     pub use crate::quantity::QuantityExt;
     pub use crate::selector::LabelSelectorExt;
+    pub use crate::storage::storage_class::StorageClassExt;
 }

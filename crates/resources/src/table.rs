@@ -1,7 +1,10 @@
 //! Every resource that is served, by group, in discovery's order.
 
 use crate::strategy::Resource;
-use crate::{apps, batch, coordination, core, discovery, events, policy, rbac, scheduling};
+use crate::{
+    apps, batch, certificates, coordination, core, discovery, events, networking, node, policy, rbac, scheduling,
+    storage,
+};
 
 /// The rows of all groups.
 pub fn all() -> Vec<Resource> {
@@ -9,12 +12,16 @@ pub fn all() -> Vec<Resource> {
         core::resources(),
         apps::resources(),
         batch::resources(),
+        certificates::resources(),
         events::resources(),
         coordination::resources(),
         discovery::resources(),
+        networking::resources(),
+        node::resources(),
         policy::resources(),
         rbac::resources(),
         scheduling::resources(),
+        storage::resources(),
     ]
     .concat()
 }

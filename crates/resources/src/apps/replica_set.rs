@@ -163,7 +163,7 @@ pub(super) fn selector_errors(selector: &LabelSelector, path: &Path) -> (Option<
     (compiled.ok(), errs)
 }
 
-pub(super) fn selector_json(selector: &LabelSelector) -> String {
+pub(crate) fn selector_json(selector: &LabelSelector) -> String {
     let mut fields = serde_json::Map::new();
     if let Some(labels) = selector.match_labels.as_ref().filter(|l| !l.is_empty()) {
         fields.insert("matchLabels".into(), json!(labels));

@@ -19,11 +19,21 @@ pub(super) fn of(pod: &Pod) -> Vec<String> {
 
 /// For whatever makes pods after the template.
 pub fn of_template<K: Kind>(maker: &K, template: Option<&PodTemplateSpec>) -> Vec<String> {
-    let mut texts = of_name(maker.name(), "Pod names and hostnames");
-    if let Some(spec) = template.and_then(|t| t.spec.as_ref()) {
-        texts.extend(of_spec(spec, &Path::new("spec").child("template").child("spec")));
+    let mut texts = of_maker(maker);
+    if let Some(template) = template {
+        texts.extend(of_template_at(template, &Path::new("spec").child("template")));
     }
     texts
+}
+
+/// For the name of whatever makes pods.
+pub(crate) fn of_maker<K: Kind>(maker: &K) -> Vec<String> {
+    of_name(maker.name(), "Pod names and hostnames")
+}
+
+/// For a template at `path`.
+pub(crate) fn of_template_at(template: &PodTemplateSpec, path: &Path) -> Vec<String> {
+    template.spec.as_ref().map(|spec| of_spec(spec, &path.child("spec"))).unwrap_or_default()
 }
 
 /// Names that are longer or more than a host's name may be.

@@ -1,0 +1,64 @@
+//! Pods that no Job will count any more lose the finalizer, so that they can go.
+
+use apimachinery::{ObjectKey, Status};
+use client::{Api, Informer, PatchType, Requeue};
+use codec::Kind;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use resources::batch::job::{JobExt, TRACKING_FINALIZER};
+use resources::owner::ObjectMetaExt;
+use serde_json::json;
+
+/// Decides on one pod, and acts.
+pub(super) struct Orphans {
+    pub jobs: Informer<Job>,
+    pub pods: Informer<Pod>,
+    pub job_api: Api<Job>,
+    pub pod_api: Api<Pod>,
+}
+
+impl Orphans {
+    pub async fn reconcile(&self, key: &ObjectKey) -> anyhow::Result<Requeue> {
+        let Some(pod) = self.pods.get(key) else { return Ok(Requeue::Never) };
+        if pod.metadata.has_finalizer(TRACKING_FINALIZER) && self.is_orphan(&pod).await? {
+            release(&self.pod_api, &pod).await?;
+        }
+        Ok(Requeue::Never)
+    }
+
+    async fn is_orphan(&self, pod: &Pod) -> Result<bool, Status> {
+        let Some(owner) = pod.metadata.controller() else { return Ok(true) };
+        if owner.kind != Job::KIND || owner.api_version != Job::API_VERSION {
+            return Ok(false);
+        }
+        let key = ObjectKey::new(pod.namespace(), &owner.name);
+        let same = |job: &Job| job.uid() == owner.uid;
+        // Where our view has no such Job it may just be late.
+        let job = match self.jobs.get(&key).filter(same) {
+            Some(job) => Some(job),
+            None => self.job_api.find(&key).await?.filter(same),
+        };
+        Ok(job.is_none_or(|job| job.is_finished() && job.external_manager().is_none()))
+    }
+}
+
+/// Takes the finalizer away. A pod that is gone is as good.
+pub(super) async fn release(api: &Api<Pod>, pod: &Pod) -> Result<(), Status> {
+    let patch = json!({"metadata": {
+        "uid": pod.uid(),
+        "$deleteFromPrimitiveList/finalizers": [TRACKING_FINALIZER],
+    }});
+    match api.patch(pod.namespace(), pod.name(), PatchType::Strategic, &patch).await {
+        Ok(_) => Ok(()),
+        Err(e) if e.is_not_found() => Ok(()),
+        // Perhaps another pod has its name now. If not, what is told here must not pass for done: it would be counted twice.
+        Err(e) if e.is_conflict() || e.code == 422 => {
+            let key = ObjectKey::new(pod.namespace(), pod.name());
+            match api.find(&key).await? {
+                Some(found) if found.uid() == pod.uid() => Err(e),
+                _ => Ok(()),
+            }
+        }
+        Err(e) => Err(e),
+    }
+}
