@@ -1,6 +1,6 @@
 //! Small rules that many kinds share, in upstream's words.
 
-use apimachinery::field::{Error, ErrorList, Path, Raw};
+use apimachinery::field::{Error, ErrorList, Path, Raw, Shown};
 use apimachinery::names;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::Value;
@@ -71,4 +71,36 @@ pub(crate) fn local_path(path: &Path, value: &str) -> ErrorList {
         errs.push(Error::invalid(path, value, "must not start with '..'"));
     }
     errs
+}
+
+/// A number that is not negative, or a percentage.
+pub(crate) fn int_or_percent(value: &IntOrString, path: &Path) -> ErrorList {
+    let messages = match value {
+        IntOrString::String(text) => names::percent(text),
+        IntOrString::Int(number) => names::non_negative((*number).into()),
+    };
+    messages.into_iter().map(|m| Error::invalid(path, AnyShown(value), m)).collect()
+}
+
+/// A percentage is not more than the whole.
+pub(crate) fn at_most_all(value: &IntOrString, path: &Path) -> ErrorList {
+    let over = match value {
+        IntOrString::String(text) => {
+            text.strip_suffix('%').and_then(|p| p.parse::<i64>().ok()).is_some_and(|p| p > 100)
+        }
+        IntOrString::Int(_) => false,
+    };
+    one(over, || Error::invalid(path, AnyShown(value), "must not be greater than 100%"))
+}
+
+/// As Go shows an IntOrString.
+pub(crate) struct AnyShown<'a>(pub &'a IntOrString);
+
+impl Shown for AnyShown<'_> {
+    fn shown(&self) -> String {
+        match self.0 {
+            IntOrString::Int(number) => number.to_string(),
+            IntOrString::String(text) => format!("{text:?}"),
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use apimachinery::field::ErrorList;
 use codec::Kind;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Node, NodeCondition, NodeStatus, Taint};
+use k8s_openapi::api::core::v1::{Node, NodeCondition, NodeStatus, PodSpec, Taint};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
 
@@ -11,6 +11,7 @@ use crate::columns::{AGE, NAME, or_none, text, wide};
 use crate::quantity::{Amounts, canonicalize};
 use crate::strategy::{Column, Part, age};
 
+mod selection;
 mod validation;
 
 #[cfg(test)]
@@ -32,6 +33,8 @@ pub trait NodeExt {
     fn pod_cidrs(&self) -> Vec<&str>;
     /// From the `node-role.kubernetes.io/…` labels, sorted.
     fn roles(&self) -> Vec<&str>;
+    /// The pod's nodeSelector and required node affinity allow it.
+    fn is_selected_by(&self, spec: &PodSpec) -> bool;
 }
 
 impl NodeExt for Node {
@@ -82,6 +85,10 @@ impl NodeExt for Node {
         roles.sort_unstable();
         roles.dedup();
         roles
+    }
+
+    fn is_selected_by(&self, spec: &PodSpec) -> bool {
+        selection::allows(self, spec)
     }
 }
 

@@ -1,13 +1,12 @@
 //! Rules for deployments.
 
-use apimachinery::field::{Error, ErrorList, Path, Shown};
-use apimachinery::names;
+use apimachinery::field::{Error, ErrorList, Path};
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentStrategy};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::{Round, scaled};
 use crate::apps::replica_set::{selector_errors, selector_fixed};
-use crate::check::non_negative;
+use crate::check::{AnyShown, at_most_all, int_or_percent, non_negative};
 use crate::core::replication_controller::template_errors;
 use crate::strategy::Part;
 
@@ -86,35 +85,8 @@ fn rolling_errors(unavailable: &IntOrString, surge: &IntOrString, path: &Path) -
             "may not be 0 when `maxSurge` is 0",
         ));
     }
-    if matches!(unavailable, IntOrString::String(_)) && scaled(unavailable, 100, Round::Down) > 100 {
-        errs.push(Error::invalid(
-            &path.child("maxUnavailable"),
-            AnyShown(unavailable),
-            "must not be greater than 100%",
-        ));
-    }
+    errs.extend(at_most_all(unavailable, &path.child("maxUnavailable")));
     errs
-}
-
-/// A number that is not negative, or a percentage.
-pub(crate) fn int_or_percent(value: &IntOrString, path: &Path) -> ErrorList {
-    let messages = match value {
-        IntOrString::String(text) => names::percent(text),
-        IntOrString::Int(number) => names::non_negative((*number).into()),
-    };
-    messages.into_iter().map(|m| Error::invalid(path, AnyShown(value), m)).collect()
-}
-
-/// As Go shows an IntOrString.
-pub(crate) struct AnyShown<'a>(pub &'a IntOrString);
-
-impl Shown for AnyShown<'_> {
-    fn shown(&self) -> String {
-        match self.0 {
-            IntOrString::Int(number) => number.to_string(),
-            IntOrString::String(text) => format!("{text:?}"),
-        }
-    }
 }
 
 fn status_errors(new: &Deployment, old: &Deployment) -> ErrorList {

@@ -1,7 +1,7 @@
 use expect_test::expect;
 
 use super::*;
-use crate::testing::{check_create, check_default, check_rows, check_update};
+use crate::testing::{check_create, check_default, check_rows, check_update, object};
 
 const NODE: &str = r#"{
     "metadata": {"name": "n1", "creationTimestamp": "2026-01-01T00:00:00Z", "labels": {"node-role.kubernetes.io/control-plane": ""}},
@@ -138,4 +138,31 @@ fn columns() {
             n1  Unknown  <none>  10m    <none>  <none>  <unknown>  <unknown>  <unknown>
         "#]],
     );
+}
+
+#[test]
+fn pods_select_nodes() {
+    let node =
+        object(&Strategy, r#"{"metadata": {"name": "n", "labels": {"disk": "ssd", "cores": "8"}}}"#, "");
+    let terms = |terms: &str| {
+        let json = format!(
+            r#"{{"spec": {{"containers": [], "affinity": {{"nodeAffinity": {{
+                "requiredDuringSchedulingIgnoredDuringExecution": {{"nodeSelectorTerms": [{terms}]}}}}}}}}}}"#
+        );
+        let pod = k8s_openapi::api::core::v1::Pod::from_json(json.as_bytes()).unwrap();
+        node.is_selected_by(&pod.spec.unwrap_or_default())
+    };
+    let one = |r: &str| terms(&format!(r#"{{"matchExpressions": [{r}]}}"#));
+    assert!(one(r#"{"key": "disk", "operator": "In", "values": ["ssd"]}"#));
+    assert!(!one(r#"{"key": "disk", "operator": "NotIn", "values": ["ssd"]}"#));
+    assert!(one(r#"{"key": "cores", "operator": "Gt", "values": ["4"]}"#));
+    assert!(!one(r#"{"key": "cores", "operator": "Lt", "values": ["4"]}"#));
+    assert!(terms(r#"{"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["n"]}]}"#));
+    assert!(!terms(r#"{"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["m"]}]}"#));
+    assert!(!terms("{}"));
+    let selector = |value: &str| {
+        let selector = std::collections::BTreeMap::from([("disk".to_owned(), value.to_owned())]);
+        node.is_selected_by(&PodSpec { node_selector: Some(selector), ..PodSpec::default() })
+    };
+    assert!(selector("ssd") && !selector("hdd"));
 }
