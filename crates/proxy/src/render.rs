@@ -329,3 +329,6 @@ fn number(before: &[Endpoint], mut wanted: BTreeSet<Endpoint>) -> Vec<Endpoint> 
     }
     slots.into_iter().flatten().collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -118,3 +118,6 @@ impl Table {
         Delta { chains, elements: self.claims.iter().filter_map(counts).collect(), ..Delta::default() }
     }
 }
+
+#[cfg(test)]
+mod tests;
