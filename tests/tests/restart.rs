@@ -90,9 +90,12 @@ fn reset_leaves_the_machine_as_it_was() {
 /// cluster's pods is found by their uids.
 fn cgroups_of(cluster: &Cluster) -> Vec<std::path::PathBuf> {
     let uids = cluster.kubectl(&["get", "pods", "-o", "jsonpath={.items[*].metadata.uid}"]).ok();
-    let hierarchies = fs::read_dir("/sys/fs/cgroup").expect("cgroups").flatten();
-    let tops =
-        hierarchies.flat_map(|h| fs::read_dir(h.path()).into_iter().flatten().flatten().map(|e| e.path()));
+    // With version 2 alone there is one hierarchy, and this is its root.
+    let root = std::path::PathBuf::from("/sys/fs/cgroup");
+    let below = fs::read_dir(&root).expect("cgroups").flatten().map(|e| e.path());
+    let tops = std::iter::once(root)
+        .chain(below)
+        .flat_map(|h| fs::read_dir(h).into_iter().flatten().flatten().map(|e| e.path()));
     let holds = |top: &std::path::PathBuf| {
         uids.split_whitespace().any(|uid| top.join(format!("kubepods/besteffort/pod{uid}")).exists())
     };
