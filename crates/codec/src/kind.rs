@@ -179,6 +179,8 @@ kinds! {
     api::discovery::v1::EndpointSlice;
     api::events::v1::Event;
     api::networking::v1::IPAddress;
+    api::networking::v1::Ingress;
+    api::networking::v1::IngressClass;
     api::networking::v1::ServiceCIDR;
     api::node::v1::RuntimeClass;
     api::policy::v1::Eviction;
@@ -188,5 +190,10 @@ kinds! {
     api::rbac::v1::Role;
     api::rbac::v1::RoleBinding;
     api::scheduling::v1::PriorityClass;
+    api::storage::v1::CSIDriver;
+    api::storage::v1::CSINode;
+    api::storage::v1::CSIStorageCapacity;
     api::storage::v1::StorageClass;
+    api::storage::v1::VolumeAttachment;
+    api::storage::v1::VolumeAttributesClass;
 }

@@ -17,6 +17,8 @@ use crate::strategy::{Column, Part, age};
 mod source;
 mod validation;
 
+pub(crate) use validation::spec as spec_errors;
+
 #[cfg(test)]
 mod tests;
 

@@ -33,13 +33,13 @@ fn the_table() {
         v1 nodes node cluster short=no with=proxy,status fields=spec.unschedulable
         v1 persistentvolumeclaims persistentvolumeclaim short=pvc with=status fields=name
         v1 persistentvolumes persistentvolume cluster short=pv with=status fields=name
-        v1 pods pod short=po in=all with=attach,binding,ephemeralcontainers,eviction,exec,log,portforward,status fields=spec.nodeName,spec.restartPolicy,spec.schedulerName,spec.serviceAccountName,spec.hostNetwork,status.phase,status.podIP,status.nominatedNodeName
+        v1 pods pod short=po in=all with=attach,binding,ephemeralcontainers,eviction,exec,log,portforward,proxy,status fields=spec.nodeName,spec.restartPolicy,spec.schedulerName,spec.serviceAccountName,spec.hostNetwork,status.phase,status.podIP,status.nominatedNodeName
         v1 podtemplates podtemplate
         v1 replicationcontrollers replicationcontroller short=rc in=all with=scale,status fields=status.replicas
         v1 resourcequotas resourcequota short=quota with=status
         v1 secrets secret fields=type
         v1 serviceaccounts serviceaccount short=sa with=token
-        v1 services service short=svc in=all with=status fields=spec.clusterIP,spec.type
+        v1 services service short=svc in=all with=proxy,status fields=spec.clusterIP,spec.type
         apps/v1 controllerrevisions controllerrevision
         apps/v1 daemonsets daemonset short=ds in=all with=status
         apps/v1 deployments deployment short=deploy in=all with=scale,status
@@ -47,15 +47,25 @@ fn the_table() {
         apps/v1 statefulsets statefulset short=sts in=all with=scale,status
         batch/v1 cronjobs cronjob short=cj in=all with=status
         batch/v1 jobs job in=all with=status fields=status.successful
+        certificates.k8s.io/v1 certificatesigningrequests certificatesigningrequest cluster short=csr with=approval,status fields=spec.signerName
         events.k8s.io/v1 events event short=ev fields=involvedObject.kind,involvedObject.namespace,involvedObject.name,involvedObject.uid,involvedObject.apiVersion,involvedObject.resourceVersion,involvedObject.fieldPath,reason,reportingComponent,source,type
         coordination.k8s.io/v1 leases lease
         discovery.k8s.io/v1 endpointslices endpointslice
+        networking.k8s.io/v1 ingressclasses ingressclass cluster
+        networking.k8s.io/v1 ingresses ingress short=ing with=status
+        node.k8s.io/v1 runtimeclasses runtimeclass cluster
         policy/v1 poddisruptionbudgets poddisruptionbudget short=pdb with=status
         rbac.authorization.k8s.io/v1 clusterrolebindings clusterrolebinding cluster
         rbac.authorization.k8s.io/v1 clusterroles clusterrole cluster
         rbac.authorization.k8s.io/v1 rolebindings rolebinding
         rbac.authorization.k8s.io/v1 roles role
         scheduling.k8s.io/v1 priorityclasses priorityclass cluster short=pc
+        storage.k8s.io/v1 csidrivers csidriver cluster
+        storage.k8s.io/v1 csinodes csinode cluster
+        storage.k8s.io/v1 csistoragecapacities csistoragecapacity
+        storage.k8s.io/v1 storageclasses storageclass cluster short=sc
+        storage.k8s.io/v1 volumeattachments volumeattachment cluster with=status
+        storage.k8s.io/v1 volumeattributesclasses volumeattributesclass cluster short=vac
     "#]].assert_eq(&out);
 }
 
@@ -77,7 +87,7 @@ fn every_empty_object_can_be_shown_and_judged() {
     let now = "2026-01-01T00:00:00Z".parse().unwrap();
     for r in all() {
         // The least that decodes: kinds whose spec is required have at least an empty one.
-        let json = br#"{"metadata": {"name": "x"}, "spec": {"selector": {}, "template": {}}, "involvedObject": {}, "roleRef": {"kind": "", "name": ""}, "addressType": "", "endpoints": []}"#;
+        let json = br#"{"metadata": {"name": "x"}, "spec": {"request": "", "signerName": "", "attacher": "", "nodeName": "", "source": {}, "drivers": [], "selector": {}, "template": {}}, "involvedObject": {}, "roleRef": {"kind": "", "name": ""}, "addressType": "", "endpoints": [], "provisioner": "", "driverName": "", "handler": "", "storageClassName": ""}"#;
         let Ok(mut object) = r.strategy.decode(json) else { panic!("{}", r.gvk.kind) };
         r.strategy.default(&mut *object);
         let old = object.clone_box();
