@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::context::{Component, Config, Context, READER};
 use crate::{
-    cron_job, deployment, endpoints, garbage, job, namespace, node, pod_gc, replicas, resource_quota,
-    root_ca, service_account, ttl_after_finished,
+    cron_job, daemon_set, deployment, disruption, endpoints, garbage, job, namespace, node, pod_gc, replicas,
+    resource_quota, root_ca, service_account, stateful_set, ttl_after_finished,
 };
 
 /// One controller.
@@ -38,6 +38,9 @@ pub const CONTROLLERS: &[Spec] = &[
     },
     Spec { name: "replicaset-controller", identity: "replicaset-controller", start: replicas::rs::start },
     Spec { name: "deployment-controller", identity: "deployment-controller", start: deployment::start },
+    Spec { name: "daemonset-controller", identity: "daemon-set-controller", start: daemon_set::start },
+    Spec { name: "statefulset-controller", identity: "statefulset-controller", start: stateful_set::start },
+    Spec { name: "disruption-controller", identity: "disruption-controller", start: disruption::start },
     Spec { name: "job-controller", identity: "job-controller", start: job::start },
     Spec { name: "cronjob-controller", identity: "cronjob-controller", start: cron_job::start },
     Spec {

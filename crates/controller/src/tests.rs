@@ -19,6 +19,7 @@ use crate::context::{Component, Config};
 use crate::replicas;
 
 mod jobs;
+mod sets;
 
 /// An API with some controllers running.
 struct World {

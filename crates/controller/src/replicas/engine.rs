@@ -19,6 +19,7 @@ use super::{Replicated, pods};
 use crate::claim;
 use crate::context::{Component, object, synced};
 use crate::expectations::Expectations;
+use crate::wake;
 
 const WORKERS: usize = 5;
 
@@ -59,57 +60,15 @@ pub(super) fn start<K: Replicated>(component: Component) {
 impl<K: Replicated> Engine<K> {
     fn owner_changed(&self, change: &Change) {
         let Some(seen) = object(change) else { return };
-        let replaced = change
-            .old
-            .as_ref()
-            .is_some_and(|old| change.new.as_ref().is_none_or(|new| new.meta.uid != old.meta.uid));
-        if replaced {
+        if wake::is_replaced(change) {
             self.expectations.forget(&seen.key);
         }
         self.queue.add(seen.key.clone());
     }
 
     fn pod_changed(&self, change: &Change) {
-        let Change { old, new } = change;
-        let (old_owner, new_owner) =
-            (old.as_ref().and_then(|o| self.owner_of(o)), new.as_ref().and_then(|o| self.owner_of(o)));
-        if let (Some(owner), None) = (&new_owner, old) {
-            self.expectations.created(owner);
-        }
-        for (owner, pod) in [(&old_owner, old), (&new_owner, new)] {
-            let (Some(owner), Some(pod)) = (owner, pod) else { continue };
-            if new.as_ref().is_none_or(|new| new.meta.deleting) {
-                self.expectations.deleted(owner, &pod.meta.uid);
-            }
-            self.queue.add(owner.clone());
-        }
-        if let Some(new) = new.as_ref().filter(|n| n.meta.controller().is_none() && !n.meta.deleting) {
-            let relabelled =
-                old.as_ref().is_none_or(|o| o.meta.labels != new.meta.labels || old_owner.is_some());
-            if relabelled {
-                self.offer_orphan(new);
-            }
-        }
-    }
-
-    /// The owner that controls the pod, when it is of this kind and the one we know by that name.
-    fn owner_of(&self, pod: &cache::Object) -> Option<ObjectKey> {
-        let controller = pod.meta.controller()?;
-        if *controller.kind != *K::KIND || *controller.api_version != *K::API_VERSION {
-            return None;
-        }
-        let key = ObjectKey { namespace: pod.key.namespace.clone(), name: controller.name.clone() };
-        // While the owners' view is behind the pods', an unknown owner may be a new one.
-        let other = self.owners.object(&key).is_some_and(|owner| owner.meta.uid != controller.uid);
-        (!other).then_some(key)
-    }
-
-    fn offer_orphan(&self, pod: &cache::Object) {
-        for owner in self.owners.list(&pod.key.namespace) {
-            if owner.pod_selector().is_ok_and(|s| !s.is_empty() && s.matches(&pod.meta)) {
-                self.queue.add(ObjectKey::new(owner.namespace(), owner.name()));
-            }
-        }
+        let expectations = Some(&self.expectations);
+        wake::owned_changed(&self.owners, &self.queue, expectations, K::pod_selector, change);
     }
 
     async fn reconcile(&self, key: &ObjectKey) -> anyhow::Result<Requeue> {

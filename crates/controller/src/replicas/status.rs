@@ -62,7 +62,7 @@ fn conditions(mut conditions: Vec<Condition>, failure: Option<&Failure>, now: Ti
 }
 
 /// When the next ready pod becomes available, if nothing happens to it.
-pub(super) fn next_available(active: &[Pod], min_ready_seconds: i32, now: Timestamp) -> Option<Duration> {
+pub(crate) fn next_available(active: &[Pod], min_ready_seconds: i32, now: Timestamp) -> Option<Duration> {
     let wait = SignedDuration::from_secs(min_ready_seconds.into());
     let waits = active.iter().filter(|p| p.is_ready() && !p.is_available(min_ready_seconds, now));
     let remaining = waits.filter_map(|pod| {
