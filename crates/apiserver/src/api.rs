@@ -13,6 +13,7 @@ use stdx::{Random, Tasks};
 
 use crate::http::discovery::Discovery;
 use crate::http::health::Check;
+use crate::http::limits::Limits;
 use crate::http::metrics::Metrics;
 use crate::http::openapi::OpenApi;
 use crate::http::proxy::NodeProxy;
@@ -48,6 +49,7 @@ pub struct Api {
     pub discovery: Discovery,
     pub openapi: OpenApi,
     pub metrics: Metrics,
+    pub limits: Limits,
     pub clock: SharedClock,
     pub random: Random,
     pub tasks: Tasks,
@@ -82,6 +84,7 @@ impl Api {
             checks,
             openapi: OpenApi::default(),
             metrics: Metrics::default(),
+            limits: Limits::default(),
             clock: config.clock,
             random: config.random,
             tasks: config.tasks,

@@ -6,6 +6,7 @@ use apimachinery::Status;
 
 use crate::api::Api;
 
+pub mod absent;
 pub mod authenticate;
 pub mod authorize;
 pub mod body;

@@ -41,7 +41,7 @@ pub(crate) fn resources() -> Vec<Resource> {
         Resource::new(Cluster, "persistentvolume", persistent_volume::Strategy)
             .short(&["pv"])
             .with(&["status"]),
-        // proxy and resize join when something acts on them.
+        // resize joins when something acts on it.
         Resource::new(Namespaced, "pod", pod::Strategy).short(&["po"]).in_categories(&["all"]).with(&[
             "attach",
             "binding",
@@ -50,6 +50,7 @@ pub(crate) fn resources() -> Vec<Resource> {
             "exec",
             "log",
             "portforward",
+            "proxy",
             "status",
         ]),
         Resource::new(Namespaced, "podtemplate", pod_template::Strategy),
@@ -67,6 +68,6 @@ pub(crate) fn resources() -> Vec<Resource> {
         Resource::new(Namespaced, "service", service::Strategy)
             .short(&["svc"])
             .in_categories(&["all"])
-            .with(&["status"]),
+            .with(&["proxy", "status"]),
     ]
 }

@@ -126,12 +126,12 @@ impl Presenter {
         if presenter.accepted.format == Format::Protobuf && !presenter.speaks_protobuf(&resource) {
             presenter.accepted.format = Format::Json;
         }
-        let mut headers = true;
-        let shutdown = self.shutdown.clone().cancelled_owned();
-        let content_type = match self.speaks_protobuf(&resource) {
+        let content_type = match presenter.accepted.format == Format::Protobuf {
             true => "application/vnd.kubernetes.protobuf;stream=watch",
             false => Format::Json.content_type(),
         };
+        let mut headers = true;
+        let shutdown = self.shutdown.clone().cancelled_owned();
         let frames = events.take_until(shutdown).map(move |item| {
             let frame = presenter.frame(&resource, &item, headers);
             headers = headers && matches!(item, WatchItem::Bookmark { .. });

@@ -19,8 +19,12 @@ use crate::api::Api;
 use crate::pipeline::authorize::{authorize, resource_attributes};
 use crate::pipeline::path::ResourcePath;
 
+mod backend;
+mod insecure;
 mod kubelet;
+mod links;
 mod log;
+mod relay;
 mod stream;
 
 pub use kubelet::KubeletProxy;
@@ -47,19 +51,19 @@ pub struct Connect {
 
 type Handler = fn(Connect) -> BoxFuture<'static, Result<Response<Body>, Status>>;
 
-/// Resource, subresource, the methods it takes, and who answers. Proxies to pods and services come with the
-/// service network.
+/// What proxies hand on.
+const ANY: &[Method] =
+    &[Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
+
+/// Resource, subresource, the methods it takes, and who answers.
 const CONNECTS: &[(&str, &str, &[Method], Handler)] = &[
     ("pods", "log", &[Method::GET, Method::HEAD], |c| Box::pin(log::log(c))),
     ("pods", "exec", &[Method::GET, Method::POST], |c| Box::pin(stream::exec(c))),
     ("pods", "attach", &[Method::GET, Method::POST], |c| Box::pin(stream::attach(c))),
     ("pods", "portforward", &[Method::GET, Method::POST], |c| Box::pin(stream::port_forward(c))),
-    (
-        "nodes",
-        "proxy",
-        &[Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE],
-        |c| Box::pin(stream::node(c)),
-    ),
+    ("nodes", "proxy", ANY, |c| Box::pin(stream::node(c))),
+    ("pods", "proxy", ANY, |c| Box::pin(backend::pod(c))),
+    ("services", "proxy", ANY, |c| Box::pin(backend::service(c))),
 ];
 
 /// Whether the path is answered here.
@@ -114,11 +118,28 @@ impl Connect {
         Pod::from_json(object.json()).map_err(Status::internal)
     }
 
+    /// What follows `/proxy` in the request's path, as it was sent: empty, or from the `/` on.
+    fn rest(&self) -> &str {
+        let path = self.exchange.request.uri().path();
+        let parts = if self.path.namespace.is_empty() { 5 } else { 7 };
+        path.match_indices('/').nth(parts).map_or("", |(at, _)| &path[at..])
+    }
+
     /// A node by its name.
     fn node(&self, name: &str) -> Result<Node, Status> {
         let object = self.api.registry.peek("", "nodes", &ObjectKey::cluster(name))?;
         Node::from_json(object.json()).map_err(Status::internal)
     }
+}
+
+/// To the same place with a slash at its end: relative links go wrong without.
+fn with_slash(uri: &http::Uri) -> Response<Body> {
+    let query = uri.query().map(|q| format!("?{q}")).unwrap_or_default();
+    let mut response = body::with_type(301, "text/plain; charset=utf-8", "");
+    if let Ok(to) = http::HeaderValue::from_str(&format!("{}/{query}", uri.path())) {
+        response.headers_mut().insert(http::header::LOCATION, to);
+    }
+    response
 }
 
 /// The container meant: the one named, or the only one.

@@ -12,13 +12,13 @@ use super::body::{self, Body};
 use super::negotiate::{self, Accepted, Format, Offer, Shape};
 use super::present::Presenter;
 use super::table::IncludeObject;
-use super::{decode, endpoints, proxy};
+use super::{decode, endpoints, gzip, proxy};
 use crate::api::Api;
 use crate::pipeline::authorize::{authorize, resource_attributes};
 use crate::pipeline::call::{Call, Verb};
 use crate::pipeline::params::Params;
 use crate::pipeline::path::{Path, ResourcePath};
-use crate::pipeline::{self, authenticate, impersonate, virtuals};
+use crate::pipeline::{self, absent, authenticate, impersonate, virtuals};
 
 /// What a connection knows before its first request.
 #[derive(Debug, Default)]
@@ -50,10 +50,14 @@ pub async fn serve(api: Arc<Api>, connection: Arc<Connection>, request: Request<
     };
     let label = api.metrics.label(&method, &path, request.uri().query().unwrap_or_default());
     let _in_flight = api.metrics.begin(&label);
+    let gzips = gzip::accepted(request.headers());
     let mut response = match chain(&api, &connection, path, request).await {
         Ok(response) => response,
         Err(status) => presenter.status(&status),
     };
+    if gzips {
+        response = gzip::compress(response).await;
+    }
     if let Ok(id) = HeaderValue::from_str(&audit_id) {
         response.headers_mut().insert("audit-id", id);
     }
@@ -72,6 +76,7 @@ async fn chain(
     let user = authenticate::authenticate(&*api.authenticator, &credentials).await?;
     let user = impersonate::impersonate(&*api.authorizer, user, request.headers()).await?;
     let params = Params::parse(request.uri().query().unwrap_or_default())?;
+    let _running = api.limits.admit(&user, request.method(), &path, &params)?;
     let exchange = Exchange { request, path, params, user };
     match exchange.path.clone() {
         Path::Other(path) => other(api, exchange, &path).await,
@@ -97,6 +102,9 @@ async fn resource(api: &Arc<Api>, exchange: Exchange, path: ResourcePath) -> Res
     let verb = verb(exchange.request.method(), &path, &exchange.params)?;
     let attributes = resource_attributes(&exchange.user, verb.name(), &path, &exchange.params.field_selector);
     authorize(&*api.authorizer, &attributes).await?;
+    if let Some(absent) = absent::answer(&api.registry, verb, &path) {
+        return Ok(presenter(api, &exchange)?.respond(absent?));
+    }
     let served = api.registry.serves_version(&path.group, &path.version)
         || virtuals::serves_version(&api.virtuals, &path.group, &path.version);
     if !served {

@@ -203,3 +203,45 @@ async fn credentials() {
     let become_jane = server.send("GET", CMS, &[("impersonate-user", "jane")], "").await;
     assert!(become_jane.message().contains("User \"jane\" cannot list"), "{}", become_jane.text);
 }
+
+/// Other spellings of a path are other paths: nobody gets in by one.
+#[tokio::test]
+async fn path_tricks() {
+    let server = start().await;
+    let jane = server.identity("jane", "people");
+    for path in [
+        "//api/v1/secrets",
+        "/api//v1/secrets",
+        "/api/v1//secrets",
+        "/API/v1/secrets",
+        "/api/V1/secrets",
+        "/api/v1/Secrets",
+        "/api/v1/../v1/secrets",
+        "/version/../api/v1/secrets",
+        "/healthz/..%2f..%2fapi/v1/secrets",
+        "/%61pi/v1/secrets",
+        "/api/v1/%2e%2e/secrets",
+        "/api/v1/namespaces/default/%2e%2e/secrets",
+        "/api/v1/namespaces/%2e%2e/secrets",
+        "/api/v1/namespaces/default%2fsecrets",
+        "/apis/..%2fapi/v1/secrets",
+    ] {
+        let refused = server.send_as(Some(jane.clone()), "GET", path, &[], "").await;
+        assert_eq!(refused.code, 403, "{path}: {}", refused.text);
+        let admin = server.get(path).await;
+        let nothing = admin.code == 404 || admin.code == 400 || admin.json()["items"] == json!([]);
+        assert!(nothing, "{path}: {} {}", admin.code, admin.text);
+    }
+}
+
+#[tokio::test]
+async fn custom_resource_definitions_are_known_to_be_none() {
+    let server = start().await;
+    const CRDS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    let list = server.get(CRDS).await;
+    assert_eq!((list.code, &list.json()["items"]), (200, &json!([])));
+    assert_eq!(server.post(CRDS, json!({})).await.code, 405);
+    assert_eq!(server.get(&format!("{CRDS}/x")).await.code, 405);
+    assert_eq!(server.get("/apis/apiextensions.k8s.io/v1").await.code, 404);
+    assert!(!server.get("/apis").await.text.contains("apiextensions"));
+}

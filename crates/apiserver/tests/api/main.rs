@@ -2,6 +2,7 @@
 
 mod apply;
 mod bad_input;
+mod eviction;
 mod lifecycle;
 mod local;
 mod protobuf;

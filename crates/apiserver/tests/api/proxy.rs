@@ -104,3 +104,116 @@ async fn an_upgrade_goes_through() {
     stream.read_to_string(&mut text).await.unwrap();
     assert_eq!(text, "ping/exec/default/p/c?input=1&output=1&tty=1&command=ls&command=-l");
 }
+
+/// A pod's own server: pages with links, and an echo behind an upgrade.
+async fn backend(
+    mut request: Request<Incoming>,
+) -> Result<Response<Full<bytes::Bytes>>, std::convert::Infallible> {
+    if request.headers().contains_key(header::UPGRADE) {
+        let upgrade = hyper::upgrade::on(&mut request);
+        tokio::spawn(async move {
+            let mut stream = TokioIo::new(upgrade.await.unwrap());
+            let mut word = [0; 4];
+            stream.read_exact(&mut word).await.unwrap();
+            stream.write_all(&word).await.unwrap();
+        });
+        let mut response = Response::new(Full::default());
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        response.headers_mut().insert(header::UPGRADE, "websocket".parse().unwrap());
+        response.headers_mut().insert(header::CONNECTION, "Upgrade".parse().unwrap());
+        return Ok(response);
+    }
+    let path = request.uri().to_string();
+    let mut response = Response::new(Full::from(match &*path {
+        "/page" => "<a href=\"/rewriteme\">test</a>".to_owned(),
+        path => format!("{} {path}", request.method()),
+    }));
+    if path == "/page" {
+        response.headers_mut().insert(header::CONTENT_TYPE, "text/html".parse().unwrap());
+    }
+    if path == "/moved" {
+        response.headers_mut().insert(header::LOCATION, "/there".parse().unwrap());
+        *response.status_mut() = StatusCode::FOUND;
+    }
+    Ok(response)
+}
+
+/// An address of this machine that is no loopback one; without any there is nothing to test.
+fn own_address() -> Option<std::net::IpAddr> {
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").ok()?;
+    // Nothing is sent: only the route is looked up.
+    socket.connect("192.0.2.1:9").ok()?;
+    let ip = socket.local_addr().ok()?.ip();
+    (!ip.is_loopback() && !ip.is_unspecified()).then_some(ip)
+}
+
+#[tokio::test]
+async fn to_pods_and_services() {
+    let Some(ip) = own_address() else { return };
+    let server = start().await;
+    let listener = tokio::net::TcpListener::bind((ip, 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let serving = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service_fn(backend));
+            tokio::spawn(serving.with_upgrades());
+        }
+    });
+    server.post(PODS, pod("p")).await;
+    let unready = server.get(&format!("{PODS}/p/proxy/x")).await;
+    assert_eq!((unready.code, &*unready.message()), (400, "address not allowed"));
+    let status = json!({"status": {"podIP": ip.to_string(), "podIPs": [{"ip": ip.to_string()}]}});
+    assert_eq!(server.patch(&format!("{PODS}/p/status"), "merge-patch", status).await.code, 200);
+    let base = format!("{PODS}/p:{port}/proxy");
+    let moved = server.get(&format!("{base}?a=b")).await;
+    assert_eq!((moved.code, moved.headers["location"].to_str().unwrap()), (301, &*format!("{base}/?a=b")));
+    assert_eq!(server.get(&format!("{base}/")).await.text, "GET /");
+    assert_eq!(server.get(&format!("{base}/a%2Fb/?x=y%20z")).await.text, "GET /a%2Fb/?x=y%20z");
+    for method in ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
+        assert_eq!(server.send(method, &format!("{base}/m"), &[], "").await.text, format!("{method} /m"));
+    }
+    assert_eq!(
+        server.get(&format!("{base}/page")).await.text,
+        format!("<a href=\"{base}/rewriteme\">test</a>")
+    );
+    let elsewhere = server.get(&format!("{base}/moved")).await;
+    assert_eq!(elsewhere.headers["location"].to_str().unwrap(), format!("{base}/there"));
+    let headers = [("connection", "Upgrade"), ("upgrade", "websocket")];
+    let response = server.upgrade("GET", &format!("{base}/up"), &headers).await;
+    assert_eq!(response.status(), 101);
+    let mut stream = TokioIo::new(hyper::upgrade::on(response).await.unwrap());
+    stream.write_all(b"ping").await.unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.unwrap();
+    assert_eq!(text, "ping");
+
+    const SERVICES: &str = "/api/v1/namespaces/default/services";
+    let service = json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"},
+        "spec": {"ports": [{"name": "web", "port": 80, "targetPort": port}]},
+    });
+    assert_eq!(server.post(SERVICES, service).await.code, 201);
+    let none = server.get(&format!("{SERVICES}/s:web/proxy/")).await;
+    assert_eq!((none.code, &*none.message()), (503, "no endpoints available for service \"s\""));
+    let endpoints = |target: &str| {
+        json!({
+            "apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": "s"},
+            "subsets": [{
+                "addresses": [{"ip": ip.to_string(), "targetRef": {"kind": "Pod", "name": target, "namespace": "default"}}],
+                "ports": [{"name": "web", "port": port}],
+            }],
+        })
+    };
+    const ENDPOINTS: &str = "/api/v1/namespaces/default/endpoints";
+    assert_eq!(server.post(ENDPOINTS, endpoints("nobody")).await.code, 201);
+    assert_eq!(server.get(&format!("{SERVICES}/s:web/proxy/")).await.code, 503);
+    assert_eq!(server.put(&format!("{ENDPOINTS}/s"), endpoints("p")).await.code, 200);
+    for id in ["s:web", "s:80", "http:s:web"] {
+        assert_eq!(server.get(&format!("{SERVICES}/{id}/proxy/x?y=z")).await.text, "GET /x?y=z", "{id}");
+    }
+    let wrong = server.get(&format!("{SERVICES}/s:81/proxy/")).await;
+    assert_eq!((wrong.code, &*wrong.message()), (503, "no service port 81 found for service \"s\""));
+    let bad = server.get(&format!("{SERVICES}/a:b:c:d/proxy/")).await;
+    assert_eq!((bad.code, &*bad.message()), (400, "invalid service request \"a:b:c:d\""));
+}

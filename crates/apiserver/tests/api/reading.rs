@@ -139,3 +139,26 @@ async fn documents() {
     let anonymous = server.send_as(None, "GET", "/metrics", &[], "").await;
     assert_eq!(anonymous.code, 403);
 }
+
+#[tokio::test]
+async fn large_answers_are_compressed_for_who_reads_that() {
+    let server = start().await;
+    let mut large = config_map("large");
+    large["data"]["k"] = json!("x".repeat(200_000));
+    server.post(CMS, large).await;
+    server.post(CMS, config_map("small")).await;
+    let get = async |path: &str, encoding: &str| {
+        let headers: &[(&str, &str)] = &[("accept-encoding", encoding)];
+        let identity = Some(server.admin());
+        server.request(identity, "GET", path, headers, "").await
+    };
+    let response = get(&format!("{CMS}/large"), "br, gzip").await;
+    assert_eq!(response.headers()["content-encoding"], "gzip");
+    let bytes = http_body_util::BodyExt::collect(response.into_body()).await.unwrap().to_bytes();
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(&bytes[..]), &mut text).unwrap();
+    assert_eq!(text, server.get(&format!("{CMS}/large")).await.text);
+    assert!(bytes.len() < 20_000);
+    assert!(get(&format!("{CMS}/small"), "gzip").await.headers().get("content-encoding").is_none());
+    assert!(get(&format!("{CMS}/large"), "identity").await.headers().get("content-encoding").is_none());
+}

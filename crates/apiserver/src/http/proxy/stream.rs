@@ -5,7 +5,7 @@ use http::Response;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::super::body::Body;
-use super::{Connect, assigned, container, query};
+use super::{Connect, assigned, container, query, with_slash};
 use crate::pipeline::params::Params;
 
 pub async fn exec(connect: Connect) -> Result<Response<Body>, Status> {
@@ -28,9 +28,14 @@ pub async fn port_forward(connect: Connect) -> Result<Response<Body>, Status> {
 /// Everything below `/api/v1/nodes/NAME/proxy` is the kubelet's own path.
 pub async fn node(connect: Connect) -> Result<Response<Body>, Status> {
     let node = connect.node(&connect.path.name)?;
-    let rest = if connect.path.rest.is_empty() { "/" } else { &connect.path.rest };
-    let raw = connect.exchange.request.uri().query().map(|q| format!("?{q}")).unwrap_or_default();
-    let path = format!("{rest}{raw}");
+    let uri = connect.exchange.request.uri();
+    let upgrades = connect.exchange.request.headers().contains_key(http::header::UPGRADE);
+    let rest = match connect.rest() {
+        "" if !upgrades => return Ok(with_slash(uri)),
+        "" => "/",
+        rest => rest,
+    };
+    let path = format!("{rest}{}", uri.query().map(|q| format!("?{q}")).unwrap_or_default());
     connect.api.node_proxy.forward(&node, &path, connect.exchange.request).await
 }
 
