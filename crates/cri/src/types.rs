@@ -170,6 +170,12 @@ pub struct Mount {
     pub readonly: bool,
     pub recursive_readonly: bool,
     pub propagation: MountPropagation,
+    /// An image's id, of which the files are shown, read-only, in place of a host path.
+    #[serde(default)]
+    pub image: String,
+    /// What of the image; empty: all.
+    #[serde(default)]
+    pub image_sub_path: String,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -29,34 +29,93 @@ const SYSTEM_CRITICAL: i32 = 2_000_000_000;
 /// `evictionHard`: with less than this left, pods have to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Thresholds {
-    /// Bytes.
-    pub memory_available: u64,
-    /// Percent of the file system.
-    pub nodefs_available: u64,
-    pub nodefs_inodes_free: u64,
+    pub memory_available: Least,
+    pub nodefs_available: Least,
+    pub nodefs_inodes_free: Least,
+}
+
+/// Bytes (or files), or a part of all there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Least {
+    Amount(u64),
+    Percent(u64),
+}
+
+impl Least {
+    /// Of so many.
+    pub fn of(self, all: u64) -> u64 {
+        match self {
+            Least::Amount(amount) => amount,
+            Least::Percent(percent) => all / 100 * percent,
+        }
+    }
+
+    fn parse(text: &str) -> Option<Least> {
+        if let Some(percent) = text.strip_suffix('%') {
+            return percent.parse().ok().filter(|p| *p <= 100).map(Least::Percent);
+        }
+        let amount = Amount::parse(text).ok()?.value();
+        u64::try_from(amount).ok().map(Least::Amount)
+    }
+}
+
+impl std::fmt::Display for Least {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Least::Amount(amount) => write!(f, "{}Mi", amount >> 20),
+            Least::Percent(percent) => write!(f, "{percent}%"),
+        }
+    }
 }
 
 impl Default for Thresholds {
     /// Upstream's.
     fn default() -> Self {
-        Thresholds { memory_available: 100 << 20, nodefs_available: 10, nodefs_inodes_free: 5 }
+        Thresholds {
+            memory_available: Least::Amount(100 << 20),
+            nodefs_available: Least::Percent(10),
+            nodefs_inodes_free: Least::Percent(5),
+        }
     }
 }
 
 impl Thresholds {
+    /// As `--eviction-hard` has it: `memory.available<100Mi,nodefs.available<5%`. What is not named is never short.
+    pub fn parse(text: &str) -> Result<Thresholds, String> {
+        let nothing = Least::Amount(0);
+        let mut all =
+            Thresholds { memory_available: nothing, nodefs_available: nothing, nodefs_inodes_free: nothing };
+        for part in text.split(',').map(str::trim).filter(|p| !p.is_empty()) {
+            let (signal, least) = part.split_once('<').ok_or_else(|| format!("{part:?} has no '<'"))?;
+            let least = Least::parse(least)
+                .ok_or_else(|| format!("{part:?}: take an amount such as 100Mi, or a percentage"))?;
+            match signal {
+                "memory.available" => all.memory_available = least,
+                "nodefs.available" => all.nodefs_available = least,
+                "nodefs.inodesFree" => all.nodefs_inodes_free = least,
+                other => {
+                    return Err(format!(
+                        "{other:?} is no signal here; there are memory.available, nodefs.available and nodefs.inodesFree"
+                    ));
+                }
+            }
+        }
+        Ok(all)
+    }
+
     /// As a KubeletConfiguration has it.
     pub fn as_config(&self) -> Value {
         json!({
-            "memory.available": format!("{}Mi", self.memory_available >> 20),
-            "nodefs.available": format!("{}%", self.nodefs_available),
-            "nodefs.inodesFree": format!("{}%", self.nodefs_inodes_free),
+            "memory.available": self.memory_available.to_string(),
+            "nodefs.available": self.nodefs_available.to_string(),
+            "nodefs.inodesFree": self.nodefs_inodes_free.to_string(),
         })
     }
 
     pub fn short_of_disk(&self, disk: Filesystem) -> bool {
         disk.size > 0
-            && (disk.available < disk.size / 100 * self.nodefs_available
-                || disk.inodes_free < disk.inodes / 100 * self.nodefs_inodes_free)
+            && (disk.available < self.nodefs_available.of(disk.size)
+                || disk.inodes_free < self.nodefs_inodes_free.of(disk.inodes))
     }
 }
 
@@ -64,6 +123,7 @@ impl Thresholds {
 #[derive(Clone, Copy, Debug, Default)]
 struct Signals {
     memory_available: u64,
+    memory: u64,
     disk: Filesystem,
 }
 
@@ -186,12 +246,13 @@ fn read(root: &Path) -> Signals {
     let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     Signals {
         memory_available: meminfo_bytes(&meminfo, "MemAvailable").unwrap_or(u64::MAX),
+        memory: meminfo_bytes(&meminfo, "MemTotal").unwrap_or(0),
         disk: filesystem(root).unwrap_or_default(),
     }
 }
 
 fn shortage(signals: &Signals, thresholds: &Thresholds) -> Option<Resource> {
-    if signals.memory_available < thresholds.memory_available {
+    if signals.memory_available < thresholds.memory_available.of(signals.memory) {
         return Some(Resource::Memory);
     }
     thresholds.short_of_disk(signals.disk).then_some(Resource::Disk)
@@ -226,8 +287,8 @@ fn low_message(
     thresholds: &Thresholds,
 ) -> String {
     let (threshold, available) = match resource {
-        Resource::Memory => (thresholds.memory_available, signals.memory_available),
-        Resource::Disk => (signals.disk.size / 100 * thresholds.nodefs_available, signals.disk.available),
+        Resource::Memory => (thresholds.memory_available.of(signals.memory), signals.memory_available),
+        Resource::Disk => (thresholds.nodefs_available.of(signals.disk.size), signals.disk.available),
     };
     let kib = |bytes: u64| format!("{}Ki", bytes / 1024);
     let name = resource.name();

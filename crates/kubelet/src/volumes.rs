@@ -54,6 +54,8 @@ enum Source<'a> {
     EmptyDir(&'a EmptyDirVolumeSource),
     HostPath(&'a str, &'a str),
     Projected(projected::Content),
+    /// Mounted by the runtime.
+    Image,
     /// The kind's field name.
     Unsupported(&'static str),
 }
@@ -113,6 +115,7 @@ impl Volumes {
                 self.make(&dir, on_tmpfs.then_some(0)).map_err(|e| format!("{}: {e}", dir.display()))?;
                 self.project(pod, &content, &dir, objects, fields).await
             }
+            Source::Image => Ok(None),
             Source::Unsupported(kind) => {
                 Err(format!("volumes of type {kind} are not supported by this kubelet"))
             }
@@ -225,11 +228,13 @@ fn source(volume: &Volume) -> Source<'_> {
     if let Some(content) = projected::content(volume) {
         return Source::Projected(content);
     }
+    if volume.image.is_some() {
+        return Source::Image;
+    }
     Source::Unsupported(match volume {
         v if v.persistent_volume_claim.is_some() => "persistentVolumeClaim",
         v if v.ephemeral.is_some() => "ephemeral",
         v if v.csi.is_some() => "csi",
-        v if v.image.is_some() => "image",
         v if v.nfs.is_some() => "nfs",
         v if v.iscsi.is_some() => "iscsi",
         v if v.fc.is_some() => "fc",

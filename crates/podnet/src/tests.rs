@@ -144,6 +144,8 @@ fn a_link_that_somebody_deletes_comes_back() {
         network.configure(&ranges()).await.expect("configure");
         let (a, b) = (Namespace::new(&unique("ma")), Namespace::new(&unique("mb")));
         let ips = network.setup("aaaa", &a.path, &[]).await.expect("setup a");
+        let at = SocketAddr::new(ips[0], 80);
+        serve(&a, at);
         let (told_tx, mut told_rx) = tokio::sync::mpsc::unbounded_channel();
         let told = |sandbox: &str, result: Result<()>| {
             told_tx.send((sandbox.to_owned(), result.is_ok())).expect("send");
@@ -154,8 +156,7 @@ fn a_link_that_somebody_deletes_comes_back() {
                 let host = Connection::<Route>::new().expect("socket");
                 host.del_link(links::host_name("aaaa").as_str()).await.expect("delete");
                 assert_eq!(told_rx.recv().await, Some(("aaaa".to_owned(), true)));
-                let at = SocketAddr::new(ips[0], 80);
-                serve(&a, at);
+                // Whoever listened in the pod goes on.
                 assert_eq!(fetch(at).expect("node to pod"), "10.42.0.1");
             }
             network.setup("bbbb", &b.path, &[]).await.expect("setup b");

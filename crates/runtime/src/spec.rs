@@ -91,6 +91,18 @@ pub struct Bind {
     /// Read-only with every mount below it.
     pub recursive_readonly: bool,
     pub propagation: cri::MountPropagation,
+    /// `source` is the layer directory, and these are mounted.
+    #[serde(default)]
+    pub image: Option<ImageFiles>,
+}
+
+/// An image's files, read-only.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ImageFiles {
+    /// Topmost first.
+    pub lowers: Vec<String>,
+    /// Below their root; empty: all of them.
+    pub sub_path: String,
 }
 
 /// A device node.

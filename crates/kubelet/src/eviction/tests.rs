@@ -83,6 +83,21 @@ fn the_least_important_above_its_request_goes_first() {
 }
 
 #[test]
+fn thresholds_are_written_as_for_upstreams_kubelet() {
+    let all = Thresholds::parse("memory.available<200Mi, nodefs.available<7%").expect("thresholds");
+    assert_eq!(all.memory_available, Least::Amount(200 * MI));
+    assert_eq!(all.nodefs_available.of(1000), 70);
+    assert!(!all.short_of_disk(Filesystem { size: 1000, available: 71, inodes: 10, inodes_free: 0 }));
+    for bad in ["memory.available", "memory.available<x", "nodefs.available<101%", "nonsense<1%"] {
+        assert!(Thresholds::parse(bad).is_err(), "{bad}");
+    }
+    assert_eq!(
+        Thresholds::default().as_config().to_string(),
+        r#"{"memory.available":"100Mi","nodefs.available":"10%","nodefs.inodesFree":"5%"}"#
+    );
+}
+
+#[test]
 fn disks_run_short_of_bytes_or_files() {
     let disk = |available, inodes_free| Filesystem { size: 1000, available, inodes: 1000, inodes_free };
     let thresholds = Thresholds::default();

@@ -31,7 +31,7 @@ impl NodeKeeper {
         let disk = filesystem(&self.context.paths.root).unwrap_or_default();
         let (ready, runtime_version) = self.readiness().await;
         let findings = [
-            memory_pressure(self.context.eviction.memory_available),
+            memory_pressure(self.context.eviction.memory_available.of(self.machine.memory)),
             disk_pressure(self.context.eviction.short_of_disk(disk)),
             pid_pressure(),
             ready,

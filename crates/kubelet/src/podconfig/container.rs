@@ -134,5 +134,6 @@ pub fn volume_mount(mount: &VolumeMount, host_path: String, readonly: bool) -> R
             Some("Bidirectional") => MountPropagation::Bidirectional,
             _ => MountPropagation::Private,
         },
+        ..Mount::default()
     })
 }

@@ -1,5 +1,6 @@
 //! Starting a container: image, configuration, create, start, postStart.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -105,8 +106,11 @@ impl Job {
     }
 
     async fn steps(&self, spec: &Spec<'_>, made: &mut Option<String>) -> Result<(), Failed> {
-        let image = self.unless_cancelled(self.image(spec)).await?;
-        let config = self.config(spec, &image).await.map_err(|e| {
+        let policy = spec.container.image_pull_policy.as_deref().unwrap_or("IfNotPresent");
+        let name = spec.container.image.as_deref().unwrap_or_default();
+        let image = self.unless_cancelled(self.image(spec, name, policy)).await?;
+        let volumes = self.unless_cancelled(self.volume_images(spec)).await?;
+        let config = self.config(spec, &image, &volumes).await.map_err(|e| {
             self.failed_event(spec, &e.0);
             Failed::new("CreateContainerConfigError", e)
         })?;
@@ -154,12 +158,24 @@ impl Job {
         self.event(spec, EventType::Warning, "Failed", &format!("Error: {why}"));
     }
 
-    async fn image(&self, spec: &Spec<'_>) -> Result<cri::Image, Failed> {
-        let image = spec.container.image.clone().unwrap_or_default();
+    /// Image ids of the image volumes that the container mounts, by volume.
+    async fn volume_images(&self, spec: &Spec<'_>) -> Result<BTreeMap<String, String>, Failed> {
+        let mut ids = BTreeMap::new();
+        for volume in spec::of(&self.pod).volumes.iter().flatten() {
+            let mounted = spec.container.volume_mounts.iter().flatten().any(|m| m.name == volume.name);
+            let Some(source) = volume.image.as_ref().filter(|_| mounted) else { continue };
+            let reference = source.reference.as_deref().unwrap_or_default();
+            let policy = source.pull_policy.as_deref().unwrap_or("IfNotPresent");
+            ids.insert(volume.name.clone(), self.image(spec, reference, policy).await?.id);
+        }
+        Ok(ids)
+    }
+
+    async fn image(&self, spec: &Spec<'_>, image: &str, policy: &str) -> Result<cri::Image, Failed> {
         let wanted = Wanted {
-            image: &image,
-            policy: spec.container.image_pull_policy.as_deref().unwrap_or("IfNotPresent"),
-            credentials: images::credentials::for_image(&image, &self.pull_secrets().await),
+            image,
+            policy,
+            credentials: images::credentials::for_image(image, &self.pull_secrets().await),
             backing_off: self.backing_off.clone(),
         };
         let pulling = || self.event(spec, EventType::Normal, "Pulling", &format!("Pulling image {image:?}"));
@@ -201,7 +217,12 @@ impl Job {
         found
     }
 
-    async fn config(&self, spec: &Spec<'_>, image: &cri::Image) -> Result<cri::ContainerConfig, ConfigError> {
+    async fn config(
+        &self,
+        spec: &Spec<'_>,
+        image: &cri::Image,
+        volumes: &BTreeMap<String, String>,
+    ) -> Result<cri::ContainerConfig, ConfigError> {
         let (pod, own) = (&*self.pod, &*spec.container);
         let sources = self.sources(spec).await;
         let env = env::environment(pod, own, &self.context.fields(self.ips.clone()), &sources)?;
@@ -209,7 +230,7 @@ impl Job {
             start: &self.start,
             image,
             image_ref: image.id.clone(),
-            mounts: self.mounts(spec, &env)?,
+            mounts: self.mounts(spec, &env, volumes)?,
             env,
             machine: self.context.machine,
             defaults: self.context.defaults(),
@@ -238,8 +259,13 @@ impl Job {
     }
 
     /// Volumes, /etc/hosts, the termination log.
-    fn mounts(&self, spec: &Spec<'_>, env: &[(String, String)]) -> Result<Vec<Mount>, ConfigError> {
-        let mut mounts = self.volume_mounts(spec, env)?;
+    fn mounts(
+        &self,
+        spec: &Spec<'_>,
+        env: &[(String, String)],
+        images: &BTreeMap<String, String>,
+    ) -> Result<Vec<Mount>, ConfigError> {
+        let mut mounts = self.volume_mounts(spec, env, images)?;
         let taken = |path: &str| mounts.iter().any(|m| m.container_path.trim_end_matches('/') == path);
         let failed = |what: &Path, e: std::io::Error| ConfigError(format!("{}: {e}", what.display()));
         let mut more = Vec::new();
@@ -266,7 +292,12 @@ impl Job {
         Ok(mounts)
     }
 
-    fn volume_mounts(&self, spec: &Spec<'_>, env: &[(String, String)]) -> Result<Vec<Mount>, ConfigError> {
+    fn volume_mounts(
+        &self,
+        spec: &Spec<'_>,
+        env: &[(String, String)],
+        images: &BTreeMap<String, String>,
+    ) -> Result<Vec<Mount>, ConfigError> {
         let known = |name: &str| env.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
         let mut mounts = Vec::new();
         for (i, mount) in spec.container.volume_mounts.iter().flatten().enumerate() {
@@ -282,6 +313,12 @@ impl Job {
                 Some(expression) => Some(expand_strict(expression, &known).map_err(ConfigError)?),
                 None => mount.sub_path.clone().filter(|p| !p.is_empty()),
             };
+            if let Some(image) = images.get(&mount.name) {
+                let image_sub_path = sub_path.unwrap_or_default();
+                let mounted = container::volume_mount(mount, String::new(), true)?;
+                mounts.push(Mount { image: image.clone(), image_sub_path, ..mounted });
+                continue;
+            }
             if let Some(sub_path) = sub_path {
                 let target = self.context.paths.subpaths(self.pod.uid()).join(&mount.name).join(spec.name());
                 let target = target.join(i.to_string());

@@ -1,13 +1,16 @@
 //! The pod's mounts: host paths inside the container.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use cri::MountPropagation;
+use nix::fcntl::OFlag;
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sys::stat::Mode;
 
 use super::paths::{self, Kind};
-use crate::spec::Bind;
+use crate::spec::{Bind, ImageFiles};
 use crate::sys::{self, MountAttr};
 
 /// A host path as a mount that is not attached anywhere yet.
@@ -19,7 +22,7 @@ pub struct Source<'a> {
 
 /// Clones the mounts that the binds' sources are on, parents before what lies in them.
 pub fn clone_sources(binds: &[Bind]) -> Result<Vec<Source<'_>>> {
-    let mut sorted: Vec<&Bind> = binds.iter().collect();
+    let mut sorted: Vec<&Bind> = binds.iter().filter(|b| b.image.is_none()).collect();
     sorted.sort_by_key(|bind| Path::new(&bind.target).components().count());
     sorted
         .into_iter()
@@ -37,6 +40,54 @@ pub fn clone_sources(binds: &[Bind]) -> Result<Vec<Source<'_>>> {
             Ok(Source { bind, mount, kind })
         })
         .collect()
+}
+
+/// Mounts the images' files, each for a moment over `at`, in our own mount namespace.
+pub fn image_sources<'a>(
+    binds: &'a [Bind],
+    at: &Path,
+    userns: Option<BorrowedFd<'_>>,
+) -> Result<Vec<Source<'a>>> {
+    let images = binds.iter().filter_map(|bind| Some((bind, bind.image.as_ref()?)));
+    let source = |(bind, files): (&'a Bind, &ImageFiles)| -> Result<Source<'a>> {
+        if let Some(userns) = userns {
+            files.lowers.iter().try_for_each(|l| super::rootfs::map_layer(&bind.source.join(l), userns))?;
+        }
+        let (top, mounted) = match &files.lowers[..] {
+            [] => bail!("the image has no layers"),
+            // An overlay needs two.
+            [only] => (bind.source.join(only), false),
+            lowers => {
+                nix::unistd::chdir(&bind.source).context("enter the layer directory")?;
+                let options = format!("lowerdir={}", lowers.join(":"));
+                mount(Some("overlay"), at, Some("overlay"), MsFlags::MS_RDONLY, Some(options.as_str()))
+                    .with_context(|| format!("mount overlay ({options})"))?;
+                (at.to_owned(), true)
+            }
+        };
+        let found = part_of(&top, &files.sub_path);
+        let done = found.and_then(|(fd, kind)| {
+            let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+            Ok(Source { bind, mount: sys::open_tree(Path::new(&path), false)?, kind })
+        });
+        if mounted {
+            umount2(at, MntFlags::MNT_DETACH).context("unmount the image again")?;
+        }
+        done
+    };
+    images.map(|i| source(i).with_context(|| format!("mount an image to {}", i.0.target))).collect()
+}
+
+fn part_of(top: &Path, sub_path: &str) -> Result<(OwnedFd, Kind)> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let root = nix::fcntl::open(top, flags, Mode::empty()).context("open the image's root")?;
+    if sub_path.is_empty() {
+        return Ok((root, Kind::Directory));
+    }
+    let found = paths::open_in(root.as_fd(), Path::new(sub_path)).with_context(|| sub_path.to_owned())?;
+    let mode = nix::sys::stat::fstat(&found)?.st_mode;
+    let kind = if mode & libc::S_IFMT == libc::S_IFDIR { Kind::Directory } else { Kind::File };
+    Ok((found, kind))
 }
 
 /// What is mounted in the container can only reach the host through a shared mount.
@@ -67,7 +118,8 @@ pub fn attach(root: BorrowedFd<'_>, sources: Vec<Source<'_>>, userns: Option<Bor
             let attr = MountAttr { propagation, recursive: true, ..Default::default() };
             sys::mount_setattr(mount.as_fd(), attr).with_context(what)?;
         }
-        if userns.is_some() {
+        // Images' layers are mapped already.
+        if userns.is_some() && bind.image.is_none() {
             let attr = MountAttr { userns, recursive: true, ..Default::default() };
             sys::mount_setattr(mount.as_fd(), attr).with_context(what).context("map ids")?;
         }

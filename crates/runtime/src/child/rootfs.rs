@@ -38,7 +38,8 @@ pub fn enter(spec: &InitSpec, userns: Option<BorrowedFd<'_>>, control: &Control)
         let target = paths::open_in(root, Path::new("/dev/shm")).context("open /dev/shm")?;
         sys::move_mount(shm.as_fd(), target.as_fd()).context("mount /dev/shm")?;
     }
-    mounts::attach(root, binds, userns)?;
+    let images = mounts::image_sources(&spec.mounts, &spec.rootfs.target, userns)?;
+    mounts::attach(root, binds.into_iter().chain(images).collect(), userns)?;
 
     nix::unistd::fchdir(root).context("enter root")?;
     sys::pivot_to_current_directory().context("pivot root")?;
@@ -71,7 +72,7 @@ fn overlay(rootfs: &Rootfs, userns: Option<BorrowedFd<'_>>) -> Result<OwnedFd> {
 }
 
 /// Shows a layer with the ids of a user namespace, in our mount namespace only.
-fn map_layer(layer: &Path, userns: BorrowedFd<'_>) -> Result<()> {
+pub fn map_layer(layer: &Path, userns: BorrowedFd<'_>) -> Result<()> {
     let what = || format!("map the ids of {}", layer.display());
     let mount = sys::open_tree(layer, false).with_context(what)?;
     let attr = sys::MountAttr { userns: Some(userns), propagation: libc::MS_PRIVATE, ..Default::default() };

@@ -1,7 +1,7 @@
 //! What CRI asks for, as the spec that a container's first process acts on. Pure, except that devices and mount sources
 //! are looked at.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -12,7 +12,9 @@ use cri::{ContainerConfig, NamespaceMode, PodSandboxConfig, SecurityProfile};
 use crate::caps;
 use crate::image::config::RunConfig;
 use crate::seccomp;
-use crate::spec::{Bind, Capabilities, InitSpec, Node, PidNamespace, ProcessSpec, Rlimit, Rootfs, User};
+use crate::spec::{
+    Bind, Capabilities, ImageFiles, InitSpec, Node, PidNamespace, ProcessSpec, Rlimit, Rootfs, User,
+};
 
 /// What a spec is made from.
 pub(super) struct Parts<'a> {
@@ -23,6 +25,9 @@ pub(super) struct Parts<'a> {
     pub rootfs: Rootfs,
     pub cgroups: Vec<PathBuf>,
     pub pid: PidNamespace,
+    /// Where layers are, and those of the images that are mounted, topmost first, by image id.
+    pub layers: &'a Path,
+    pub images: &'a BTreeMap<String, Vec<String>>,
 }
 
 /// A spec, and what of it this machine does not have to give.
@@ -66,7 +71,7 @@ pub(super) fn init_spec(parts: &Parts<'_>) -> Result<Built> {
         rootfs: parts.rootfs.clone(),
         pid: parts.pid.clone(),
         cgroups: parts.cgroups.clone(),
-        mounts: mounts(config, parts.sandbox_dir),
+        mounts: mounts(parts)?,
         devices: devices(config)?,
         privileged: security.privileged,
         shm: Some(shm),
@@ -176,18 +181,27 @@ fn user(config: &ContainerConfig, pod: &PodSandboxConfig, run: &RunConfig) -> Re
     })
 }
 
-fn mounts(config: &ContainerConfig, sandbox_dir: &Path) -> Vec<Bind> {
-    let mut binds: Vec<Bind> = config
-        .mounts
-        .iter()
-        .map(|m| Bind {
+fn mounts(parts: &Parts<'_>) -> Result<Vec<Bind>> {
+    let (config, sandbox_dir) = (parts.config, parts.sandbox_dir);
+    let mut binds = Vec::new();
+    for m in &config.mounts {
+        let bind = Bind {
             source: PathBuf::from(&m.host_path),
             target: m.container_path.clone(),
             readonly: m.readonly,
             recursive_readonly: m.recursive_readonly,
             propagation: m.propagation,
-        })
-        .collect();
+            image: None,
+        };
+        binds.push(match m.image.as_str() {
+            "" => bind,
+            image => {
+                let lowers = parts.images.get(image).with_context(|| format!("image {image:?}"))?.clone();
+                let files = ImageFiles { lowers, sub_path: m.image_sub_path.clone() };
+                Bind { source: parts.layers.to_owned(), readonly: true, image: Some(files), ..bind }
+            }
+        });
+    }
     for file in ["resolv.conf", "hostname", "hosts"] {
         let target = format!("/etc/{file}");
         if !binds.iter().any(|b| b.target == target) {
@@ -195,7 +209,7 @@ fn mounts(config: &ContainerConfig, sandbox_dir: &Path) -> Vec<Bind> {
             binds.push(Bind { source: sandbox_dir.join(file), target, readonly, ..Bind::default() });
         }
     }
-    binds
+    Ok(binds)
 }
 
 const DEFAULT_DEVICES: &[(&str, u64, u64)] =

@@ -1,5 +1,6 @@
 //! Containers: prepared, started, stopped, removed.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::Path;
@@ -14,7 +15,7 @@ use super::sandbox::remove_cgroup;
 use super::{Runtime, build, new_id, private_dir};
 use crate::cgroup;
 use crate::files;
-use crate::image::layers::Layers;
+use crate::image::layers::{LayerId, Layers};
 use crate::shim::proto::{Op, StartContainer, Status};
 use crate::spec::{Rootfs, host_id};
 
@@ -31,10 +32,20 @@ impl Runtime {
         let Some(image) = self.images.find(&config.image) else {
             return Err(cri::Error::NotFound(format!("image {:?}", config.image)));
         };
+        let mut layers = image.layers.clone();
+        let mut images = BTreeMap::new();
+        for volume in config.mounts.iter().filter(|m| !m.image.is_empty()) {
+            let Some(image) = self.images.find(&volume.image) else {
+                return Err(cri::Error::NotFound(format!("image {:?}", volume.image)));
+            };
+            images
+                .insert(volume.image.clone(), image.layers.iter().rev().map(|l| Layers::lower(*l)).collect());
+            layers.extend(image.layers);
+        }
         let id = new_id();
-        self.images.use_layers(&id, &image.layers);
+        self.images.use_layers(&id, &layers);
         let pod = if sandbox_config.metadata.uid.is_empty() { &sandbox.config } else { sandbox_config };
-        let prepared = self.try_prepare(&id, &sandbox, config, pod, &image);
+        let prepared = self.try_prepare(&id, &sandbox, (config, pod), &image, (layers, &images));
         match prepared {
             Ok(container) => {
                 self.lock().containers.insert(id.clone(), container);
@@ -59,9 +70,9 @@ impl Runtime {
         &self,
         id: &str,
         sandbox: &super::records::Sandbox,
-        config: &ContainerConfig,
-        pod: &PodSandboxConfig,
+        (config, pod): (&ContainerConfig, &PodSandboxConfig),
         image: &crate::image::store::ImageRecord,
+        (held, images): (Vec<LayerId>, &BTreeMap<String, Vec<String>>),
     ) -> Result<Arc<Container>> {
         let (dir, data) = (self.container_dir(id), self.rootfs_dir(id));
         private_dir(&dir)?;
@@ -84,6 +95,8 @@ impl Runtime {
             rootfs,
             cgroups: self.hierarchy.group(&cgroup),
             pid,
+            layers: self.images.layers.dir(),
+            images,
         })?;
         files::write_json(&dir.join("init.json"), &spec.spec)?;
         let stop_signal = [config.stop_signal.as_str(), run.stop_signal.as_deref().unwrap_or(""), "SIGTERM"];
@@ -96,7 +109,7 @@ impl Runtime {
             config: config.clone(),
             created_at: self.now_nanos(),
             image_ref: image.digests.iter().next().unwrap_or(&image.id).clone(),
-            layers: image.layers.clone(),
+            layers: held,
             cgroup,
             log,
             stop_signal,
