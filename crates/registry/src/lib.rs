@@ -8,6 +8,7 @@ mod apply;
 mod continuation;
 mod create;
 mod delete;
+mod evict;
 mod managed;
 mod metadata;
 mod namespaces;

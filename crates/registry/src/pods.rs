@@ -1,17 +1,16 @@
-//! What only pods have: binding to a node, and eviction.
+//! `pods/binding`.
 
 use apimachinery::field::{Error, ErrorList, Path};
 use apimachinery::status::Details;
 use apimachinery::{GroupResource, Status};
 use codec::{AnyObject, Kind as _};
 use k8s_openapi::api::core::v1::{Binding, Pod, PodCondition};
-use k8s_openapi::api::policy::v1::Eviction;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use resources::strategy::Part;
 
 use crate::admit::{Attributes, Operation};
 use crate::create::whole_seconds;
-use crate::options::{DeleteOptions, Propagation, WriteOptions};
+use crate::options::WriteOptions;
 use crate::registry::{Registry, Target};
 use crate::update::{Changed, Kind};
 
@@ -54,38 +53,6 @@ impl Registry {
         let assign = |old: &dyn AnyObject| assign(target, old, &binding, &now);
         let kind = Kind { part: Part::Binding, subresource: "binding", checked: false };
         self.change(target, kind, &assign, options).await?;
-        Ok(Status { details: None, code: 201, ..Status::success(Details::default()) })
-    }
-
-    /// `pods/eviction`: a delete that disruption budgets may refuse. None are served yet, so none refuses.
-    pub async fn evict(
-        &self,
-        target: &Target<'_>,
-        eviction: Eviction,
-        options: &WriteOptions,
-    ) -> Result<Status, Status> {
-        let name = eviction.name();
-        if !name.is_empty() && name != target.name {
-            return Err(Status::bad_request("name in URL does not match name in Eviction object"));
-        }
-        let wanted = eviction.delete_options.unwrap_or_default();
-        let preconditions = wanted.preconditions.unwrap_or_default();
-        let propagation = match wanted.propagation_policy.as_deref() {
-            None | Some("") => None,
-            Some("Orphan") => Some(Propagation::Orphan),
-            Some("Background") => Some(Propagation::Background),
-            Some("Foreground") => Some(Propagation::Foreground),
-            Some(other) => return Err(Status::bad_request(format!("unknown propagationPolicy {other:?}"))),
-        };
-        let delete = DeleteOptions {
-            user: options.user.clone(),
-            dry_run: options.dry_run || wanted.dry_run.is_some_and(|d| d.iter().any(|v| v == "All")),
-            grace_period_seconds: wanted.grace_period_seconds,
-            propagation,
-            uid: preconditions.uid,
-            resource_version: preconditions.resource_version,
-        };
-        self.delete(target, &delete).await?;
         Ok(Status { details: None, code: 201, ..Status::success(Details::default()) })
     }
 }
