@@ -57,6 +57,16 @@ impl Host {
         inside(&self.world, program)
     }
 
+    /// Runs `work` on a thread in the world: sockets that it opens stay there.
+    pub fn in_world<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        let namespace = std::fs::File::open(format!("/run/netns/{}", self.world)).expect("the world");
+        let enter = || {
+            nix::sched::setns(namespace, nix::sched::CloneFlags::CLONE_NEWNET).expect("enter the world");
+            work()
+        };
+        std::thread::scope(|scope| scope.spawn(enter).join()).expect("the thread")
+    }
+
     /// The machine's network namespace, for tests that look at links and tables.
     pub fn namespace(&self) -> &str {
         &self.machine

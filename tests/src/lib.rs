@@ -4,7 +4,9 @@
 //! Needs root. What it made goes when it is dropped, also when the test fails; then the server's log is shown.
 
 pub mod host;
+mod nameserver;
 mod registry;
+mod terminal;
 mod wait;
 
 use std::fs::{self, File};
@@ -16,7 +18,9 @@ use std::time::Duration;
 use serde_json::Value;
 
 pub use host::Host;
+pub use nameserver::{Nameserver, ask};
 pub use registry::Registry;
+pub use terminal::Terminal;
 pub use wait::{eventually, patience};
 
 /// How long a server may take to say that it is up.
@@ -137,6 +141,9 @@ impl Cluster {
             self.kubeconfig().display().to_string(),
             "--node-name".into(),
             "node1".into(),
+            // The disk of a machine that builds and tests may well be nearly full.
+            "--eviction-hard".into(),
+            "memory.available<10Mi".into(),
         ];
         args.extend(self.flags.iter().cloned());
         args
@@ -207,7 +214,12 @@ impl Cluster {
 
     /// A stock kubectl ready to be given arguments, streams and a start.
     pub fn kubectl_command(&self) -> Command {
-        let mut command = self.host.command(&kubectl());
+        self.client_command(&kubectl())
+    }
+
+    /// Any other client's program, where it reaches the cluster.
+    pub fn client_command(&self, program: &Path) -> Command {
+        let mut command = self.host.command(program);
         command.env("KUBECONFIG", self.kubeconfig()).env("HOME", self.dir.path()).env("NO_COLOR", "1");
         command
     }

@@ -96,55 +96,6 @@ fn restart_policies_show_as_users_know_them() {
 }
 
 #[test]
-fn the_guides_replication_controller_keeps_its_pods() {
-    let cluster = Cluster::start("guide-rc");
-    cluster.kubectl(&["create", "-f", &cluster.file("rc.yaml", RC)]).ok();
-    cluster.wait_for("jsonpath={.status.readyReplicas}=2", "rc/nginx-controller", 60);
-    let names = || {
-        let out = cluster
-            .kubectl(&["get", "pods", "-l", "app=nginx", "-o", "jsonpath={.items[*].metadata.name}"])
-            .ok();
-        out.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
-    };
-    let before = names();
-    assert_eq!(before.len(), 2);
-    let ips: Vec<String> = before.iter().map(|p| cluster.value("pod", p, "{.status.podIP}")).collect();
-    assert_ne!(ips[0], ips[1]);
-    cluster.kubectl(&["delete", "pod", &before[0]]).ok();
-    cluster.wait_for("jsonpath={.status.readyReplicas}=2", "rc/nginx-controller", 60);
-    let after = names();
-    assert!(after.contains(&before[1]) && !after.contains(&before[0]), "{before:?} {after:?}");
-    assert_eq!(
-        cluster.kubectl(&["delete", "rc", "nginx-controller"]).ok(),
-        "replicationcontroller \"nginx-controller\" deleted from default namespace\n"
-    );
-    eventually(Duration::from_secs(60), "its pods go with it", || names().is_empty());
-}
-
-const RC: &str = "\
-apiVersion: v1
-kind: ReplicationController
-metadata:
-  name: nginx-controller
-spec:
-  replicas: 2
-  # selector identifies the set of Pods that this
-  # replication controller is responsible for managing
-  selector:
-    app: nginx
-  template:
-    metadata:
-      labels:
-        app: nginx
-    spec:
-      containers:
-      - name: nginx
-        image: nginx
-        ports:
-        - containerPort: 80
-";
-
-#[test]
 fn deployments_roll_and_roll_back() {
     let cluster = Cluster::start("deploy");
     cluster.kubectl(&["create", "deployment", "web", "--image=nginx:1.22", "--replicas=3"]).ok();

@@ -36,6 +36,16 @@ pub struct ServerConfig {
     pub token: Option<String>,
     /// Mirrors and credentials of registries; [`DEFAULT_REGISTRIES`], if there is one, when empty.
     pub registries: Option<PathBuf>,
+    /// Where pods find cluster DNS; the tenth service address when empty.
+    pub cluster_dns: Option<IpAddr>,
+    /// Run no DNS server: somebody else answers at `cluster_dns`, or nobody does.
+    pub disable_dns: bool,
+    /// The node's own resolv.conf; found out when empty.
+    pub resolv_conf: Option<PathBuf>,
+    /// With less than this left of memory or disk, the node's pods have to go.
+    pub eviction_hard: kubelet::eviction::Thresholds,
+    /// Manifests in this directory run as static pods.
+    pub pod_manifest_path: PathBuf,
     /// Only the control plane: no kubelet, no containers.
     pub disable_agent: bool,
 }
@@ -69,6 +79,14 @@ impl ServerConfig {
                 bail!("--service-cidr {services}: take a prefix length between 12 and 28");
             }
         }
+        if let Some(ip) = self.cluster_dns.filter(|_| !self.disable_dns)
+            && !self.service_cidrs[0].contains(&ip)
+        {
+            bail!(
+                "--cluster-dns {ip} is outside of --service-cidr {}; for a DNS server of your own add --disable-dns",
+                self.service_cidrs[0]
+            );
+        }
         let label = |l: &str| {
             !l.is_empty() && l.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
         };
@@ -86,9 +104,9 @@ impl ServerConfig {
         nth(&self.service_cidrs[0], 1)
     }
 
-    /// The tenth, as everybody does it: cluster DNS.
-    pub fn dns_service_ip(&self) -> IpAddr {
-        nth(&self.service_cidrs[0], 10)
+    /// Where pods find cluster DNS: the tenth service address, as everybody does it, or what was chosen. `None`: nowhere.
+    pub fn cluster_dns(&self) -> Option<IpAddr> {
+        self.cluster_dns.or_else(|| (!self.disable_dns).then(|| nth(&self.service_cidrs[0], 10)))
     }
 
     pub fn listen(&self) -> SocketAddr {
@@ -98,6 +116,11 @@ impl ServerConfig {
     pub fn control_socket(&self) -> PathBuf {
         control_socket(&self.run_dir)
     }
+}
+
+/// `--eviction-hard`
+pub fn thresholds(text: &str) -> Result<kubelet::eviction::Thresholds> {
+    kubelet::eviction::Thresholds::parse(text).map_err(|e| anyhow::anyhow!("--eviction-hard {text:?}: {e}"))
 }
 
 /// The socket that `knarr ps` and its like speak to.

@@ -6,6 +6,7 @@
 pub mod config;
 pub mod control;
 mod control_plane;
+mod dns;
 pub mod host;
 mod identities;
 mod network;

@@ -8,6 +8,9 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use auth::authn::{DelegatedAuthentication, X509};
 use auth::authz::DelegatedAuthorization;
+use client::{EventRecorder, EventType, Transport};
+use cri::RuntimeService as _;
+use k8s_openapi::api::core::v1::ObjectReference;
 use kubelet::cgroups::Cgroups;
 use kubelet::mounts::SystemMounter;
 use kubelet::{Kubelet, ServerConfig as KubeletServer};
@@ -22,14 +25,18 @@ use crate::network::Network;
 use crate::streams::Streams;
 
 /// The runtime's configuration; also what a reset undoes.
-pub fn runtime_config(config: &ServerConfig, shared: &Shared, groups: &Groups) -> Result<runtime::Config> {
-    let network = Network::open(&config.run_dir.join("net"), &config.cluster_cidrs)?;
+pub fn runtime_config(
+    config: &ServerConfig,
+    shared: &Shared,
+    groups: &Groups,
+    network: Arc<Network>,
+) -> Result<runtime::Config> {
     Ok(runtime::Config {
         state_dir: config.run_dir.clone(),
         data_dir: config.data_dir.clone(),
         cgroup_root: cgroup_prefix(&config.run_dir),
-        network: Arc::new(network),
-        registries: registries(config.registries.as_deref())?,
+        network,
+        registries: registries(config)?,
         program: "/proc/self/exe".into(),
         clock: shared.clock.clone(),
         tasks: groups.components.clone(),
@@ -37,7 +44,8 @@ pub fn runtime_config(config: &ServerConfig, shared: &Shared, groups: &Groups) -
 }
 
 /// The file's contents. The usual one may be missing, one that was named may not.
-fn registries(named: Option<&Path>) -> Result<Registries> {
+pub fn registries(config: &ServerConfig) -> Result<Registries> {
+    let named = config.registries.as_deref();
     let path = named.unwrap_or(Path::new(DEFAULT_REGISTRIES));
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
@@ -62,7 +70,8 @@ pub async fn start(
         .mode(0o700)
         .create(&config.run_dir)
         .with_context(|| format!("create {}", config.run_dir.display()))?;
-    let runtime = Runtime::open(runtime_config(config, shared, groups)?)
+    let network = Arc::new(Network::open(&config.run_dir.join("net"), &config.cluster_cidrs)?);
+    let runtime = Runtime::open(runtime_config(config, shared, groups, network.clone())?)
         .await
         .context("start the container runtime")?;
     load_images(&runtime, &config.data_dir.join("images")).await;
@@ -78,7 +87,17 @@ pub async fn start(
     settings.pod_logs_dir = config.data_dir.join("pod-logs");
     settings.node_ips = vec![shared.node_ip];
     settings.cluster_domain = config.cluster_domain.clone();
+    settings.cluster_dns = config.cluster_dns().into_iter().collect();
+    settings.resolv_conf = crate::dns::resolv_conf(config);
     settings.seccomp_default = true;
+    settings.eviction = config.eviction_hard;
+    let manifests = &config.pod_manifest_path;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(manifests)
+        .with_context(|| format!("create {}", manifests.display()))?;
+    settings.static_pod_path = Some(manifests.clone());
     settings.cgroups = Cgroups::detect(&cgroup_prefix(&config.run_dir)).context("find the cgroups")?;
     let transport = control_plane.api.local(identities::node(&config.node_name));
     let x509 = X509::new(shared.pki.ca.cert_pem(), shared.clock.clone())?;
@@ -97,6 +116,7 @@ pub async fn start(
             tasks: groups.components.clone(),
         })),
     });
+    let node_transport = transport.clone();
     let kubelet = Kubelet::start(
         settings,
         transport,
@@ -108,7 +128,55 @@ pub async fn start(
     )
     .await
     .context("start the kubelet")?;
+    mend_links(network, &runtime, node_transport, config, shared, groups);
     Ok((runtime, kubelet))
+}
+
+/// Links of pods that somebody deletes come back, and an event of the pod says so.
+fn mend_links(
+    network: Arc<Network>,
+    runtime: &Arc<Runtime>,
+    transport: Arc<dyn Transport>,
+    config: &ServerConfig,
+    shared: &Shared,
+    groups: &Groups,
+) {
+    let tasks = groups.components.clone();
+    let recorder = EventRecorder::new(
+        transport,
+        &tasks,
+        shared.clock.clone(),
+        shared.random.clone(),
+        "kubelet",
+        &config.node_name,
+    );
+    let runtime = runtime.clone();
+    let told = move |sandbox: &str, result: anyhow::Result<()>| {
+        let (runtime, recorder, sandbox) = (runtime.clone(), recorder.clone(), sandbox.to_owned());
+        tasks.spawn_until_shutdown(async move {
+            let message = match result {
+                Ok(()) => "The pod's network link was deleted; it has been made again".to_owned(),
+                Err(e) => format!("The pod's network link was deleted and cannot be made again: {e:#}"),
+            };
+            tracing::warn!(sandbox, "{message}");
+            let Ok(status) = runtime.pod_sandbox_status(&sandbox).await else { return };
+            let pod = status.sandbox.metadata;
+            let object = ObjectReference {
+                api_version: Some("v1".into()),
+                kind: Some("Pod".into()),
+                namespace: Some(pod.namespace),
+                name: Some(pod.name),
+                uid: Some(pod.uid),
+                ..ObjectReference::default()
+            };
+            recorder.event(&object, EventType::Warning, "NetworkLinkLost", message);
+        });
+    };
+    groups.components.spawn_until_shutdown(async move {
+        if let Err(e) = network.mend(told).await {
+            tracing::error!("links that are deleted are not noticed any more: {e:#}");
+        }
+    });
 }
 
 /// Archives that lie in the data directory: images for machines without a network. One that is broken is reported and left.

@@ -36,6 +36,14 @@ pub(super) fn add(p: &mut Policy) {
     p.bind_cluster("system:node-proxier", vec![user("system:kube-proxy")]);
     p.cluster_role("system:kube-dns", vec![rule("list watch", "core", "endpoints services")]);
     p.bind_cluster("system:kube-dns", vec![account("kube-system", "kube-dns")]);
+    p.cluster_role(
+        "system:coredns",
+        vec![
+            rule("list watch", "core", "endpoints services pods namespaces"),
+            rule("list watch", "discovery.k8s.io", "endpointslices"),
+        ],
+    );
+    p.bind_cluster("system:coredns", vec![account("kube-system", "coredns")]);
 
     helpers(p);
     certificates(p);

@@ -59,6 +59,26 @@ pub struct Args {
     /// [default: /etc/knarr/registries.yaml, if there is one]
     #[arg(long, value_name = "FILE", visible_alias = "registries")]
     private_registry: Option<PathBuf>,
+    /// The service address of cluster DNS [default: the tenth of --service-cidr]
+    #[arg(long)]
+    cluster_dns: Option<IpAddr>,
+    /// Run no cluster DNS: bring your own at --cluster-dns, or pods get this node's nameservers
+    #[arg(long)]
+    disable_dns: bool,
+    /// The file with this node's own nameservers: for names outside the cluster, and for pods with dnsPolicy Default
+    /// [default: /etc/resolv.conf, or systemd-resolved's list]
+    #[arg(long, value_name = "FILE")]
+    resolv_conf: Option<PathBuf>,
+    /// The directory whose manifests this node runs as static pods [default: DATA_DIR/pod-manifests]
+    #[arg(long, value_name = "DIR")]
+    pod_manifest_path: Option<PathBuf>,
+    /// With less than this left, the node takes no more pods and ends some
+    #[arg(
+        long,
+        value_name = "SIGNAL<AMOUNT,…",
+        default_value = "memory.available<100Mi,nodefs.available<5%,nodefs.inodesFree<5%"
+    )]
+    eviction_hard: String,
     /// Run only the control plane: no kubelet, no containers
     #[arg(long)]
     disable_agent: bool,
@@ -77,7 +97,13 @@ pub fn run(args: Args) -> Result<()> {
         );
     }
     let data_dir = absolute(&args.data_dir);
+    let eviction_hard = cluster::config::thresholds(&args.eviction_hard)?;
     let config = ServerConfig {
+        eviction_hard,
+        pod_manifest_path: args
+            .pod_manifest_path
+            .as_deref()
+            .map_or_else(|| data_dir.join("pod-manifests"), absolute),
         run_dir: args.run_dir.map_or_else(|| default_run_dir(&data_dir), |d| absolute(&d)),
         data_dir,
         bind_address: args.bind_address,
@@ -91,6 +117,9 @@ pub fn run(args: Args) -> Result<()> {
         kubelet_port: args.kubelet_port,
         token: args.token,
         registries: args.private_registry.as_deref().map(absolute),
+        cluster_dns: args.cluster_dns,
+        disable_dns: args.disable_dns,
+        resolv_conf: args.resolv_conf.as_deref().map(absolute),
         disable_agent: args.disable_agent,
     };
     config.validate()?;

@@ -1,0 +1,230 @@
+//! Cluster DNS, and the service by which pods reach it.
+//!
+//! The server answers on the node itself, so there are no pods behind `kube-system/kube-dns`: its slice is kept here, one for each
+//! server, and put back whenever somebody removes or changes it.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use apimachinery::{ObjectKey, Status};
+use client::{Api, DeleteOptions, Informer, Requeue, Transport, ViewScope, WorkQueue};
+use codec::Kind;
+use dns::{Access, Dns};
+use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
+use k8s_openapi::api::discovery::v1::{Endpoint, EndpointConditions, EndpointPort, EndpointSlice};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use crate::config::ServerConfig;
+use crate::control_plane::{ControlPlane, Groups, Shared};
+use crate::{host, identities};
+
+const NAMESPACE: &str = "kube-system";
+const NAME: &str = "kube-dns";
+/// Who keeps the slices; the endpoint slice controller leaves others' alone.
+const MANAGER: &str = "knarr-dns";
+/// The node's port that is tried first. 53 is often taken by a resolver of the machine's own.
+const PORT: u16 = 10053;
+
+/// Starts the server and its service, unless the configuration says no.
+pub async fn start(
+    config: &ServerConfig,
+    shared: &Shared,
+    control_plane: &ControlPlane,
+    groups: &Groups,
+) -> Result<()> {
+    let Some(service_ip) = config.cluster_dns().filter(|_| !config.disable_dns) else { return Ok(()) };
+    let ranges = [&config.cluster_cidrs[..], &config.service_cidrs[..]].concat();
+    let settings = dns::Config {
+        address: shared.node_ip,
+        port: PORT,
+        domain: config.cluster_domain.clone(),
+        service_ips: vec![service_ip],
+        ranges: ranges.clone(),
+        access: Access::new(ranges, host::addresses, shared.clock.clone()),
+        resolv_conf: resolv_conf(config),
+    };
+    let transport = control_plane.api.local(identities::user("system:serviceaccount:kube-system:coredns"));
+    let (clock, tasks) = (shared.clock.clone(), &groups.components);
+    let server = Dns::start(settings, transport, clock, shared.random.clone(), tasks).await?;
+    let keeper = Keeper {
+        service_ip,
+        server: server.address(),
+        node: config.node_name.clone(),
+        transport: control_plane.api.local(identities::user("system:apiserver")),
+    };
+    keeper.start(shared, groups);
+    Ok(())
+}
+
+/// Where this node's own nameservers are written: what `--resolv-conf` says, or /etc/resolv.conf; but where that only names a
+/// local forwarder, which pods cannot reach, systemd-resolved's list of those behind it.
+pub fn resolv_conf(config: &ServerConfig) -> PathBuf {
+    const USUAL: &str = "/etc/resolv.conf";
+    const BEHIND: &str = "/run/systemd/resolve/resolv.conf";
+    if let Some(named) = &config.resolv_conf {
+        return named.clone();
+    }
+    let only_local = |path: &str| {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let servers = text.lines().filter_map(|l| l.trim().strip_prefix("nameserver"));
+        let mut addresses = servers.filter_map(|s| s.trim().parse::<IpAddr>().ok()).peekable();
+        addresses.peek().is_some() && addresses.all(|a| a.is_loopback())
+    };
+    let better = only_local(USUAL) && Path::new(BEHIND).exists() && !only_local(BEHIND);
+    PathBuf::from(if better { BEHIND } else { USUAL })
+}
+
+/// Keeps the service and this server's slice as they should be.
+struct Keeper {
+    service_ip: IpAddr,
+    server: SocketAddr,
+    node: String,
+    transport: Arc<dyn Transport>,
+}
+
+impl Keeper {
+    fn start(self, shared: &Shared, groups: &Groups) {
+        let queue = WorkQueue::new(shared.clock.clone());
+        queue.add(ObjectKey::new(NAMESPACE, NAME));
+        self.wake::<Service>(NAME.into(), &queue, groups);
+        self.wake::<EndpointSlice>(self.slice_name(), &queue, groups);
+        let keeper = Arc::new(self);
+        client::queue::run("cluster-dns", &queue, &groups.components, 1, move |_| {
+            let keeper = keeper.clone();
+            async move { keeper.reconcile().await }
+        });
+    }
+
+    /// Whatever happens to the object of this name, we look.
+    fn wake<K: Kind>(&self, name: String, queue: &WorkQueue<ObjectKey>, groups: &Groups) {
+        let queue = queue.clone();
+        let scope = ViewScope { namespace: NAMESPACE.into(), ..ViewScope::default() };
+        Informer::<K>::scoped(&*self.transport, &scope).on_change(&groups.components, move |change| {
+            let object = change.new.as_ref().or(change.old.as_ref());
+            if object.is_some_and(|o| *o.key.name == *name) {
+                queue.add(ObjectKey::new(NAMESPACE, NAME));
+            }
+        });
+    }
+
+    async fn reconcile(&self) -> Result<Requeue> {
+        self.keep_service().await.context("keep the service kube-dns")?;
+        self.keep_slice().await.context("keep the endpoint slice of kube-dns")?;
+        Ok(Requeue::Never)
+    }
+
+    async fn keep_service(&self) -> Result<(), Status> {
+        let api = Api::<Service>::new(self.transport.clone());
+        let want = self.service();
+        let Some(mut have) = api.find(&ObjectKey::new(NAMESPACE, NAME)).await? else {
+            return api.create(&want).await.map(drop);
+        };
+        let spec = have.spec.get_or_insert_default();
+        let wanted = want.spec.as_ref();
+        if spec.cluster_ip.as_deref() != Some(&self.service_ip.to_string()) {
+            // An address cannot be changed. Another --cluster-dns makes another service; the deletion brings us back here.
+            return api.delete(NAMESPACE, NAME, &DeleteOptions::uid(have.uid())).await;
+        }
+        let labels = have.metadata.labels.get_or_insert_default();
+        let missing: Vec<_> =
+            want.metadata.labels.iter().flatten().filter(|(k, v)| labels.get(*k) != Some(v)).collect();
+        let ports = wanted.and_then(|s| s.ports.clone());
+        if missing.is_empty() && spec.ports == ports && spec.selector.is_none() {
+            return Ok(());
+        }
+        labels.extend(missing.into_iter().map(|(k, v)| (k.clone(), v.clone())));
+        spec.ports = ports;
+        spec.selector = None;
+        api.update(&have).await.map(drop)
+    }
+
+    async fn keep_slice(&self) -> Result<(), Status> {
+        let api = Api::<EndpointSlice>::new(self.transport.clone());
+        let want = self.slice();
+        let Some(mut have) = api.find(&ObjectKey::new(NAMESPACE, want.name())).await? else {
+            return api.create(&want).await.map(drop);
+        };
+        if have.address_type != want.address_type {
+            return api.delete(NAMESPACE, have.name(), &DeleteOptions::uid(have.uid())).await;
+        }
+        let same = have.endpoints == want.endpoints
+            && have.ports == want.ports
+            && have.metadata.labels == want.metadata.labels;
+        if same {
+            return Ok(());
+        }
+        have.metadata.labels = want.metadata.labels;
+        have.endpoints = want.endpoints;
+        have.ports = want.ports;
+        api.update(&have).await.map(drop)
+    }
+
+    fn service(&self) -> Service {
+        let port = |(name, protocol): (&str, &str)| ServicePort {
+            name: Some(name.into()),
+            port: 53,
+            protocol: Some(protocol.into()),
+            target_port: Some(IntOrString::Int(53)),
+            ..ServicePort::default()
+        };
+        Service {
+            metadata: meta(
+                NAME,
+                &[
+                    ("k8s-app", "kube-dns"),
+                    ("kubernetes.io/cluster-service", "true"),
+                    ("kubernetes.io/name", "CoreDNS"),
+                ],
+            ),
+            spec: Some(ServiceSpec {
+                cluster_ip: Some(self.service_ip.to_string()),
+                ports: Some([("dns", "UDP"), ("dns-tcp", "TCP")].map(port).into()),
+                ..ServiceSpec::default()
+            }),
+            status: None,
+        }
+    }
+
+    fn slice_name(&self) -> String {
+        format!("{NAME}-{}", self.node)
+    }
+
+    fn slice(&self) -> EndpointSlice {
+        let port = |(name, protocol): (&str, &str)| EndpointPort {
+            name: Some(name.into()),
+            port: Some(self.server.port().into()),
+            protocol: Some(protocol.into()),
+            app_protocol: None,
+        };
+        EndpointSlice {
+            metadata: meta(
+                &self.slice_name(),
+                &[("endpointslice.kubernetes.io/managed-by", MANAGER), ("kubernetes.io/service-name", NAME)],
+            ),
+            address_type: if self.server.is_ipv4() { "IPv4" } else { "IPv6" }.into(),
+            endpoints: Some(vec![Endpoint {
+                addresses: vec![self.server.ip().to_string()],
+                conditions: Some(EndpointConditions {
+                    ready: Some(true),
+                    serving: Some(true),
+                    terminating: Some(false),
+                }),
+                node_name: Some(self.node.clone()),
+                ..Endpoint::default()
+            }]),
+            ports: Some([("dns", "UDP"), ("dns-tcp", "TCP")].map(port).into()),
+        }
+    }
+}
+
+fn meta(name: &str, labels: &[(&str, &str)]) -> ObjectMeta {
+    ObjectMeta {
+        name: Some(name.into()),
+        namespace: Some(NAMESPACE.into()),
+        labels: Some(labels.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect()),
+        ..ObjectMeta::default()
+    }
+}
