@@ -21,7 +21,9 @@ impl Orphans {
     pub async fn reconcile(&self, key: &ObjectKey) -> anyhow::Result<Requeue> {
         let Some(pod) = self.pods.get(key) else { return Ok(Requeue::Never) };
         if pod.metadata.has_finalizer(TRACKING_FINALIZER) && self.is_orphan(&pod).await? {
-            release(&self.pod_api, &pod).await?;
+            // Only the pod as it was judged: a Job may be adopting it just now, and counts on the finalizer.
+            let version = pod.metadata.resource_version.as_deref();
+            release_as_of(&self.pod_api, &pod, version).await?;
         }
         Ok(Requeue::Never)
     }
@@ -44,10 +46,17 @@ impl Orphans {
 
 /// Takes the finalizer away. A pod that is gone is as good.
 pub(super) async fn release(api: &Api<Pod>, pod: &Pod) -> Result<(), Status> {
-    let patch = json!({"metadata": {
+    release_as_of(api, pod, None).await
+}
+
+async fn release_as_of(api: &Api<Pod>, pod: &Pod, version: Option<&str>) -> Result<(), Status> {
+    let mut patch = json!({"metadata": {
         "uid": pod.uid(),
         "$deleteFromPrimitiveList/finalizers": [TRACKING_FINALIZER],
     }});
+    if let Some(version) = version {
+        patch["metadata"]["resourceVersion"] = version.into();
+    }
     match api.patch(pod.namespace(), pod.name(), PatchType::Strategic, &patch).await {
         Ok(_) => Ok(()),
         Err(e) if e.is_not_found() => Ok(()),
