@@ -131,8 +131,9 @@ fn run_tests() -> Result<()> {
 
 /// `cargo xtask bench`: builds what it measures, optimised.
 pub fn bench(what: &str) -> Result<()> {
-    if what != "node" {
-        bail!("there is no bench {what:?}; there is node");
+    const BENCHES: [&str; 2] = ["node", "network"];
+    if !BENCHES.contains(&what) {
+        bail!("there is no bench {what:?}; there are {}", BENCHES.join(", "));
     }
     images::build("target/images".as_ref())?;
     install_kubectl()?;
@@ -141,5 +142,5 @@ pub fn bench(what: &str) -> Result<()> {
     let (kubectl, binary) = (root.join("target/tools/kubectl"), root.join("target/release/knarr"));
     let env = [("KNARR_KUBECTL", kubectl.to_string_lossy()), ("KNARR_BIN", binary.to_string_lossy())];
     let env: Vec<(&str, &str)> = env.iter().map(|(k, v)| (*k, &**v)).collect();
-    sh::run_with("cargo", &["run", "--quiet", "-p", "e2e", "--example", "bench_node"], &env)
+    sh::run_with("cargo", &["run", "--quiet", "-p", "e2e", "--example", &format!("bench_{what}")], &env)
 }
