@@ -1,8 +1,10 @@
 //! Which pods stand behind a service, as endpoint slices and in the older form. Start at [`members::members`] (who, on which ports),
-//! then [`slices`] and [`legacy`] (how it is written down).
+//! then [`slices`] and [`legacy`] (how it is written down);
+//! [`mirror`] for those that are written by hand.
 
 pub mod legacy;
 pub mod members;
+pub mod mirror;
 pub mod slices;
 #[cfg(test)]
 mod tests;

@@ -55,6 +55,11 @@ pub const CONTROLLERS: &[Spec] = &[
         start: endpoints::slices::start,
     },
     Spec {
+        name: "endpointslice-mirroring-controller",
+        identity: "endpointslicemirroring-controller",
+        start: endpoints::mirror::start,
+    },
+    Spec {
         name: "resourcequota-controller",
         identity: "resourcequota-controller",
         start: resource_quota::start,

@@ -17,82 +17,74 @@ use crate::context::{Component, object, synced};
 use crate::expectations::Expectations;
 
 /// Upstream's `--max-endpoints-per-slice`.
-const ENDPOINTS_MAX: usize = 100;
-const SERVICE_NAME: &str = "kubernetes.io/service-name";
-const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
+pub(super) const ENDPOINTS_MAX: usize = 100;
+pub(super) const SERVICE_NAME: &str = "kubernetes.io/service-name";
+pub(super) const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 const US: &str = "endpointslice-controller.k8s.io";
 
-struct Controller {
-    source: Arc<Source>,
-    slices: Informer<EndpointSlice>,
+/// The slices of one writer: others' are never touched.
+pub(super) struct Slices {
+    pub slices: Informer<EndpointSlice>,
     api: Api<EndpointSlice>,
     /// A new slice has no name that a second try would run into.
     expectations: Expectations,
+    /// What they are labelled with.
+    manager: &'static str,
 }
 
-pub fn start(component: Component) {
-    let controller = Arc::new(Controller {
-        source: Arc::new(Source::new(&component)),
-        slices: component.informer(),
-        api: component.api(),
-        expectations: Expectations::new(component.clock.clone()),
-    });
-    let queue: WorkQueue<ObjectKey> = component.queue();
-    controller.source.wake(&component, &queue);
-    let (woken, on_slice) = (queue.clone(), controller.clone());
-    component.on(&controller.slices, move |change| {
-        let Some(slice) = object(change) else { return };
-        let Some(service) = slice.meta.label(SERVICE_NAME) else { return };
-        let key = ObjectKey::new(&slice.key.namespace, service);
-        if change.old.is_none() && slice.meta.label(MANAGED_BY) == Some(US) {
-            on_slice.expectations.created(&key);
-        }
-        woken.add(key);
-    });
-    let source = &controller.source;
-    let wait = vec![synced(&source.services), synced(&source.pods), synced(&controller.slices)];
-    component.run(wait, &queue, 5, move |key| {
-        let controller = controller.clone();
-        async move { controller.reconcile(&key).await }
-    });
-}
+impl Slices {
+    pub fn new(component: &Component, manager: &'static str) -> Arc<Self> {
+        Arc::new(Slices {
+            slices: component.informer(),
+            api: component.api(),
+            expectations: Expectations::new(component.clock.clone()),
+            manager,
+        })
+    }
 
-impl Controller {
-    async fn reconcile(&self, key: &ObjectKey) -> anyhow::Result<Requeue> {
-        let service = self.source.services.get(key).filter(|s| !s.metadata.is_deleting());
-        let Some(service) = service else {
-            // The garbage collector takes the slices with their owner.
-            self.expectations.forget(key);
-            return Ok(Requeue::Never);
-        };
-        let Some(selector) = super::selector(&service) else { return Ok(Requeue::Never) };
-        if !self.expectations.satisfied(key) {
-            return Ok(Requeue::Never);
+    /// Wakes the service of a slice that changes.
+    pub fn wake(self: &Arc<Self>, component: &Component, queue: &WorkQueue<ObjectKey>) {
+        let (woken, ours) = (queue.clone(), self.clone());
+        component.on(&self.slices, move |change| {
+            let Some(slice) = object(change) else { return };
+            let Some(service) = slice.meta.label(SERVICE_NAME) else { return };
+            let key = ObjectKey::new(&slice.key.namespace, service);
+            if change.old.is_none() && slice.meta.label(MANAGED_BY) == Some(ours.manager) {
+                ours.expectations.created(&key);
+            }
+            woken.add(key);
+        });
+    }
+
+    /// There will be no more of this service's.
+    pub fn forget(&self, service: &ObjectKey) {
+        self.expectations.forget(service);
+    }
+
+    /// Writes what differs. Does nothing while creations of before have not been seen.
+    pub async fn write(&self, service: &ObjectKey, desired: Vec<EndpointSlice>) -> anyhow::Result<()> {
+        if !self.expectations.satisfied(service) {
+            return Ok(());
         }
-        let observed = self.slices.list_where(&key.namespace, |meta| {
-            meta.label(SERVICE_NAME) == Some(&key.name)
-                && meta.label(MANAGED_BY) == Some(US)
+        let observed = self.slices.list_where(&service.namespace, |meta| {
+            meta.label(SERVICE_NAME) == Some(&service.name)
+                && meta.label(MANAGED_BY) == Some(self.manager)
                 && !meta.deleting
         });
-        let pods = self.source.pods_of(&service, &selector);
-        let mut desired = Vec::new();
-        for family in families(&service) {
-            desired.extend(slices(&service, &family, &members(&service, &pods, &family)));
-        }
         let actions = diff(desired, observed);
         let created = actions.iter().filter(|a| matches!(a, Action::Create(_))).count();
-        self.expectations.expect(key, created, []);
+        self.expectations.expect(service, created, []);
         for (done, action) in actions.into_iter().enumerate() {
             if let Err(status) = self.act(action).await {
                 // Creations come first; those that did not happen will not be seen.
-                (done..created).for_each(|_| self.expectations.created(key));
+                (done..created).for_each(|_| self.expectations.created(service));
                 return match status.is_not_found() || crate::replicas::is_namespace_terminating(&status) {
-                    true => Ok(Requeue::Never),
+                    true => Ok(()),
                     false => Err(status).context("write endpoint slices"),
                 };
             }
         }
-        Ok(Requeue::Never)
+        Ok(())
     }
 
     async fn act(&self, action: Action) -> Result<(), apimachinery::Status> {
@@ -107,6 +99,46 @@ impl Controller {
                 }
             }
         }
+    }
+}
+
+struct Controller {
+    source: Arc<Source>,
+    slices: Arc<Slices>,
+}
+
+pub fn start(component: Component) {
+    let controller = Arc::new(Controller {
+        source: Arc::new(Source::new(&component)),
+        slices: Slices::new(&component, US),
+    });
+    let queue: WorkQueue<ObjectKey> = component.queue();
+    controller.source.wake(&component, &queue);
+    controller.slices.wake(&component, &queue);
+    let source = &controller.source;
+    let wait = vec![synced(&source.services), synced(&source.pods), synced(&controller.slices.slices)];
+    component.run(wait, &queue, 5, move |key| {
+        let controller = controller.clone();
+        async move { controller.reconcile(&key).await }
+    });
+}
+
+impl Controller {
+    async fn reconcile(&self, key: &ObjectKey) -> anyhow::Result<Requeue> {
+        let service = self.source.services.get(key).filter(|s| !s.metadata.is_deleting());
+        let Some(service) = service else {
+            // The garbage collector takes the slices with their owner.
+            self.slices.forget(key);
+            return Ok(Requeue::Never);
+        };
+        let Some(selector) = super::selector(&service) else { return Ok(Requeue::Never) };
+        let pods = self.source.pods_of(&service, &selector);
+        let mut desired = Vec::new();
+        for family in families(&service) {
+            desired.extend(slices(&service, &family, &members(&service, &pods, &family)));
+        }
+        self.slices.write(key, desired).await?;
+        Ok(Requeue::Never)
     }
 }
 
@@ -193,11 +225,17 @@ pub fn diff(desired: Vec<EndpointSlice>, mut observed: Vec<EndpointSlice>) -> Ve
         let have = observed.remove(at);
         if have.endpoints.as_deref().unwrap_or_default() == want.endpoints.as_deref().unwrap_or_default()
             && have.metadata.labels == want.metadata.labels
+            && want
+                .metadata
+                .annotations
+                .as_ref()
+                .is_none_or(|a| have.metadata.annotations.as_ref() == Some(a))
         {
             continue;
         }
-        let labels = want.metadata.labels.take();
-        want.metadata = ObjectMeta { labels, ..have.metadata };
+        let (labels, annotations) = (want.metadata.labels.take(), want.metadata.annotations.take());
+        let annotations = annotations.or_else(|| have.metadata.annotations.clone());
+        want.metadata = ObjectMeta { labels, annotations, ..have.metadata };
         others.push(Action::Update(want));
     }
     others.extend(observed.into_iter().map(Action::Delete));

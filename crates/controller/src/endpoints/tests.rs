@@ -1,8 +1,10 @@
 use codec::Kind;
-use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::api::core::v1::{Endpoints, Pod, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 
 use super::legacy::desired;
 use super::members::members;
+use super::mirror::mirrored;
 use super::slices::{Action, diff};
 
 fn service(more: &str) -> Service {
@@ -93,4 +95,44 @@ fn a_slice_keeps_its_name_while_its_ports_stay() {
         })
         .collect();
     assert_eq!(shown, ["create ", "update two", "delete three"]);
+}
+
+#[test]
+fn what_is_written_by_hand_is_mirrored() {
+    let service = Service::from_json(
+        br#"{"metadata":{"name":"db","namespace":"ns"},"spec":{"ports":[{"port":5432}]}}"#,
+    );
+    let endpoints = Endpoints::from_json(
+        br#"{"metadata":{"name":"db","namespace":"ns","uid":"u","labels":{"a":"b"},
+        "annotations":{"keep":"me","endpoints.kubernetes.io/last-change-trigger-time":"x"}},
+        "subsets":[{"addresses":[{"ip":"192.0.2.1","hostname":"h"},{"ip":"2001:db8::1"}],"notReadyAddresses":[{"ip":"192.0.2.2"}],
+        "ports":[{"name":"pg","port":5432,"protocol":"TCP"}]},
+        {"addresses":[{"ip":"192.0.2.3"}],"ports":[{"name":"pg","port":5432,"protocol":"TCP"}]}]}"#,
+    );
+    let show = |slice: &EndpointSlice| {
+        let members =
+            slice.endpoints.iter().flatten().map(|e| {
+                format!("{}={}", e.addresses.join(","), e.conditions.as_ref().unwrap().ready.unwrap())
+            });
+        let ports =
+            slice.ports.iter().flatten().map(|p| format!("{}:{}", p.name.clone().unwrap(), p.port.unwrap()));
+        format!(
+            "{} {} {}",
+            slice.address_type,
+            ports.collect::<String>(),
+            members.collect::<Vec<_>>().join(" ")
+        )
+    };
+    let slices = mirrored(&service.unwrap(), &endpoints.unwrap());
+    let shown: Vec<_> = slices.iter().map(show).collect();
+    assert_eq!(
+        shown,
+        ["IPv4 pg:5432 192.0.2.1=true 192.0.2.2=false 192.0.2.3=true", "IPv6 pg:5432 2001:db8::1=true"]
+    );
+    let metadata = &slices[0].metadata;
+    let pairs = |map: &Option<std::collections::BTreeMap<String, String>>| format!("{map:?}");
+    assert_eq!(pairs(&metadata.annotations), r#"Some({"keep": "me"})"#);
+    assert!(pairs(&metadata.labels).contains(r#""kubernetes.io/service-name": "db""#));
+    let owner = &metadata.owner_references.as_ref().unwrap()[0];
+    assert_eq!((&*owner.kind, &*owner.name, &*owner.uid), ("Endpoints", "db", "u"));
 }
