@@ -24,6 +24,11 @@ pub trait Plugin: Send + Sync {
     async fn validate(&self, _attributes: &Attributes<'_>) -> Result<(), Status> {
         Ok(())
     }
+
+    /// What to tell the client about a write that nobody refused.
+    async fn warnings(&self, _attributes: &Attributes<'_>) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// What plugins are made of.
@@ -83,5 +88,13 @@ impl Admit for Chain {
             plugin.validate(attributes).await?;
         }
         Ok(())
+    }
+
+    async fn warnings(&self, attributes: &Attributes<'_>) -> Vec<String> {
+        let mut all = Vec::new();
+        for (_, plugin) in &self.plugins {
+            all.extend(plugin.warnings(attributes).await);
+        }
+        all
     }
 }

@@ -4,16 +4,21 @@
 //! Never writes to the store. What is left out so far is in [`plugins::MISSING`].
 
 mod ask;
+mod certificates;
 mod chain;
+mod default_ingress_class;
 mod default_toleration_seconds;
 mod limit_ranger;
 mod namespace_lifecycle;
 mod node_restriction;
 pub mod plugins;
+mod pod_security;
 pub mod priority;
 mod rbac_escalation;
 mod resource_quota;
+mod runtime_class;
 mod service_account;
+mod storage;
 mod taint_nodes_by_condition;
 
 #[cfg(test)]

@@ -93,8 +93,16 @@ impl<'a, K: Kind> Write<'a, K> {
 }
 
 impl Fixture {
-    /// As the registry does it: mutate, then validate; a delete is validated only.
-    async fn run<K: Kind>(&self, mut write: Write<'_, K>) -> Result<Option<K>, Status> {
+    async fn run<K: Kind>(&self, write: Write<'_, K>) -> Result<Option<K>, Status> {
+        self.run_warned(write).await.map(|(object, _)| object)
+    }
+
+    async fn warnings<K: Kind>(&self, write: Write<'_, K>) -> Vec<String> {
+        self.run_warned(write).await.unwrap().1
+    }
+
+    /// As the registry does it: mutate, then validate, then warn; a delete is not mutated.
+    async fn run_warned<K: Kind>(&self, mut write: Write<'_, K>) -> Result<(Option<K>, Vec<String>), Status> {
         let user = Requester {
             name: write.user.into(),
             groups: write.groups.iter().map(|g| (*g).to_owned()).collect(),
@@ -120,7 +128,8 @@ impl Fixture {
             self.chain.mutate(&mut attributes).await?;
         }
         self.chain.validate(&attributes).await?;
-        Ok(write.new)
+        let warnings = self.chain.warnings(&attributes).await;
+        Ok((write.new, warnings))
     }
 
     /// `expected`: empty for a write that goes through, else the refusal's code and message.
@@ -614,8 +623,18 @@ fn plugins_are_chosen_by_name() {
             "ServiceAccount",
             "NodeRestriction",
             "TaintNodesByCondition",
+            "PodSecurity",
             "Priority",
             "DefaultTolerationSeconds",
+            "DefaultStorageClass",
+            "StorageObjectInUseProtection",
+            "PersistentVolumeClaimResize",
+            "RuntimeClass",
+            "CertificateApproval",
+            "CertificateSigning",
+            "CertificateSubjectRestriction",
+            "CertificateRequester",
+            "DefaultIngressClass",
             "RBACEscalation",
             "ResourceQuota",
         ]
@@ -642,5 +661,8 @@ fn plugins_are_chosen_by_name() {
     assert_eq!(new(&[], &["RBACEscalation"]).unwrap_err(), "admission plugin \"RBACEscalation\" is unknown");
 }
 
+mod certificates;
+mod classes;
 mod limits;
+mod pod_security;
 mod quota;

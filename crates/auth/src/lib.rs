@@ -12,6 +12,7 @@
 pub mod answers;
 pub mod authn;
 pub mod authz;
+pub mod certificates;
 mod feed;
 pub mod policy;
 

@@ -8,6 +8,7 @@ pub mod ca;
 pub mod files;
 pub mod identity;
 pub mod kubeconfig;
+pub mod request;
 pub mod sakey;
 pub mod store;
 pub mod tls;

@@ -49,4 +49,8 @@ pub trait Admit: Send + Sync {
     async fn mutate(&self, attributes: &mut Attributes<'_>) -> Result<(), Status>;
     /// Sees it as it will be stored.
     async fn validate(&self, attributes: &Attributes<'_>) -> Result<(), Status>;
+    /// What to tell the client about a write that [`Admit::validate`] let through.
+    async fn warnings(&self, _attributes: &Attributes<'_>) -> Vec<String> {
+        Vec::new()
+    }
 }

@@ -61,7 +61,7 @@ impl Registry {
         resource.strategy.prepare_create(&mut *object);
         let mut warnings = resource.strategy.warnings(&*object);
         let allocation = self.allocate(resource, &mut *object, None, options.dry_run).await?;
-        let stored = self.checked_new(target, object, options).await;
+        let stored = self.checked_new(target, object, options, &mut warnings).await;
         self.settle_allocation(allocation, stored.is_ok()).await;
         warnings.dedup();
         Ok(Written { json: stored?, created: true, warnings })
@@ -72,12 +72,13 @@ impl Registry {
         target: &Target<'_>,
         mut object: Box<dyn AnyObject>,
         options: &WriteOptions,
+        warnings: &mut Vec<String>,
     ) -> Result<bytes::Bytes, Status> {
         let errors = validate_new(target.resource, &*object);
         if !errors.is_empty() {
             return Err(Status::invalid(&target.resource.gvk, name_of(&*object), &errors));
         }
-        self.admit_create(target, &mut *object, options, false).await?;
+        warnings.extend(self.admit_create(target, &mut *object, options, false).await?);
         self.store_new(target, &*object, options).await
     }
 
@@ -135,13 +136,14 @@ impl Registry {
         }
     }
 
+    /// What admission warns of, once everything is validated.
     async fn admit_create(
         &self,
         target: &Target<'_>,
         object: &mut dyn AnyObject,
         options: &WriteOptions,
         mutating: bool,
-    ) -> Result<(), Status> {
+    ) -> Result<Vec<String>, Status> {
         let name = name_of(object).to_owned();
         let mut attributes = Attributes {
             operation: Operation::Create,
@@ -156,7 +158,12 @@ impl Registry {
             object: Some(object),
             old: None,
         };
-        if mutating { self.mutate(&mut attributes).await } else { self.admit(&attributes).await }
+        if mutating {
+            self.mutate(&mut attributes).await?;
+            return Ok(Vec::new());
+        }
+        self.admit(&attributes).await?;
+        Ok(self.admission_warnings(&attributes).await)
     }
 
     async fn store_new(

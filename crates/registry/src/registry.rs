@@ -138,6 +138,13 @@ impl Registry {
         }
     }
 
+    pub(crate) async fn admission_warnings(&self, attributes: &Attributes<'_>) -> Vec<String> {
+        match self.admit.get() {
+            Some(admit) => admit.warnings(attributes).await,
+            None => Vec::new(),
+        }
+    }
+
     pub(crate) async fn admit(&self, attributes: &Attributes<'_>) -> Result<(), Status> {
         match self.admit.get() {
             Some(admit) => admit.validate(attributes).await,

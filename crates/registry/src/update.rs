@@ -143,7 +143,7 @@ impl Registry {
             return Err(Status::invalid(&resource.gvk, target.name, &errors));
         }
         warnings.extend(resource.strategy.warnings(&*new));
-        self.admit_update(target, kind, &mut *new, &*old, options, false).await?;
+        warnings.extend(self.admit_update(target, kind, &mut *new, &*old, options, false).await?);
         if managed::same(&*new, &*old) {
             return Ok(Some(Written { json: stored.json().clone(), created: false, warnings }));
         }
@@ -186,6 +186,7 @@ impl Registry {
         Ok(Some(Written { json, created: false, warnings }))
     }
 
+    /// What admission warns of, once everything is validated.
     async fn admit_update(
         &self,
         target: &Target<'_>,
@@ -194,7 +195,7 @@ impl Registry {
         old: &dyn AnyObject,
         options: &WriteOptions,
         mutating: bool,
-    ) -> Result<(), Status> {
+    ) -> Result<Vec<String>, Status> {
         let mut attributes = Attributes {
             operation: Operation::Update,
             gvk: &target.resource.gvk,
@@ -208,7 +209,12 @@ impl Registry {
             object: Some(new),
             old: Some(old),
         };
-        if mutating { self.mutate(&mut attributes).await } else { self.admit(&attributes).await }
+        if mutating {
+            self.mutate(&mut attributes).await?;
+            return Ok(Vec::new());
+        }
+        self.admit(&attributes).await?;
+        Ok(self.admission_warnings(&attributes).await)
     }
 }
 

@@ -50,7 +50,12 @@ impl crate::Strategy for Strategy {
         request.status = Some(CertificateSigningRequestStatus::default());
     }
 
-    fn prepare_update(&self, new: &mut CertificateSigningRequest, old: &CertificateSigningRequest, part: Part) {
+    fn prepare_update(
+        &self,
+        new: &mut CertificateSigningRequest,
+        old: &CertificateSigningRequest,
+        part: Part,
+    ) {
         new.spec.clone_from(&old.spec);
         let before = old.status.clone().unwrap_or_default();
         let status = new.status.get_or_insert_default();

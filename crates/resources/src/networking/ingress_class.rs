@@ -70,7 +70,8 @@ impl crate::Strategy for Strategy {
 
     fn validate_update(&self, new: &IngressClass, old: &IngressClass, _: Part) -> ErrorList {
         let path = Path::new("spec");
-        let controller = |c: &IngressClass| c.spec.as_ref().and_then(|s| s.controller.clone()).unwrap_or_default();
+        let controller =
+            |c: &IngressClass| c.spec.as_ref().and_then(|s| s.controller.clone()).unwrap_or_default();
         let mut errs = ErrorList::new();
         if controller(new) != controller(old) {
             errs.push(Error::invalid(&path.child("controller"), &controller(new), "field is immutable"));
@@ -136,11 +137,15 @@ fn parameter_errors(parameters: &IngressClassParametersReference, path: &Path) -
     let at = path.child("namespace");
     match (parameters.scope.as_deref(), namespace) {
         (None, _) => errs.push(Error::required(&path.child("scope"), "")),
-        (Some("Namespace"), None) => errs
-            .push(Error::required(&at, "`parameters.scope` is set to 'Namespace'")),
-        (Some("Namespace"), Some(namespace)) => errs.extend(each(&at, namespace, names::dns1123_label(namespace))),
-        (Some("Cluster"), Some(_)) => errs
-            .push(Error::forbidden(&at, "`parameters.scope` is set to 'Cluster'")),
+        (Some("Namespace"), None) => {
+            errs.push(Error::required(&at, "`parameters.scope` is set to 'Namespace'"))
+        }
+        (Some("Namespace"), Some(namespace)) => {
+            errs.extend(each(&at, namespace, names::dns1123_label(namespace)))
+        }
+        (Some("Cluster"), Some(_)) => {
+            errs.push(Error::forbidden(&at, "`parameters.scope` is set to 'Cluster'"))
+        }
         (Some("Cluster"), None) => {}
         (Some(other), _) => {
             errs.push(Error::not_supported(&path.child("scope"), other, &["Cluster", "Namespace"]));

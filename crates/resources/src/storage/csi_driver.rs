@@ -82,7 +82,10 @@ impl crate::Strategy for Strategy {
             NAME,
             Column { kind: "boolean", ..text("AttachRequired", "Whether volumes are attached to nodes.") },
             Column { kind: "boolean", ..text("PodInfoOnMount", "Whether mounts are told of their pods.") },
-            Column { kind: "boolean", ..text("StorageCapacity", "Whether the driver tells how much is free.") },
+            Column {
+                kind: "boolean",
+                ..text("StorageCapacity", "Whether the driver tells how much is free.")
+            },
             text("TokenRequests", "Audiences of the tokens that mounts get."),
             Column { kind: "boolean", ..text("RequiresRepublish", "Whether mounts are renewed.") },
             text("Modes", "Kinds of volumes."),

@@ -66,10 +66,8 @@ impl crate::Strategy for Strategy {
     }
 
     fn validate_update(&self, new: &StorageClass, old: &StorageClass, _: Part) -> ErrorList {
-        let mut errs = no_updates(
-            !new.parameters.iter().flatten().eq(old.parameters.iter().flatten()),
-            "parameters",
-        );
+        let mut errs =
+            no_updates(!new.parameters.iter().flatten().eq(old.parameters.iter().flatten()), "parameters");
         errs.extend(no_updates(new.provisioner != old.provisioner, "provisioner"));
         errs.extend(no_updates(new.reclaim_policy != old.reclaim_policy, "reclaimPolicy"));
         if new.volume_binding_mode != old.volume_binding_mode {

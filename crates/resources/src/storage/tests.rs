@@ -4,10 +4,12 @@ use crate::strategy::Part;
 use crate::testing::{check_create, check_default, check_rows, check_update};
 
 const CLASS: &str = r#"{"metadata": {"name": "gold", "creationTimestamp": "2026-01-01T00:00:00Z"}, "provisioner": "example.com/p", "parameters": {"a": "b"}}"#;
-const DRIVER: &str = r#"{"metadata": {"name": "d.example.com", "creationTimestamp": "2026-01-01T00:00:00Z"}, "spec": {}}"#;
+const DRIVER: &str =
+    r#"{"metadata": {"name": "d.example.com", "creationTimestamp": "2026-01-01T00:00:00Z"}, "spec": {}}"#;
 const NODE: &str = r#"{"metadata": {"name": "n", "creationTimestamp": "2026-01-01T00:00:00Z"},
     "spec": {"drivers": [{"name": "d.example.com", "nodeID": "n", "topologyKeys": ["a/b"]}]}}"#;
-const CAPACITY: &str = r#"{"metadata": {"name": "c", "namespace": "a"}, "storageClassName": "gold", "capacity": "1Gi"}"#;
+const CAPACITY: &str =
+    r#"{"metadata": {"name": "c", "namespace": "a"}, "storageClassName": "gold", "capacity": "1Gi"}"#;
 const ATTACHMENT: &str = r#"{"metadata": {"name": "a", "creationTimestamp": "2026-01-01T00:00:00Z"},
     "spec": {"attacher": "d.example.com", "nodeName": "n", "source": {"persistentVolumeName": "v"}}, "status": {"attached": true}}"#;
 const ATTRIBUTES: &str = r#"{"metadata": {"name": "fast", "creationTimestamp": "2026-01-01T00:00:00Z"}, "driverName": "d.example.com", "parameters": {"iops": "1"}}"#;
@@ -15,7 +17,10 @@ const ATTRIBUTES: &str = r#"{"metadata": {"name": "fast", "creationTimestamp": "
 #[test]
 fn classes() {
     use super::storage_class::Strategy;
-    check_default(&Strategy, CLASS, expect![[r#"
+    check_default(
+        &Strategy,
+        CLASS,
+        expect![[r#"
         {
           "apiVersion": "storage.k8s.io/v1",
           "kind": "StorageClass",
@@ -30,7 +35,8 @@ fn classes() {
           "reclaimPolicy": "Delete",
           "volumeBindingMode": "Immediate"
         }
-    "#]]);
+    "#]],
+    );
     check_create(
         &Strategy,
         CLASS,
@@ -111,7 +117,10 @@ fn classes() {
 #[test]
 fn drivers() {
     use super::csi_driver::Strategy;
-    check_default(&Strategy, DRIVER, expect![[r#"
+    check_default(
+        &Strategy,
+        DRIVER,
+        expect![[r#"
         {
           "apiVersion": "storage.k8s.io/v1",
           "kind": "CSIDriver",
@@ -131,7 +140,8 @@ fn drivers() {
             ]
           }
         }
-    "#]]);
+    "#]],
+    );
     check_create(
         &Strategy,
         DRIVER,
@@ -181,10 +191,15 @@ fn drivers() {
                 spec.volumeLifecycleModes: Invalid value: ["Ephemeral"]: field is immutable
         "#]],
     );
-    check_rows(&Strategy, DRIVER, r#"spec.tokenRequests = [{"audience": "a"}]"#, expect![[r#"
+    check_rows(
+        &Strategy,
+        DRIVER,
+        r#"spec.tokenRequests = [{"audience": "a"}]"#,
+        expect![[r#"
         NAME  ATTACHREQUIRED  PODINFOONMOUNT  STORAGECAPACITY  TOKENREQUESTS  REQUIRESREPUBLISH  MODES  AGE
         d.example.com  true  false  false  a  false  Persistent  10m
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -239,10 +254,15 @@ fn nodes() {
                 fine
         "#]],
     );
-    check_rows(&Strategy, NODE, "", expect![[r#"
+    check_rows(
+        &Strategy,
+        NODE,
+        "",
+        expect![[r#"
         NAME  DRIVERS  AGE
         n  1  10m
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -287,10 +307,15 @@ fn capacities() {
                 nodeTopology: Invalid value: {"matchLabels":{"a":"c"}}: field is immutable
         "#]],
     );
-    check_rows(&Strategy, CAPACITY, "", expect![[r#"
+    check_rows(
+        &Strategy,
+        CAPACITY,
+        "",
+        expect![[r#"
         NAME  STORAGECLASS  CAPACITY
         c  gold  1Gi
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -347,10 +372,15 @@ fn attachments() {
                 spec: Invalid value: {"attacher":"d.example.com","nodeName":"m","source":{"persistentVolumeName":"v"}}: field is immutable
         "#]],
     );
-    check_rows(&Strategy, ATTACHMENT, "", expect![[r#"
+    check_rows(
+        &Strategy,
+        ATTACHMENT,
+        "",
+        expect![[r#"
         NAME  ATTACHER  PV  NODE  ATTACHED  AGE
         a  d.example.com  v  n  true  10m
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -387,8 +417,13 @@ fn attributes() {
                 parameters: Forbidden: updates to parameters are forbidden.
         "#]],
     );
-    check_rows(&Strategy, ATTRIBUTES, "", expect![[r#"
+    check_rows(
+        &Strategy,
+        ATTRIBUTES,
+        "",
+        expect![[r#"
         NAME  DRIVERNAME  AGE
         fast  d.example.com  10m
-    "#]]);
+    "#]],
+    );
 }

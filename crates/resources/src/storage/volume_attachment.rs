@@ -54,7 +54,11 @@ impl crate::Strategy for Strategy {
                 errs.extend(crate::core::persistent_volume::spec_errors(volume, &at));
             }
         }
-        errs.extend(each(&path.child("nodeName"), &spec.node_name, names::dns1123_subdomain(&spec.node_name)));
+        errs.extend(each(
+            &path.child("nodeName"),
+            &spec.node_name,
+            names::dns1123_subdomain(&spec.node_name),
+        ));
         errs
     }
 

@@ -22,7 +22,12 @@ impl crate::Strategy for Strategy {
         errs
     }
 
-    fn validate_update(&self, new: &VolumeAttributesClass, old: &VolumeAttributesClass, _: Part) -> ErrorList {
+    fn validate_update(
+        &self,
+        new: &VolumeAttributesClass,
+        old: &VolumeAttributesClass,
+        _: Part,
+    ) -> ErrorList {
         let mut errs = no_updates(new.driver_name != old.driver_name, "driverName");
         errs.extend(no_updates(new.parameters != old.parameters, "parameters"));
         errs

@@ -61,7 +61,8 @@ fn change(old: &str, new: &str, part: Part) -> (CertificateSigningRequest, Strin
 }
 
 const APPROVED: &str = r#"status.conditions = [{"type": "Approved", "status": "True"}]"#;
-const ISSUED: &str = r#"status.certificate = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCi0tLS0tRU5EIENFUlRJRklDQVRFLS0tLS0K""#;
+const ISSUED: &str =
+    r#"status.certificate = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCi0tLS0tRU5EIENFUlRJRklDQVRFLS0tLS0K""#;
 
 #[test]
 fn who_writes_what() {

@@ -125,7 +125,11 @@ pub(super) fn update(
         if !had.is_empty() {
             errs.push(Error::forbidden(&at, "updates may not set existing certificate content"));
         } else if !is_pem(&issued) {
-            errs.push(Error::invalid(&at, "<certificate data>", "must contain at least one CERTIFICATE PEM block"));
+            errs.push(Error::invalid(
+                &at,
+                "<certificate data>",
+                "must contain at least one CERTIFICATE PEM block",
+            ));
         }
     }
     errs

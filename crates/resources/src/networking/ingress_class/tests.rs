@@ -44,10 +44,16 @@ fn rules() {
                 spec.parameters.namespace: Forbidden: `parameters.scope` is set to 'Cluster'
         "#]],
     );
-    check_update(&Strategy, CLASS, r#"spec.controller = "example.com/other""#, Part::Main, expect![[r#"
+    check_update(
+        &Strategy,
+        CLASS,
+        r#"spec.controller = "example.com/other""#,
+        Part::Main,
+        expect![[r#"
         spec.controller = "example.com/other"
             spec.controller: Invalid value: "example.com/other": field is immutable
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

@@ -3,7 +3,8 @@ use expect_test::expect;
 use super::*;
 use crate::testing::{check_create, check_rows, check_update};
 
-const CLASS: &str = r#"{"metadata": {"name": "kata", "creationTimestamp": "2026-01-01T00:00:00Z"}, "handler": "kata"}"#;
+const CLASS: &str =
+    r#"{"metadata": {"name": "kata", "creationTimestamp": "2026-01-01T00:00:00Z"}, "handler": "kata"}"#;
 
 #[test]
 fn rules() {
@@ -57,8 +58,13 @@ fn rules() {
 
 #[test]
 fn columns() {
-    check_rows(&Strategy, CLASS, "", expect![[r#"
+    check_rows(
+        &Strategy,
+        CLASS,
+        "",
+        expect![[r#"
         NAME  HANDLER  AGE
         kata  kata  10m
-    "#]]);
+    "#]],
+    );
 }
