@@ -58,6 +58,7 @@ spec:
   template:
     spec:
       restartPolicy: OnFailure
+      terminationGracePeriodSeconds: 1
       containers: [{ name: c, image: busybox, command: [sh, -c, "sleep 3600"] }]
 ---
 apiVersion: batch/v1
