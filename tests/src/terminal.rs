@@ -66,6 +66,7 @@ impl Terminal {
 
     /// Waits until the words appear after those that were waited for before, and returns all in between.
     #[track_caller]
+    #[allow(clippy::disallowed_methods, reason = "tests watch real machines in real time")]
     pub fn sees(&mut self, words: &str) -> String {
         let found = |screen: &str, seen: usize| screen[seen..].find(words).map(|at| seen + at + words.len());
         let start = std::time::Instant::now();

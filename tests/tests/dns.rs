@@ -1,5 +1,7 @@
 //! Service discovery, from inside of pods: names, resolv.conf, variables.
 
+#![allow(clippy::disallowed_methods, reason = "tests watch real machines in real time")]
+
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -271,4 +273,27 @@ fn resolv_conf_and_variables_are_as_the_pod_asks() {
     assert!(!environment.contains("PEERS_"), "a headless service has an address?\n{environment}");
     let without = inside(&cluster, "default", &["env"]).ok();
     assert!(without.contains("KUBERNETES_SERVICE_HOST=") && !without.contains("WEB_SERVICE"), "{without}");
+}
+
+#[test]
+fn without_cluster_dns_pods_get_the_nodes_and_are_told() {
+    let mut cluster = Cluster::prepare("dns-off", &[]);
+    let file = cluster.file("resolv.conf", RESOLV_CONF);
+    cluster.set_flags(&["--resolv-conf", &file, "--disable-dns"]);
+    cluster.boot();
+    cluster.kubectl(&["run", "box", "--image=busybox", "--", "sleep", "3600"]).ok();
+    cluster.wait_for("condition=Ready", "pod/box", 120);
+    assert_eq!(inside(&cluster, "box", &["cat", "/etc/resolv.conf"]).ok().matches("192.0.2.2").count(), 1);
+    eventually(Duration::from_secs(60), "the pod is told", || {
+        cluster.kubectl(&["get", "events"]).stdout.contains("MissingClusterDNS")
+    });
+    let services = cluster.kubectl(&["get", "services", "-n", "kube-system", "-o", "name"]).ok();
+    assert_eq!(services, "");
+    // One of one's own is named.
+    cluster.stop();
+    cluster.set_flags(&["--resolv-conf", &file, "--disable-dns", "--cluster-dns", "192.0.2.99"]);
+    cluster.boot();
+    cluster.kubectl(&["run", "own", "--image=busybox", "--", "sleep", "3600"]).ok();
+    cluster.wait_for("condition=Ready", "pod/own", 120);
+    assert!(inside(&cluster, "own", &["cat", "/etc/resolv.conf"]).ok().contains("nameserver 192.0.2.99\n"));
 }

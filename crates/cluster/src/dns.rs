@@ -12,7 +12,7 @@ use apimachinery::{ObjectKey, Status};
 use client::{Api, DeleteOptions, Informer, Requeue, Transport, ViewScope, WorkQueue};
 use codec::Kind;
 use dns::{Access, Dns};
-use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
+use k8s_openapi::api::core::v1::{Node, Service, ServicePort, ServiceSpec};
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointConditions, EndpointPort, EndpointSlice};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -43,7 +43,7 @@ pub async fn start(
         domain: config.cluster_domain.clone(),
         service_ips: vec![service_ip],
         ranges: ranges.clone(),
-        access: Access::new(ranges, host::addresses, shared.clock.clone()),
+        access: Access::new(ranges, machines(control_plane), shared.clock.clone()),
         resolv_conf: resolv_conf(config),
     };
     let transport = control_plane.api.local(identities::user("system:serviceaccount:kube-system:coredns"));
@@ -57,6 +57,15 @@ pub async fn start(
     };
     keeper.start(shared, groups);
     Ok(())
+}
+
+/// The addresses of this machine and of all nodes, from which what runs on their network asks.
+fn machines(control_plane: &ControlPlane) -> impl Fn() -> Vec<IpAddr> + Send + Sync + 'static {
+    let nodes = Informer::<Node>::all(&*control_plane.api.local(identities::user("system:apiserver")));
+    move || {
+        let addresses = nodes.list("").into_iter().filter_map(|n| n.status?.addresses).flatten();
+        host::addresses().into_iter().chain(addresses.filter_map(|a| a.address.parse().ok())).collect()
+    }
 }
 
 /// Where this node's own nameservers are written: what `--resolv-conf` says, or /etc/resolv.conf; but where that only names a
