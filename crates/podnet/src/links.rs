@@ -18,7 +18,7 @@ use crate::lease::Lease;
 /// The pod's end of its link.
 const POD_LINK: &str = "eth0";
 /// Every link of ours on the host starts with it.
-const PREFIX: &str = "knr";
+pub const PREFIX: &str = "knr";
 
 /// The host's end of a sandbox's veth pair: at most 15 characters, and `/` or spaces never appear in ids.
 pub fn host_name(sandbox: &str) -> String {
@@ -61,6 +61,11 @@ async fn host_end(host: &Connection<Route>, lease: &Lease, gateways: &[IpAddr]) 
         }
     }
     host.set_link_up(link).await?;
+    if !lease.ports.is_empty() {
+        // For connections from loopback to a host port; the table's chain `loopback` keeps pods out.
+        let sysctl = format!("/proc/sys/net/ipv4/conf/{link}/route_localnet");
+        fs::write(&sysctl, "1").with_context(|| format!("write {sysctl}"))?;
+    }
     for address in &lease.addresses {
         match address {
             IpAddr::V4(a) => host.replace_route(Ipv4Route::new(*a, 32).dev(link)).await?,

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use anyhow::{Context, Result, bail};
 use ipnet::IpNet;
 use nlink::netlink::nftables::{
-    BaseChain, Chain, ChainName, CmpOp, Expr, Family, FibFlags, Field, Match, NatHook, NatStatement,
-    PacketField, PayloadBase, Priority, Register, Rule, Set, SetElement, SetKeyType,
+    BaseChain, Chain, ChainName, CmpOp, Expr, Family, FibFlags, Field, FilterHook, Match, MatchOp, NatHook,
+    NatStatement, PacketField, PayloadBase, Priority, Register, Rule, Set, SetElement, SetKeyType, Value,
 };
 use nlink::netlink::types::route::RouteType;
 use nlink::netlink::{Connection, Nftables};
@@ -18,6 +18,8 @@ use crate::{HostPort, Protocol, Ranges};
 /// Our only table of family inet; nothing outside it is ever touched.
 pub const TABLE: &str = "knarr-pods";
 
+const LOOPBACK: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 0));
+const LOOPBACK_BITS: u8 = 8;
 const IPPROTO_SCTP: u8 = 132;
 
 /// Replaces the table's whole content in one transaction: no packet sees it half-made.
@@ -48,6 +50,7 @@ pub async fn apply(ranges: &Ranges, leases: &BTreeMap<String, Lease>) -> Result<
     }
     change = change
         .add_chain(chain("hostports")?)
+        .add_chain(chain("loopback")?.base(BaseChain::filter(FilterHook::Prerouting, Priority::Raw)))
         .add_chain(chain("prerouting")?.base(BaseChain::nat(NatHook::Prerouting, Priority::DstNat)))
         .add_chain(chain("output")?.base(BaseChain::nat(NatHook::Output, Priority::DstNat)))
         .add_chain(chain("postrouting")?.base(BaseChain::nat(NatHook::Postrouting, Priority::SrcNat)));
@@ -75,6 +78,10 @@ fn rule(chain: &str) -> Rule {
 fn rules(ranges: &Ranges, leases: &BTreeMap<String, Lease>) -> Result<Vec<Rule>> {
     let hostports: ChainName = "hostports".parse()?;
     let mut rules = Vec::new();
+    // Links whose pods have host ports let packets of 127.0.0.0/8 through, so that `curl localhost:PORT` works. Answers on
+    // the wire name the gateway: what names loopback there comes from a pod that tries the machine's own services.
+    let ours = Match::new(Field::Iifname, MatchOp::Eq, Value::NamePrefix(crate::links::PREFIX.into()));
+    rules.push(rule("loopback").then(ours).match_daddr(LOOPBACK, LOOPBACK_BITS).drop());
     for hook in ["prerouting", "output"] {
         rules.push(rule(hook).match_fib_type(FibFlags::DADDR, RouteType::Local).jump(hostports.clone()));
     }
@@ -87,6 +94,10 @@ fn rules(ranges: &Ranges, leases: &BTreeMap<String, Lease>) -> Result<Vec<Rule>>
             rules.extend(lease.addresses.iter().map(|a| {
                 let bits = if a.is_ipv4() { 32 } else { 128 };
                 rule("postrouting").match_saddr(*a, bits).match_daddr(*a, bits).masquerade()
+            }));
+            // A pod would answer 127.0.0.1 to itself.
+            rules.extend(lease.addresses.iter().filter(|a| a.is_ipv4()).map(|a| {
+                rule("postrouting").match_saddr(LOOPBACK, LOOPBACK_BITS).match_daddr(*a, 32).masquerade()
             }));
         }
     }

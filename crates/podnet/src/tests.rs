@@ -130,6 +130,8 @@ fn a_host_port_leads_to_its_pod_and_goes_with_it() {
         let at: SocketAddr = "10.42.0.1:8080".parse().expect("address");
         assert_eq!(b.run(move || fetch(at)).expect("pod to host port"), "10.42.0.3");
         assert_eq!(a.run(move || fetch(at)).expect("hairpin"), "10.42.0.1");
+        let local: SocketAddr = "127.0.0.1:8080".parse().expect("address");
+        assert_eq!(fetch(local).expect("loopback to host port"), "10.42.0.1");
         let taken = network.setup("cccc", &b.path, &[port]).await.expect_err("taken");
         assert_eq!(taken.to_string(), "host port 8080 is taken by sandbox aaaa");
         network.teardown("aaaa").await.expect("teardown");
