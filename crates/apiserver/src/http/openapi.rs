@@ -1,39 +1,42 @@
-//! `/openapi/v3` and `/openapi/v2`, made at the first request from the tables of types and the resources served, and
-//! kept as bytes. Left out so far: the descriptions of fields.
+//! `/openapi/v3` and `/openapi/v2`, made at the first request from the tables of types, the descriptions of their fields and
+//! the resources served, and kept compressed: clients read them that way, and rarely.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use apimachinery::Status;
-use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use resources::Resource;
 use serde_json::{Map, Value, json};
 
 use super::body::{self, Body};
-use super::discovery::{etag, fingerprint};
 use super::endpoints::{document, not_found, set, unchanged};
 use super::negotiate::{self, Format, Offer};
 use super::service::{Exchange, accept_header};
 use crate::api::Api;
 
+mod descriptions;
+mod packed;
 mod paths;
 mod protobuf;
 mod schemas;
+
+use descriptions::Descriptions;
+use packed::Packed;
 
 /// The documents, each made when it is first asked for.
 #[derive(Debug, Default)]
 pub struct OpenApi {
     v3: OnceLock<V3>,
-    v2: OnceLock<Bytes>,
-    v2_protobuf: OnceLock<Bytes>,
+    v2: OnceLock<Packed>,
+    v2_protobuf: OnceLock<Packed>,
 }
 
 #[derive(Debug)]
 struct V3 {
-    index: Bytes,
+    index: Packed,
     /// By `api/v1`, `apis/apps/v1`, …
-    documents: BTreeMap<String, Bytes>,
+    documents: BTreeMap<String, Packed>,
 }
 
 /// Which of the two forms of OpenAPI.
@@ -56,27 +59,29 @@ impl Version {
 impl OpenApi {
     fn v3(&self, resources: &[Resource]) -> &V3 {
         self.v3.get_or_init(|| {
-            let mut documents: BTreeMap<String, Bytes> = BTreeMap::new();
-            for (path, rows) in by_version(resources) {
-                documents.insert(path, Bytes::from(v3_document(&rows).to_string()));
-            }
+            let texts = Descriptions::load();
+            let versions = by_version(resources);
+            let documents: BTreeMap<String, Packed> = versions
+                .into_iter()
+                .map(|(path, rows)| (path, Packed::new(v3_document(&rows, &texts).to_string().as_bytes())))
+                .collect();
             let index: Map<String, Value> = documents
                 .iter()
-                .map(|(path, bytes)| {
-                    let url = format!("/openapi/v3/{path}?hash={}", fingerprint(bytes));
+                .map(|(path, document)| {
+                    let url = format!("/openapi/v3/{path}?hash={}", document.hash());
                     (path.clone(), json!({"serverRelativeURL": url}))
                 })
                 .collect();
-            V3 { index: Bytes::from(json!({ "paths": index }).to_string()), documents }
+            V3 { index: Packed::new(json!({ "paths": index }).to_string().as_bytes()), documents }
         })
     }
 
-    fn v2(&self, resources: &[Resource]) -> &Bytes {
-        self.v2.get_or_init(|| Bytes::from(v2_document(resources).to_string()))
+    fn v2(&self, resources: &[Resource]) -> &Packed {
+        self.v2.get_or_init(|| Packed::new(v2_document(resources).to_string().as_bytes()))
     }
 
-    fn v2_protobuf(&self, resources: &[Resource]) -> &Bytes {
-        self.v2_protobuf.get_or_init(|| Bytes::from(protobuf::document(&v2_document(resources))))
+    fn v2_protobuf(&self, resources: &[Resource]) -> &Packed {
+        self.v2_protobuf.get_or_init(|| Packed::new(&protobuf::document(&v2_document(resources))))
     }
 }
 
@@ -90,7 +95,7 @@ fn v2_document(resources: &[Resource]) -> Value {
         "swagger": "2.0",
         "info": info(),
         "paths": all,
-        "definitions": schemas::reachable(Version::V2, &rows),
+        "definitions": schemas::reachable(Version::V2, &rows, &Descriptions::load()),
     })
 }
 
@@ -98,12 +103,12 @@ fn info() -> Value {
     json!({"title": "Kubernetes", "version": crate::version::GIT_VERSION})
 }
 
-fn v3_document(rows: &[&Resource]) -> Value {
+fn v3_document(rows: &[&Resource], texts: &Descriptions) -> Value {
     json!({
         "openapi": "3.0.0",
         "info": info(),
         "paths": paths::paths(Version::V3, rows),
-        "components": {"schemas": schemas::reachable(Version::V3, rows)},
+        "components": {"schemas": schemas::reachable(Version::V3, rows, texts)},
     })
 }
 
@@ -123,19 +128,17 @@ pub fn v2(api: &Arc<Api>, exchange: &Exchange, path: &str) -> Result<Response<Bo
     }
     let wanted = accept_header(&exchange.request);
     if protobuf::TYPES.iter().any(|t| wanted.is_some_and(|w| w.contains(t))) {
-        let bytes = api.openapi.v2_protobuf(api.registry.resources());
-        let tag = etag(bytes);
-        let mut response = match unchanged(exchange, &tag) {
+        let document = api.openapi.v2_protobuf(api.registry.resources());
+        let mut response = match unchanged(exchange, &document.etag()) {
             Some(response) => return Ok(response),
-            None => body::with_type(200, protobuf::TYPES[0], bytes.clone()),
+            None => document.response(exchange, protobuf::TYPES[0])?,
         };
-        set(&mut response, header::ETAG, &tag);
-        set(&mut response, header::VARY, "Accept");
+        set(&mut response, header::ETAG, &document.etag());
+        response.headers_mut().append(header::VARY, HeaderValue::from_static("Accept"));
         return Ok(response);
     }
     let accepted = negotiate::accept(wanted, Offer::Plain)?;
-    let bytes = api.openapi.v2(api.registry.resources());
-    Ok(cached(api, exchange, accepted.format, bytes))
+    cached(api, exchange, accepted.format, api.openapi.v2(api.registry.resources()))
 }
 
 /// `/openapi/v3`, and `/openapi/v3/PATH` for each group and version.
@@ -144,30 +147,33 @@ pub fn v3(api: &Arc<Api>, exchange: &Exchange, path: &str) -> Result<Response<Bo
     let documents = api.openapi.v3(api.registry.resources());
     let name = path.trim_start_matches("/openapi/v3").trim_matches('/');
     if name.is_empty() {
-        return Ok(cached(api, exchange, accepted.format, &documents.index));
+        return cached(api, exchange, accepted.format, &documents.index);
     }
-    let Some(bytes) = documents.documents.get(name) else { return Ok(not_found()) };
-    let hash = fingerprint(bytes);
+    let Some(found) = documents.documents.get(name) else { return Ok(not_found()) };
+    let hash = found.hash();
     match exchange.params.get("hash") {
         Some(asked) if asked != hash => Ok(moved(&format!("/openapi/v3/{name}?hash={hash}"))),
         Some(_) => {
-            let mut response = cached(api, exchange, accepted.format, bytes);
+            let mut response = cached(api, exchange, accepted.format, found)?;
             set(&mut response, header::CACHE_CONTROL, "public, immutable");
             Ok(response)
         }
-        None => Ok(cached(api, exchange, accepted.format, bytes)),
+        None => cached(api, exchange, accepted.format, found),
     }
 }
 
-fn cached(api: &Api, exchange: &Exchange, format: Format, bytes: &Bytes) -> Response<Body> {
-    let tag = etag(bytes);
+fn cached(api: &Api, exchange: &Exchange, format: Format, found: &Packed) -> Result<Response<Body>, Status> {
+    let tag = found.etag();
     if let Some(response) = unchanged(exchange, &tag) {
-        return response;
+        return Ok(response);
     }
-    let mut response = document(api, exchange, format, bytes.clone());
+    let mut response = match format {
+        Format::Json if !exchange.params.pretty => found.response(exchange, Format::Json.content_type())?,
+        format => document(api, exchange, format, found.unpack()?),
+    };
     set(&mut response, header::ETAG, &tag);
-    set(&mut response, header::VARY, "Accept");
-    response
+    response.headers_mut().append(header::VARY, HeaderValue::from_static("Accept"));
+    Ok(response)
 }
 
 fn moved(to: &str) -> Response<Body> {

@@ -2,6 +2,7 @@
 
 mod apply;
 mod bad_input;
+mod concurrency;
 mod eviction;
 mod lifecycle;
 mod local;

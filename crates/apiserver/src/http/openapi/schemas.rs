@@ -8,6 +8,7 @@ use resources::Resource;
 use serde_json::{Map, Value, json};
 
 use super::Version;
+use super::descriptions::Descriptions;
 use crate::pipeline::subresources;
 
 const QUANTITY: &str = "io.k8s.apimachinery.pkg.api.resource.Quantity";
@@ -23,7 +24,11 @@ const SHARED: [&str; 3] = [
 ];
 
 /// The schemas of the resources' kinds, their lists, their subresources' kinds, and all that these hold.
-pub(super) fn reachable(version: Version, resources: &[&Resource]) -> Map<String, Value> {
+pub(super) fn reachable(
+    version: Version,
+    resources: &[&Resource],
+    texts: &Descriptions,
+) -> Map<String, Value> {
     let mut wanted: Vec<&'static Type> = SHARED.iter().filter_map(|name| facts::type_named(name)).collect();
     let mut lists = BTreeMap::new();
     for resource in resources {
@@ -46,10 +51,12 @@ pub(super) fn reachable(version: Version, resources: &[&Resource]) -> Map<String
         if schemas.contains_key(next.name) {
             continue;
         }
-        schemas.insert(next.name.to_owned(), object(version, next, &mut wanted, &mut special));
+        schemas.insert(next.name.to_owned(), object(version, next, texts, &mut wanted, &mut special));
     }
     for name in special {
-        schemas.insert(name.to_owned(), leaf(version, name));
+        let mut schema = leaf(version, name);
+        describe(&mut schema, texts.of_type(name));
+        schemas.insert(name.to_owned(), schema);
     }
     schemas.extend(lists);
     schemas
@@ -58,14 +65,23 @@ pub(super) fn reachable(version: Version, resources: &[&Resource]) -> Map<String
 fn object(
     version: Version,
     of: &'static Type,
+    texts: &Descriptions,
     wanted: &mut Vec<&'static Type>,
     special: &mut BTreeSet<&'static str>,
 ) -> Value {
     let mut properties = Map::new();
     for field in of.fields() {
-        properties.insert(field.name.to_owned(), property(version, field, wanted, special));
+        let mut schema = property(version, field, wanted, special);
+        let text = texts.of_field(of.name, field.name);
+        // Next to a bare reference nothing else is read.
+        if let (Version::V3, Some(reference), Some(_)) = (version, schema.get("$ref").cloned(), text) {
+            schema = json!({"allOf": [{"$ref": reference}]});
+        }
+        describe(&mut schema, text);
+        properties.insert(field.name.to_owned(), schema);
     }
     let mut schema = json!({"type": "object", "properties": properties});
+    describe(&mut schema, texts.of_type(of.name));
     let required: Vec<&str> = of.fields().iter().filter(|f| f.required()).map(|f| f.name).collect();
     if !required.is_empty() {
         schema["required"] = json!(required);
@@ -82,6 +98,12 @@ fn object(
         schema["x-kubernetes-group-version-kind"] = json!(kinds);
     }
     schema
+}
+
+fn describe(schema: &mut Value, text: Option<&str>) {
+    if let Some(text) = text {
+        schema["description"] = json!(text);
+    }
 }
 
 fn property(
