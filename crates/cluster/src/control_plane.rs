@@ -6,11 +6,13 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow};
 use apiserver::local::Loopback;
 use apiserver::{Api, Check, KubeletProxy};
+use auth::Answers;
 use auth::authn::service_account::TokenConfig;
 use auth::authn::{Authentication, BootstrapTokens, ServiceAccountTokens, X509};
 use auth::authz::{Authorization, NodeAuthorizer, Rbac};
-use auth::{Answers, Authorizer};
-use client::Transport;
+use client::{Api as Objects, Transport};
+use controller::namespace::bootstrap as namespace;
+use k8s_openapi::api::core::v1::Namespace;
 use pki::{LiveIdentity, Pki, Template};
 use registry::{NODE_PORTS, Registry, ServiceConfig};
 use stdx::clock::SharedClock;
@@ -49,8 +51,6 @@ impl Groups {
 pub struct ControlPlane {
     pub api: Arc<Api>,
     pub address: SocketAddr,
-    pub x509: Arc<Authentication>,
-    pub authorizer: Arc<dyn Authorizer>,
 }
 
 /// Opens the store in `dir`; refuses when another server has it.
@@ -100,6 +100,11 @@ impl ControlPlane {
         let policy = auth::policy::bootstrap();
         auth::policy::reconcile::reconcile(&loopback, &policy).await.context("write the default roles")?;
         admission::priority::ensure_system_classes(&loopback).await.context("write the priority classes")?;
+        // Their controller would make them, too, but what others want to put into them would fail until then.
+        let namespaces = Objects::<Namespace>::new(loopback.clone());
+        for name in namespace::SYSTEM_NAMESPACES {
+            namespace::ensure(&namespaces, name).await.context("make the namespaces")?;
+        }
         let token = token::load_or_create(&config.data_dir, config.token.as_deref())?;
         token::publish(&loopback, &token).await.context("write the join token")?;
         authorization.synced().await;
@@ -131,7 +136,7 @@ impl ControlPlane {
             .await
             .context("start the API server (choose another port with --https-listen-port)")?;
         start_components(config, shared, &api, address, groups);
-        Ok(ControlPlane { api, address, x509: authentication, authorizer: authorization })
+        Ok(ControlPlane { api, address })
     }
 }
 

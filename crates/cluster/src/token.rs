@@ -7,12 +7,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use apimachinery::Status;
+use apimachinery::{ObjectKey, Status};
 use auth::authn::bootstrap_token::split;
 use client::{Api, DeleteOptions, Transport};
-use codec::Kind as _;
 use k8s_openapi::ByteString;
-use k8s_openapi::api::core::v1::{Namespace, Secret};
+use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use stdx::Random;
 
@@ -115,12 +114,12 @@ pub fn load_or_create(data_dir: &Path, given: Option<&str>) -> Result<Kept> {
     Ok(Kept { replaced: kept.filter(|k| k.id != token.id), token })
 }
 
-/// Makes the API know the token, and forget the one it replaces. `transport` acts as a member of system:masters.
+/// Makes the API know the token, and forget the one it replaces. `transport` acts as a member of system:masters; the
+/// namespace kube-system must be there.
 pub async fn publish(transport: &Arc<dyn Transport>, kept: &Kept) -> Result<(), Status> {
-    ensure_namespace(transport).await?;
     let api = Api::<Secret>::new(transport.clone());
     let wanted = kept.token.secret();
-    match api.find(&apimachinery::ObjectKey::new(NAMESPACE, &kept.token.secret_name())).await? {
+    match api.find(&ObjectKey::new(NAMESPACE, &kept.token.secret_name())).await? {
         None => drop(api.create(&wanted).await?),
         // The type of a secret cannot change.
         Some(found) if found.type_ != wanted.type_ => {
@@ -149,22 +148,6 @@ fn holds(found: &Secret, wanted: &Secret) -> bool {
 async fn remove(api: &Api<Secret>, token: &Token) -> Result<(), Status> {
     match api.delete(NAMESPACE, &token.secret_name(), &DeleteOptions::default()).await {
         Err(e) if !e.is_not_found() => Err(e),
-        _ => Ok(()),
-    }
-}
-
-/// The namespace controller makes it, too, but a moment later.
-async fn ensure_namespace(transport: &Arc<dyn Transport>) -> Result<(), Status> {
-    let namespace = Namespace {
-        metadata: ObjectMeta { name: Some(NAMESPACE.into()), ..ObjectMeta::default() },
-        ..Namespace::default()
-    };
-    let api = Api::<Namespace>::new(transport.clone());
-    if api.find(&apimachinery::ObjectKey::cluster(namespace.name())).await?.is_some() {
-        return Ok(());
-    }
-    match api.create(&namespace).await {
-        Err(e) if !e.is_already_exists() => Err(e),
         _ => Ok(()),
     }
 }
