@@ -132,6 +132,19 @@ fn a_host_port_leads_to_its_pod_and_goes_with_it() {
         assert_eq!(a.run(move || fetch(at)).expect("hairpin"), "10.42.0.1");
         let local: SocketAddr = "127.0.0.1:8080".parse().expect("address");
         assert_eq!(fetch(local).expect("loopback to host port"), "10.42.0.1");
+        // What the machine serves on loopback stays its own, whatever a pod routes there.
+        let private: SocketAddr = "127.0.0.1:9090".parse().expect("address");
+        let listener = TcpListener::bind(private).expect("bind");
+        let tried = a.run(move || {
+            std::fs::write("/proc/sys/net/ipv4/conf/eth0/route_localnet", "1").expect("sysctl");
+            for args in ["addr flush dev lo", "route add 127.0.0.1/32 via 10.42.0.1 dev eth0"] {
+                let done = std::process::Command::new("ip").args(args.split(' ')).status().expect("ip");
+                assert!(done.success(), "ip {args}");
+            }
+            TcpStream::connect_timeout(&private, Duration::from_millis(500)).map(drop)
+        });
+        assert_eq!(tried.expect_err("the machine's own").kind(), std::io::ErrorKind::TimedOut);
+        drop(listener);
         let taken = network.setup("cccc", &b.path, &[port]).await.expect_err("taken");
         assert_eq!(taken.to_string(), "host port 8080 is taken by sandbox aaaa");
         network.teardown("aaaa").await.expect("teardown");
