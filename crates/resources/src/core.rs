@@ -41,7 +41,6 @@ pub(crate) fn resources() -> Vec<Resource> {
         Resource::new(Cluster, "persistentvolume", persistent_volume::Strategy)
             .short(&["pv"])
             .with(&["status"]),
-        // resize joins when something acts on it.
         Resource::new(Namespaced, "pod", pod::Strategy).short(&["po"]).in_categories(&["all"]).with(&[
             "attach",
             "binding",
@@ -51,6 +50,7 @@ pub(crate) fn resources() -> Vec<Resource> {
             "log",
             "portforward",
             "proxy",
+            "resize",
             "status",
         ]),
         Resource::new(Namespaced, "podtemplate", pod_template::Strategy),

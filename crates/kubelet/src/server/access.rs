@@ -41,7 +41,7 @@ pub async fn check(
 ) -> Result<(), Response<Body>> {
     let bearer = request.headers().get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
     let token = bearer.and_then(|v| v.strip_prefix("Bearer ")).map(|t| t.trim().to_owned());
-    let credentials = Credentials { certificates: certificates.to_vec(), token };
+    let credentials = Credentials { certificates: certificates.to_vec(), token, ..Credentials::default() };
     let user = match config.authenticator.authenticate(&credentials).await {
         Ok(Some(user)) => user,
         Ok(None) => return Err(text(StatusCode::UNAUTHORIZED, "Unauthorized")),

@@ -20,6 +20,10 @@ pub fn status_patch(uid: &str, old: &PodStatus, new: &PodStatus) -> Option<Value
             Some((_, key)) => merge_list(key, old.get(field), value),
             None => value.clone(),
         };
+        // Only their order differs, which is the API's to choose.
+        if merged.is_some() && change.as_array().is_some_and(Vec::is_empty) {
+            continue;
+        }
         patch.insert(field.clone(), change);
     }
     for field in old.keys().filter(|f| !new.contains_key(*f)) {

@@ -26,6 +26,9 @@ fn patches_hold_what_changed() {
         ..PodStatus::default()
     };
     assert_eq!(status_patch("u", &old, &old), None);
+    let mut turned = old.clone();
+    turned.conditions.as_mut().expect("conditions").reverse();
+    assert_eq!(status_patch("u", &old, &turned), None);
     let new = PodStatus {
         phase: Some("Running".into()),
         reason: None,

@@ -33,7 +33,7 @@ fn the_table() {
         v1 nodes node cluster short=no with=proxy,status fields=spec.unschedulable
         v1 persistentvolumeclaims persistentvolumeclaim short=pvc with=status fields=name
         v1 persistentvolumes persistentvolume cluster short=pv with=status fields=name
-        v1 pods pod short=po in=all with=attach,binding,ephemeralcontainers,eviction,exec,log,portforward,proxy,status fields=spec.nodeName,spec.restartPolicy,spec.schedulerName,spec.serviceAccountName,spec.hostNetwork,status.phase,status.podIP,status.nominatedNodeName
+        v1 pods pod short=po in=all with=attach,binding,ephemeralcontainers,eviction,exec,log,portforward,proxy,resize,status fields=spec.nodeName,spec.restartPolicy,spec.schedulerName,spec.serviceAccountName,spec.hostNetwork,status.phase,status.podIP,status.nominatedNodeName
         v1 podtemplates podtemplate
         v1 replicationcontrollers replicationcontroller short=rc in=all with=scale,status fields=status.replicas
         v1 resourcequotas resourcequota short=quota with=status

@@ -32,7 +32,7 @@ pub(super) fn mounts(container: &Container, context: &Context<'_>, path: &Path) 
             let detail = "must not already exist as a path in volumeDevices";
             errs.push(Error::invalid(&at.child("mountPath"), &mount.mount_path, detail));
         }
-        errs.extend(sub_paths(mount, context, path, &at));
+        errs.extend(sub_paths(mount, path, &at));
         errs.extend(propagation(mount, container, &path.child("mountPropagation")));
         errs.extend(recursive_read_only(mount, &path.child("recursiveReadOnly")));
     }
@@ -40,17 +40,10 @@ pub(super) fn mounts(container: &Container, context: &Context<'_>, path: &Path) 
 }
 
 /// Upstream blames the list, not the item, for a bad path; so does this.
-fn sub_paths(mount: &VolumeMount, context: &Context<'_>, list: &Path, at: &Path) -> ErrorList {
+fn sub_paths(mount: &VolumeMount, list: &Path, at: &Path) -> ErrorList {
     let mut errs = ErrorList::new();
     let sub_path = mount.sub_path.as_deref().unwrap_or_default();
     let expression = mount.sub_path_expr.as_deref().unwrap_or_default();
-    if context.volumes.get(&*mount.name).is_some_and(|v| v.image.is_some()) {
-        for (field, value) in [("subPath", sub_path), ("subPathExpr", expression)] {
-            errs.extend(one(!value.is_empty(), || {
-                Error::invalid(&at.child(field), value, "not allowed in image volume sources")
-            }));
-        }
-    }
     errs.extend(names::local_descending_path(sub_path, &list.child("subPath")));
     if !expression.is_empty() && !sub_path.is_empty() {
         let detail = "subPathExpr and subPath are mutually exclusive";
