@@ -24,6 +24,13 @@ impl Network {
     }
 }
 
+impl Network {
+    /// As [`PodNetwork::mend`].
+    pub async fn mend(&self, told: impl Fn(&str, Result<()>)) -> Result<()> {
+        self.pods.mend(told).await
+    }
+}
+
 #[async_trait]
 impl SandboxNetwork for Network {
     async fn setup(&self, sandbox: &str, netns: &Path, ports: &[cri::PortMapping]) -> Result<Vec<IpAddr>> {
