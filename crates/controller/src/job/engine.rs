@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -11,7 +11,7 @@ use client::transport::Change;
 use client::{Api, EventRecorder, EventType, Informer, Requeue, WorkQueue};
 use codec::Kind;
 use futures::future::join_all;
-use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::batch::v1::{Job, JobStatus};
 use k8s_openapi::api::core::v1::Pod;
 use resources::batch::job::{JobExt, TRACKING_FINALIZER};
 use resources::core::pod::PodExt;
@@ -33,6 +33,15 @@ const WORKERS: usize = 5;
 /// Pods tend to change together; one look at all of them is enough.
 const BATCH: Duration = Duration::from_millis(100);
 
+/// What is remembered of a Job from look to look.
+#[derive(Clone, Copy, Default)]
+struct Memory {
+    backoff: Backoff,
+    /// The resourceVersion of our last write. An older view of the Job has pods in no list that are counted since, and would
+    /// have them replaced.
+    written: u64,
+}
+
 struct Engine {
     jobs: Informer<Job>,
     pods: Informer<Pod>,
@@ -41,7 +50,7 @@ struct Engine {
     events: EventRecorder,
     expectations: Expectations,
     released: Released,
-    backoffs: Mutex<HashMap<ObjectKey, Backoff>>,
+    memory: Mutex<HashMap<ObjectKey, Memory>>,
     queue: WorkQueue<ObjectKey>,
     /// Pods that may have to be let go.
     orphans: WorkQueue<ObjectKey>,
@@ -57,7 +66,7 @@ pub fn start(component: Component) {
         events: component.recorder("job-controller"),
         expectations: Expectations::new(component.clock.clone()),
         released: Released::default(),
-        backoffs: Mutex::default(),
+        memory: Mutex::default(),
         queue: component.queue(),
         orphans: component.queue(),
         clock: component.clock.clone(),
@@ -85,6 +94,10 @@ pub fn start(component: Component) {
 }
 
 impl Engine {
+    fn memory(&self) -> MutexGuard<'_, HashMap<ObjectKey, Memory>> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn job_changed(&self, change: &Change) {
         let Some(seen) = object(change) else { return };
         let Change { old, new } = change;
@@ -107,7 +120,7 @@ impl Engine {
     fn forget(&self, key: &ObjectKey) {
         self.expectations.forget(key);
         self.released.forget(key);
-        self.backoffs.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        self.memory().remove(key);
     }
 
     fn pod_changed(&self, change: &Change) {
@@ -161,6 +174,11 @@ impl Engine {
             self.let_go(job.uid());
             return Ok(Requeue::Never);
         }
+        let memory = self.memory().get(key).copied().unwrap_or_default();
+        if revision(&job) < memory.written {
+            // The change that we wait for wakes us.
+            return Ok(Requeue::Never);
+        }
         // Before reading pods: what is seen after these questions only makes the answers truer.
         let settled = self.expectations.satisfied(key);
         let released = self.released.of(key);
@@ -177,13 +195,12 @@ impl Engine {
         let pods = claim::claim_finalized(jobs, pods, &job, &selector, candidates, Some(TRACKING_FINALIZER))
             .await
             .context("claim pods")?;
-        let backoffs = self.backoffs.lock().unwrap_or_else(PoisonError::into_inner).get(key).copied();
         let facts = Facts {
             job: &job,
             pods: &pods,
             released: &released,
             settled,
-            backoff: backoffs.unwrap_or_default(),
+            backoff: memory.backoff,
             now: self.clock.now(),
         };
         let observed = observe(&facts);
@@ -277,14 +294,15 @@ impl Engine {
     ) -> anyhow::Result<()> {
         let mut job = facts.job.clone();
         if ledger.status != *facts.job.job_status() {
-            job = self.put(&job, ledger.status.clone()).await.context("list ended pods in the status")?;
-            self.backoffs.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), backoff);
+            job =
+                self.put(key, &job, ledger.status.clone()).await.context("list ended pods in the status")?;
+            self.memory().entry(key.clone()).or_default().backoff = backoff;
         }
         self.tell(&job, std::mem::take(&mut ledger.events));
         let (released, failure) = self.release(key, &ledger.release).await;
         let (status, events) = ledger.close(&job, &released, self.clock.now());
         if status != *job.job_status() {
-            job = self.put(&job, status).await.context("count ended pods in the status")?;
+            job = self.put(key, &job, status).await.context("count ended pods in the status")?;
         }
         self.tell(&job, events);
         match failure {
@@ -293,10 +311,12 @@ impl Engine {
         }
     }
 
-    async fn put(&self, job: &Job, status: k8s_openapi::api::batch::v1::JobStatus) -> Result<Job, Status> {
+    async fn put(&self, key: &ObjectKey, job: &Job, status: JobStatus) -> Result<Job, Status> {
         let mut job = job.clone();
         job.status = Some(status);
-        self.job_api.update_status(&job).await
+        let job = self.job_api.update_status(&job).await?;
+        self.memory().entry(key.clone()).or_default().written = revision(&job);
+        Ok(job)
     }
 
     fn tell(&self, job: &Job, events: Vec<(EventType, String, String)>) {
@@ -346,6 +366,11 @@ where
         }
     }
     (done, failure)
+}
+
+/// 0 for what is no number, which then is never waited for.
+fn revision(job: &Job) -> u64 {
+    job.metadata.resource_version.as_deref().and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
 /// The Job that controls a pod.
