@@ -10,6 +10,7 @@ pub mod cache;
 pub mod claims;
 pub mod delegated;
 pub mod jws;
+pub mod request_header;
 pub mod review;
 pub mod service_account;
 pub mod static_token;
@@ -20,6 +21,7 @@ mod tests;
 
 pub use bootstrap_token::BootstrapTokens;
 pub use delegated::DelegatedAuthentication;
+pub use request_header::{HeaderNames, RequestHeader};
 pub use service_account::ServiceAccountTokens;
 pub use static_token::StaticTokens;
 pub use x509::X509;
@@ -84,6 +86,8 @@ pub struct Credentials {
     pub certificates: Vec<Vec<u8>>,
     /// The bearer token.
     pub token: Option<String>,
+    /// All headers that are text, for [`RequestHeader`]; needed of requests with a certificate only.
+    pub headers: Vec<(String, String)>,
 }
 
 /// One way of telling who asks. `Ok(None)`: these credentials are not of my sort; `Err`: they are, and they are bad (401).
@@ -110,8 +114,9 @@ pub trait TokenAuthenticator: Send + Sync {
     ) -> Result<Option<TokenUser>, String>;
 }
 
-/// All of authentication: client certificates, then bearer tokens, then nobody.
+/// All of authentication: a front proxy's headers, client certificates, then bearer tokens, then nobody.
 pub struct Authentication {
+    front_proxy: Option<RequestHeader>,
     x509: Option<X509>,
     tokens: Vec<Arc<dyn TokenAuthenticator>>,
     audiences: Vec<String>,
@@ -126,7 +131,13 @@ impl Authentication {
         audiences: Vec<String>,
         anonymous: bool,
     ) -> Self {
-        Authentication { x509, tokens, audiences, anonymous }
+        Authentication { front_proxy: None, x509, tokens, audiences, anonymous }
+    }
+
+    /// Believes a front proxy's headers, too.
+    pub fn with_front_proxy(mut self, proxy: RequestHeader) -> Self {
+        self.front_proxy = Some(proxy);
+        self
     }
 
     /// The API server's own audiences.
@@ -156,6 +167,13 @@ impl Authenticator for Authentication {
     /// `None` only where anonymous requests are not allowed.
     async fn authenticate(&self, credentials: &Credentials) -> Result<Option<UserInfo>, String> {
         let mut errors = Vec::new();
+        if let Some(proxy) = &self.front_proxy {
+            match proxy.authenticate(credentials) {
+                Ok(Some(user)) => return Ok(Some(user.authenticated())),
+                Ok(None) => {}
+                Err(e) => errors.push(e),
+            }
+        }
         if let Some(x509) = &self.x509 {
             match x509.authenticate(credentials).await {
                 Ok(Some(user)) => return Ok(Some(user.authenticated())),

@@ -59,29 +59,42 @@ impl Version {
 impl OpenApi {
     fn v3(&self, resources: &[Resource]) -> &V3 {
         self.v3.get_or_init(|| {
-            let texts = Descriptions::load();
-            let versions = by_version(resources);
-            let documents: BTreeMap<String, Packed> = versions
-                .into_iter()
-                .map(|(path, rows)| (path, Packed::new(v3_document(&rows, &texts).to_string().as_bytes())))
-                .collect();
-            let index: Map<String, Value> = documents
-                .iter()
-                .map(|(path, document)| {
-                    let url = format!("/openapi/v3/{path}?hash={}", document.hash());
-                    (path.clone(), json!({"serverRelativeURL": url}))
-                })
-                .collect();
-            V3 { index: Packed::new(json!({ "paths": index }).to_string().as_bytes()), documents }
+            aside(|| {
+                let texts = Descriptions::load();
+                let versions = by_version(resources);
+                let documents: BTreeMap<String, Packed> = versions
+                    .into_iter()
+                    .map(|(path, rows)| {
+                        (path, Packed::new(v3_document(&rows, &texts).to_string().as_bytes()))
+                    })
+                    .collect();
+                let index: Map<String, Value> = documents
+                    .iter()
+                    .map(|(path, document)| {
+                        let url = format!("/openapi/v3/{path}?hash={}", document.hash());
+                        (path.clone(), json!({"serverRelativeURL": url}))
+                    })
+                    .collect();
+                V3 { index: Packed::new(json!({ "paths": index }).to_string().as_bytes()), documents }
+            })
         })
     }
 
     fn v2(&self, resources: &[Resource]) -> &Packed {
-        self.v2.get_or_init(|| Packed::new(v2_document(resources).to_string().as_bytes()))
+        self.v2.get_or_init(|| aside(|| Packed::new(v2_document(resources).to_string().as_bytes())))
     }
 
     fn v2_protobuf(&self, resources: &[Resource]) -> &Packed {
-        self.v2_protobuf.get_or_init(|| Packed::new(&protobuf::document(&v2_document(resources))))
+        self.v2_protobuf.get_or_init(|| aside(|| Packed::new(&protobuf::document(&v2_document(resources)))))
+    }
+}
+
+/// Long work that must not hold up the tasks of this thread.
+fn aside<T>(work: impl FnOnce() -> T) -> T {
+    use tokio::runtime::{Handle, RuntimeFlavor};
+    match Handle::try_current().map(|handle| handle.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        _ => work(),
     }
 }
 

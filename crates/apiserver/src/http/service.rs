@@ -179,7 +179,15 @@ fn credentials(connection: &Connection, headers: &HeaderMap) -> Result<Credentia
         None => None,
         Some(value) => bearer(value.to_str().map_err(|_| Status::unauthorized())?),
     };
-    Ok(Credentials { certificates: connection.certificates.clone(), token })
+    let text = |(name, value): (&header::HeaderName, &HeaderValue)| {
+        value.to_str().ok().map(|value| (name.as_str().to_owned(), value.to_owned()))
+    };
+    // Only a proxy with a certificate may name users in headers.
+    let headers = match connection.certificates.is_empty() {
+        true => Vec::new(),
+        false => headers.iter().filter_map(text).collect(),
+    };
+    Ok(Credentials { certificates: connection.certificates.clone(), token, headers })
 }
 
 /// The token of `Bearer TOKEN`; other schemes are nobody's.

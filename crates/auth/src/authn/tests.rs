@@ -116,7 +116,7 @@ impl Fixture {
     /// Who a certificate's holder is, or why not.
     async fn holder(&self, identity: &pki::Identity) -> String {
         let certificates = identity.chain().unwrap().iter().map(|c| c.to_vec()).collect();
-        show(self.authentication.authenticate(&Credentials { certificates, token: None }).await)
+        show(self.authentication.authenticate(&Credentials { certificates, ..Default::default() }).await)
     }
 
     /// `payload` as a token by the cluster's own key.
