@@ -76,14 +76,17 @@ pub fn resolv_conf(config: &ServerConfig) -> PathBuf {
     if let Some(named) = &config.resolv_conf {
         return named.clone();
     }
-    let only_local = |path: &str| {
-        let text = std::fs::read_to_string(path).unwrap_or_default();
-        let servers = text.lines().filter_map(|l| l.trim().strip_prefix("nameserver"));
-        let mut addresses = servers.filter_map(|s| s.trim().parse::<IpAddr>().ok()).peekable();
-        addresses.peek().is_some() && addresses.all(|a| a.is_loopback())
-    };
-    let better = only_local(USUAL) && Path::new(BEHIND).exists() && !only_local(BEHIND);
+    let local = |path: &str| only_local(&std::fs::read_to_string(path).unwrap_or_default());
+    let better = local(USUAL) && Path::new(BEHIND).exists() && !local(BEHIND);
     PathBuf::from(if better { BEHIND } else { USUAL })
+}
+
+/// A resolv.conf that names nameservers on loopback and no others.
+fn only_local(text: &str) -> bool {
+    let lines = text.lines().map(|l| l.split_whitespace().collect::<Vec<_>>());
+    let named = lines.filter(|words| words.first() == Some(&"nameserver"));
+    let mut servers = named.filter_map(|words| words.get(1)?.parse::<IpAddr>().ok()).peekable();
+    servers.peek().is_some() && servers.all(|a| a.is_loopback())
 }
 
 /// Keeps the service and this server's slice as they should be.
@@ -235,5 +238,18 @@ fn meta(name: &str, labels: &[(&str, &str)]) -> ObjectMeta {
         namespace: Some(NAMESPACE.into()),
         labels: Some(labels.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect()),
         ..ObjectMeta::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::only_local;
+
+    #[test]
+    fn local_forwarders_are_told_from_nameservers() {
+        assert!(only_local("# stub\nnameserver 127.0.0.53\noptions edns0\n"));
+        assert!(only_local("nameserver ::1\nnameserver 127.0.0.1"));
+        assert!(!only_local("nameserver 127.0.0.53\nnameserver 192.0.2.1\n"));
+        assert!(!only_local("search example\n") && !only_local(""));
     }
 }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query};
+use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
 use stdx::Random;
 use stdx::clock::Clock;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -20,9 +20,16 @@ const SENDS: usize = 2;
 
 /// The server's answer, whatever its code. An error: there was none.
 pub async fn exchange(to: SocketAddr, query: &Query, dnssec: bool, clock: &dyn Clock) -> Result<Answer> {
-    let question = question(query, dnssec);
-    let packet = question.to_vec().context("encode the question")?;
+    let mut question = question(query, dnssec);
+    let mut packet = question.to_vec().context("encode the question")?;
     let mut message = udp(to, &question, &packet, clock).await?;
+    let misunderstood = matches!(message.response_code, ResponseCode::FormErr | ResponseCode::NotImp);
+    if misunderstood && message.edns.is_none() {
+        // From before EDNS (RFC 6891, 7): it has to be asked as one did then.
+        question.edns = None;
+        packet = question.to_vec().context("encode the question")?;
+        message = udp(to, &question, &packet, clock).await?;
+    }
     if message.truncation {
         let long = within(clock, PATIENCE * 2, tcp(to, &question, &packet)).await;
         message = long.context("no answer over TCP in time")?.context("ask again over TCP")?;

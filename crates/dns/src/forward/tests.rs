@@ -15,7 +15,7 @@ use super::Forwarder;
 use super::servers::parse;
 use crate::zone::Answer;
 
-/// A nameserver on loopback. `silent`: it never answers. `long`: over UDP it only says that the answer is too long.
+/// A nameserver on loopback.
 struct Upstream {
     address: SocketAddr,
     asked: Arc<AtomicUsize>,
@@ -25,8 +25,12 @@ struct Upstream {
 #[derive(Clone, Copy, PartialEq)]
 enum Manner {
     Answers(ResponseCode),
+    /// Never.
     Silent,
+    /// Over UDP it only says that the answer is too long.
     Long,
+    /// Knows nothing of EDNS.
+    Old,
 }
 
 impl Upstream {
@@ -73,6 +77,9 @@ fn answer(packet: &[u8], manner: Manner) -> Vec<u8> {
     message.metadata.message_type = MessageType::Response;
     match manner {
         Manner::Long => message.metadata.truncation = true,
+        Manner::Old if message.edns.take().is_some() => {
+            message.metadata.response_code = ResponseCode::FormErr;
+        }
         Manner::Answers(code) if code != ResponseCode::NoError => message.metadata.response_code = code,
         _ => {
             let name = message.queries[0].name().clone();
@@ -153,6 +160,15 @@ async fn long_answers_come_over_tcp() {
     let world = World::new(&[&long]);
     assert_eq!(world.ask("a.example.").await.answers.len(), 1);
     long.tasks.stop().await;
+}
+
+#[tokio::test]
+async fn old_servers_are_asked_in_the_old_way() {
+    let old = Upstream::start(Manner::Old).await;
+    let world = World::new(&[&old]);
+    assert_eq!(world.ask("a.example.").await.answers.len(), 1);
+    assert_eq!(old.asked(), 2);
+    old.tasks.stop().await;
 }
 
 #[tokio::test]
