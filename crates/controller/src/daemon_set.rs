@@ -10,7 +10,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet, DaemonSetStatus}
 use k8s_openapi::api::core::v1::{Node, Pod, PodTemplateSpec};
 use resources::apps::daemon_set::DaemonSetExt;
 use resources::core::node::NodeExt;
+use resources::core::pod_template;
 use resources::owner::ObjectMetaExt;
 use resources::selector::LabelSelectorExt;
 use stdx::clock::SharedClock;
@@ -31,6 +32,7 @@ use stdx::clock::SharedClock;
 use crate::claim;
 use crate::context::{Component, object, synced};
 use crate::expectations::Expectations;
+use crate::failures::Failures;
 use crate::history::{History, Remembered};
 use crate::replicas::{next_available, pods};
 use crate::wake;
@@ -40,8 +42,7 @@ use plan::{Observed, Plan};
 const WORKERS: usize = 2;
 /// At most so many pods are made at once; the rest follows when these are seen.
 const BURST_MAX: usize = 250;
-/// How long a failed pod's node waits for the next one: doubled each time, forgotten after a long peace.
-const FAILED_FIRST: Duration = Duration::from_secs(1);
+/// The longest that a node waits for its next pod when they fail.
 const FAILED_MAX: Duration = Duration::from_secs(15 * 60);
 
 impl Remembered for DaemonSet {
@@ -65,7 +66,7 @@ struct Controller {
     pod_api: Api<Pod>,
     events: EventRecorder,
     expectations: Expectations,
-    failures: Mutex<Failures>,
+    failures: Failures,
     queue: WorkQueue<ObjectKey>,
     clock: SharedClock,
 }
@@ -80,7 +81,7 @@ pub fn start(component: Component) {
         pod_api: component.api(),
         events: component.recorder("daemonset-controller"),
         expectations: Expectations::new(component.clock.clone()),
-        failures: Mutex::default(),
+        failures: Failures::new(FAILED_MAX),
         queue: component.queue(),
         clock: component.clock.clone(),
     });
@@ -159,7 +160,7 @@ impl Controller {
         let revisions = self.history.of(set, selector).await.context("claim revisions")?;
         let (revision, collisions) =
             self.history.current(set, &revisions).await.context("remember the template")?;
-        let hashes = hashes(&revision, &revisions);
+        let hashes = hashes(set, &revision, &revisions);
         // Before reading pods: what is seen after this question only makes the answer truer.
         let settled = self.expectations.satisfied(key);
         let candidates = claim::candidates(&self.pods, set, selector);
@@ -196,12 +197,7 @@ impl Controller {
         let mut doomed = plan.delete;
         let mut retry: Option<Duration> = None;
         for (pod, node) in plan.failed {
-            let name = (set.uid().to_owned(), node.clone());
-            let wait = self
-                .failures
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take(name, self.clock.monotonic());
+            let wait = self.failures.take(set.uid(), &node, self.clock.monotonic());
             if let Some(wait) = wait {
                 retry = Some(retry.map_or(wait, |r| r.min(wait)));
                 continue;
@@ -295,39 +291,11 @@ impl Controller {
     }
 }
 
-/// The hashes that pods of this revision may have, its own first: others may keep the same template, too.
-fn hashes(revision: &ControllerRevision, all: &[ControllerRevision]) -> Vec<String> {
+/// The hashes that pods of this revision may have, its own first: others may keep the same template, too, and one that somebody
+/// else has written may tell none.
+fn hashes(set: &DaemonSet, revision: &ControllerRevision, all: &[ControllerRevision]) -> Vec<String> {
     let same = all.iter().rev().filter(|other| other.data == revision.data);
-    let labels = [revision].into_iter().chain(same).filter_map(|r| r.metadata.label(HASH_LABEL));
-    let mut hashes: Vec<String> = labels.map(str::to_owned).collect();
-    if hashes.is_empty() {
-        hashes.push(revision.name().to_owned());
-    }
-    hashes
-}
-
-/// When pods failed, by the set's uid and the node: the back-off of replacing them.
-#[derive(Default)]
-struct Failures(HashMap<(String, String), Failure>);
-
-struct Failure {
-    wait: Duration,
-    since: Duration,
-}
-
-impl Failures {
-    /// How long still to wait; `None`: act now, and wait longer next time.
-    fn take(&mut self, of: (String, String), now: Duration) -> Option<Duration> {
-        self.0.retain(|_, failure| now.saturating_sub(failure.since) < FAILED_MAX * 2);
-        let Some(failure) = self.0.get_mut(&of) else {
-            self.0.insert(of, Failure { wait: FAILED_FIRST, since: now });
-            return None;
-        };
-        let end = failure.since + failure.wait;
-        if now < end {
-            return Some(end - now);
-        }
-        *failure = Failure { wait: (failure.wait * 2).min(FAILED_MAX), since: now };
-        None
-    }
+    let told = [revision].into_iter().chain(same).filter_map(|r| r.metadata.label(HASH_LABEL));
+    let plain = pod_template::hash(&set.spec.template, set.collisions());
+    told.map(str::to_owned).chain([plain]).collect()
 }

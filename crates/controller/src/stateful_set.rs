@@ -13,6 +13,7 @@ mod tests;
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use apimachinery::{ObjectKey, Status};
@@ -27,12 +28,15 @@ use stdx::clock::SharedClock;
 
 use crate::claim;
 use crate::context::{Component, object, synced};
+use crate::failures::Failures;
 use crate::history::{self, History, Remembered};
 use crate::replicas::{is_namespace_terminating, next_available};
 use crate::wake;
 use plan::{Observed, Revision, Step, Why};
 
 const WORKERS: usize = 5;
+/// The longest that a pod which fails again and again waits to be replaced.
+const FAILED_MAX: Duration = Duration::from_secs(10);
 
 impl Remembered for StatefulSet {
     const HASH_LABEL: &'static str = "controller.kubernetes.io/hash";
@@ -55,6 +59,7 @@ struct Controller {
     pod_api: Api<Pod>,
     claim_api: Api<PersistentVolumeClaim>,
     events: EventRecorder,
+    failures: Failures,
     queue: WorkQueue<ObjectKey>,
     clock: SharedClock,
 }
@@ -69,6 +74,7 @@ pub fn start(component: Component) {
         pod_api: component.api(),
         claim_api: component.api(),
         events: component.recorder("statefulset-controller"),
+        failures: Failures::new(FAILED_MAX),
         queue: component.queue(),
         clock: component.clock.clone(),
     });
@@ -104,6 +110,8 @@ enum Done {
     Yes,
     /// Something of that name is there, or still there: look again a little later.
     Later,
+    /// It has failed too often to be replaced at once.
+    After(Duration),
 }
 
 impl Controller {
@@ -147,11 +155,13 @@ impl Controller {
         let limit = set.spec.revision_history_limit.unwrap_or(10);
         let truncated = self.history.truncate(revisions, limit, |r| lives.contains(r.name())).await;
         truncated.context("cut the history")?;
-        if let Done::Later = outcome? {
-            return Ok(Requeue::RateLimited);
-        }
         let ready = next_available(pods, set.spec.min_ready_seconds.unwrap_or(0), now);
-        Ok(ready.map_or(Requeue::Never, Requeue::After))
+        let wait = match outcome? {
+            Done::Later => return Ok(Requeue::RateLimited),
+            Done::After(wait) => Some(wait),
+            Done::Yes => None,
+        };
+        Ok([wait, ready].into_iter().flatten().min().map_or(Requeue::Never, Requeue::After))
     }
 
     /// A parallel set's steps do not wait for each other.
@@ -169,8 +179,7 @@ impl Controller {
             Ok(all)
         };
         match all {
-            Ok(all) if all.iter().any(|done| matches!(done, Done::Later)) => Ok(Done::Later),
-            Ok(_) => Ok(Done::Yes),
+            Ok(all) => Ok(all.into_iter().fold(Done::Yes, later)),
             Err(status) => failed(status),
         }
     }
@@ -192,6 +201,10 @@ impl Controller {
             Step::UpdateClaim(claim) => self.claim_api.update(&claim).await.map(|_| Done::Yes),
             Step::AwaitClaim(_) => Ok(Done::Later),
             Step::Delete { pod, why } => {
+                let again = || self.failures.take(set.uid(), pod.name(), self.clock.monotonic());
+                if let Some(wait) = (why == Why::Failed).then(again).flatten() {
+                    return Ok(Done::After(wait));
+                }
                 self.announce(set, &pod, why);
                 match self.pod_api.delete(pod.namespace(), pod.name(), &DeleteOptions::uid(pod.uid())).await {
                     Err(e) if e.is_not_found() || e.is_conflict() => Ok(Done::Yes),
@@ -281,6 +294,16 @@ impl Controller {
             Err(e) if e.is_not_found() => Ok(()),
             result => result.map(drop),
         }
+    }
+}
+
+/// Of two acts, what the one says that has more to wait for.
+fn later(a: Done, b: Done) -> Done {
+    match (a, b) {
+        (Done::Later, _) | (_, Done::Later) => Done::Later,
+        (Done::After(a), Done::After(b)) => Done::After(a.min(b)),
+        (Done::After(wait), Done::Yes) | (Done::Yes, Done::After(wait)) => Done::After(wait),
+        (Done::Yes, Done::Yes) => Done::Yes,
     }
 }
 

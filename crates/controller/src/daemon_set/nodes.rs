@@ -29,24 +29,26 @@ pub enum Fit {
 
 /// Where the set's pods belong. Computed once: every pod is alike but for its node.
 pub struct Eligible {
-    spec: PodSpec,
+    pod: Pod,
 }
 
 impl Eligible {
     pub fn of(set: &DaemonSet) -> Self {
         let mut spec = set.spec.template.spec.clone().unwrap_or_default();
         tolerate(&mut spec);
-        Eligible { spec }
+        Eligible { pod: Pod { spec: Some(spec), ..Pod::default() } }
     }
 
     pub fn fit(&self, node: &Node) -> Fit {
-        let named = self.spec.node_name.as_deref().unwrap_or_default();
-        if !(named.is_empty() || named == node.name()) || !node.is_selected_by(&self.spec) {
+        let other = self.pod.node_name().is_some_and(|named| named != node.name());
+        if other || !node.is_selected_by(self.pod.pod_spec()) {
             return Fit::Never;
         }
-        let pod = Pod { spec: Some(self.spec.clone()), ..Pod::default() };
         let bears = |effects: &[&str]| {
-            node.taints().iter().filter(|t| effects.contains(&t.effect.as_str())).all(|t| pod.tolerates(t))
+            node.taints()
+                .iter()
+                .filter(|t| effects.contains(&t.effect.as_str()))
+                .all(|t| self.pod.tolerates(t))
         };
         match (bears(&["NoSchedule", "NoExecute"]), bears(&["NoExecute"])) {
             (true, _) => Fit::Runs,

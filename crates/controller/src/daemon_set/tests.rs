@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use codec::Kind;
 use expect_test::{Expect, expect};
 use jiff::Timestamp;
@@ -10,7 +8,7 @@ use resources::Strategy as _;
 
 use super::nodes::{self, Eligible};
 use super::plan::{Observed, Plan, manage, update};
-use super::{Failures, status};
+use super::status;
 
 fn set(strategy: &str) -> DaemonSet {
     let json = format!(
@@ -265,20 +263,7 @@ fn a_pod_is_bound_to_its_node_and_bears_what_nodes_suffer() {
         node.kubernetes.io/memory-pressure NoSchedule
         node.kubernetes.io/pid-pressure NoSchedule
         node.kubernetes.io/unschedulable NoSchedule
-    "#]].assert_eq(&told);
+    "#]]
+    .assert_eq(&told);
     assert_eq!(Eligible::of(&set("{}")).fit(&node("n1")), nodes::Fit::Runs);
-}
-
-#[test]
-fn failures_wait_longer_each_time() {
-    let mut failures = Failures::default();
-    let mut take = |second| failures.take(("d".into(), "n".into()), Duration::from_secs(second));
-    assert_eq!(take(0), None);
-    assert_eq!(take(0), Some(Duration::from_secs(1)));
-    assert_eq!(take(1), None);
-    assert_eq!(take(2), Some(Duration::from_secs(1)));
-    assert_eq!(take(3), None);
-    assert_eq!(take(4), Some(Duration::from_secs(3)));
-    assert_eq!(take(3000), None, "long ago");
-    assert_eq!(take(3001), None, "starts anew");
 }
