@@ -167,7 +167,7 @@ fn budget(cluster: &Cluster) {
     let allowed = || cluster.value("pdb", "web", "{.status.disruptionsAllowed} {.status.currentHealthy}");
     eventually(LONG, "the budget is worked out", || allowed() == "0 2");
     let drain = ["drain", "node1", "--ignore-daemonsets", "--pod-selector=app=web"];
-    let refused = cluster.kubectl(&[&drain[..], &["--timeout=4s"]].concat()).fails();
+    let refused = cluster.kubectl(&[&drain[..], &["--timeout=10s"]].concat()).fails();
     assert!(
         refused.contains("Cannot evict pod as it would violate the pod's disruption budget."),
         "{refused}"
