@@ -163,6 +163,11 @@ fn a_bad_archive_and_a_missing_image_are_told() {
     assert!(loaded.contains("it is cut off"), "{loaded}");
     let images = cluster.knarr(&["image", "ls"]).ok();
     assert!(images.contains("busybox") && images.contains("nginx"), "{images}");
+    cluster.knarr(&["image", "rm", "nginx"]).ok();
+    assert!(!cluster.knarr(&["image", "ls"]).ok().contains("nginx"));
+    let again = images_dir().join("nginx.tar").display().to_string();
+    assert!(cluster.knarr(&["image", "load", &again]).ok().contains("nginx"));
+    assert!(cluster.knarr(&["image", "ls"]).ok().contains("nginx"));
     cluster.kubectl(&["run", "none", "--image=192.0.2.2:1/none"]).ok();
     eventually(Duration::from_secs(90), "the missing image is told", || {
         let reason = cluster.value("pod", "none", "{.status.containerStatuses[0].state.waiting.reason}");

@@ -1,8 +1,11 @@
 //! What a container finds inside: volumes, environment, limits, confinement.
 
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use e2e::{Cluster, eventually};
+use e2e::host::{MACHINE, WORLD};
+use e2e::{Cluster, eventually, run};
 
 const PODS: &str = r#"
 apiVersion: v1
@@ -41,7 +44,7 @@ spec:
     - { name: info, mountPath: /info }
   - name: side
     image: busybox
-    command: [sh, -c, "sleep 3600"]
+    command: [sh, -c, "echo from side > /dev/shm/note; nc -ll -p 8080 -e cat /dev/shm/note"]
   volumes:
   - { name: shared, emptyDir: {} }
   - { name: settings, configMap: { name: settings } }
@@ -76,6 +79,11 @@ fn volumes_environment_limits_and_confinement() {
     // Two containers of a pod share network and host name, not processes.
     assert_eq!(inside("hostname").ok(), "full\n");
     assert!(!inside("ps").ok().contains("sleep 3600\n   7"), "a container sees the other's processes");
+    // Of network and IPC the pod has one of each.
+    eventually(Duration::from_secs(60), "the other container listens on this one's localhost", || {
+        inside("nc -w 20 127.0.0.1 8080 < /dev/null").stdout == "from side\n"
+    });
+    assert_eq!(inside("cat /dev/shm/note").ok(), "from side\n");
     // The service account's token is there, and good for the API.
     let token = inside("cat /var/run/secrets/kubernetes.io/serviceaccount/token").ok();
     let who = cluster.whoami(&token).ok();
@@ -102,4 +110,57 @@ fn volumes_environment_limits_and_confinement() {
         inside("cat /settings/colour").stdout == "blue"
     });
     cluster.kubectl(&["delete", "pod", "full", "--grace-period=1"]).ok();
+}
+
+/// A shell's words for a page that tells who asks, in the directory $D.
+const PAGE: &str = r"mkdir -p $D/cgi-bin
+cat > $D/cgi-bin/who <<'END'
+#!/bin/sh
+echo 'Content-Type: text/plain'; echo; echo $REMOTE_ADDR
+END
+chmod 755 $D/cgi-bin/who";
+
+/// A server of that page outside of the cluster.
+fn mirror(mut program: Command, address: &str, dir: &Path) -> Child {
+    program.args(["httpd", "-f", "-p", &format!("{address}:7000"), "-h"]).arg(dir);
+    program.stdin(Stdio::null()).spawn().expect("start httpd")
+}
+
+#[test]
+fn pods_reach_each_other_the_node_and_the_world() {
+    let cluster = Cluster::start("reach");
+    let serve = format!("D=/www; {PAGE}; exec busybox httpd -f -p 0.0.0.0:7000 -h /www");
+    for name in ["one", "two"] {
+        cluster.kubectl(&["run", name, "--image=busybox", "--", "sh", "-c", &serve]).ok();
+    }
+    for name in ["one", "two"] {
+        cluster.wait_for("condition=Ready", &format!("pod/{name}"), 90);
+    }
+    let [one, two] = ["one", "two"].map(|p| cluster.value("pod", p, "{.status.podIP}"));
+    assert_ne!(one, two);
+    let busybox = Path::new("busybox");
+    run(Command::new("sh").args(["-c", PAGE]).env("D", cluster.dir())).ok();
+    let mut services = [
+        mirror(cluster.host.command(busybox), MACHINE, cluster.dir()),
+        mirror(cluster.host.world_command(busybox), WORLD, cluster.dir()),
+    ];
+    let ask = |whom: &str| {
+        let question = format!("wget -qO- http://{whom}:7000/cgi-bin/who");
+        let mut answer = String::new();
+        eventually(Duration::from_secs(60), &format!("{whom} answers"), || {
+            answer = cluster.kubectl(&["exec", "one", "--", "sh", "-c", &question]).stdout;
+            !answer.is_empty()
+        });
+        answer.trim().to_owned()
+    };
+    // With its own address inside the cluster, with the node's outside.
+    assert_eq!(ask("127.0.0.1"), "127.0.0.1");
+    assert_eq!(ask(&two), one);
+    assert_eq!(ask(MACHINE), one);
+    assert_eq!(ask(WORLD), MACHINE);
+    for service in &mut services {
+        drop(service.kill());
+        drop(service.wait());
+    }
+    cluster.kubectl(&["delete", "pods", "--all", "--grace-period=1"]).ok();
 }
