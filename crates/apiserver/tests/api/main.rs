@@ -2,6 +2,7 @@
 
 mod apply;
 mod bad_input;
+mod batch;
 mod concurrency;
 mod eviction;
 mod lifecycle;
