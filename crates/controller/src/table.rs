@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::context::{Component, Config, Context, READER};
 use crate::{
-    cron_job, daemon_set, deployment, disruption, endpoints, garbage, job, namespace, node, pod_gc, replicas,
+    cron_job, daemon_set, deployment, disruption, endpoints, garbage, job, namespace, node, persistent_volume,
+    pod_gc, replicas,
     resource_quota, root_ca, service_account, stateful_set, ttl_after_finished,
 };
 
@@ -63,6 +64,21 @@ pub const CONTROLLERS: &[Spec] = &[
         name: "resourcequota-controller",
         identity: "resourcequota-controller",
         start: resource_quota::start,
+    },
+    Spec {
+        name: "persistentvolume-binder-controller",
+        identity: "persistent-volume-binder",
+        start: persistent_volume::binder::start,
+    },
+    Spec {
+        name: "persistentvolumeclaim-protection-controller",
+        identity: "pvc-protection-controller",
+        start: persistent_volume::protection::start_claims,
+    },
+    Spec {
+        name: "persistentvolume-protection-controller",
+        identity: "pv-protection-controller",
+        start: persistent_volume::protection::start_volumes,
     },
     Spec { name: "node-ipam-controller", identity: "node-controller", start: node::ipam::start },
     Spec { name: "node-lifecycle-controller", identity: "node-controller", start: node::lifecycle::start },

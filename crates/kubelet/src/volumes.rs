@@ -2,6 +2,7 @@
 //! changed, so that it serves the first time, after a restart, and when an object was edited.
 
 pub mod atomic;
+mod claims;
 mod host_path;
 mod ownership;
 mod projected;
@@ -33,6 +34,7 @@ pub struct Volumes {
     mounter: Arc<dyn Mounter>,
     objects: Arc<Objects>,
     tokens: tokens::Tokens,
+    claims: claims::Claims,
     clock: SharedClock,
     random: Random,
 }
@@ -54,6 +56,8 @@ enum Source<'a> {
     EmptyDir(&'a EmptyDirVolumeSource),
     HostPath(&'a str, &'a str),
     Projected(projected::Content),
+    /// The claim's name, and whether the pod may only read.
+    Claim(String, bool),
     /// Mounted by the runtime.
     Image,
     /// The kind's field name.
@@ -69,8 +73,9 @@ impl Volumes {
         clock: SharedClock,
         random: Random,
     ) -> Self {
+        let claims = claims::Claims::new(&transport);
         let tokens = tokens::Tokens::new(transport, clock.clone());
-        Volumes { paths, mounter, objects, tokens, clock, random }
+        Volumes { paths, mounter, objects, tokens, claims, clock, random }
     }
 
     /// Makes and updates all of them. The first that fails is the error; the others are there.
@@ -115,6 +120,7 @@ impl Volumes {
                 self.make(&dir, on_tmpfs.then_some(0)).map_err(|e| format!("{}: {e}", dir.display()))?;
                 self.project(pod, &content, &dir, objects, fields).await
             }
+            Source::Claim(claim, _) => self.claims.resolve(pod, &volume.name, &claim).await.map(|()| None),
             Source::Image => Ok(None),
             Source::Unsupported(kind) => {
                 Err(format!("volumes of type {kind} are not supported by this kubelet"))
@@ -128,6 +134,9 @@ impl Volumes {
         match source(volume) {
             Source::HostPath(path, _) => Some((PathBuf::from(path), false)),
             Source::Projected(_) => Some((self.directory(pod, volume), true)),
+            Source::Claim(_, read_only) => {
+                self.claims.path(pod, name).map(|(path, only)| (path, only || read_only))
+            }
             _ => Some((self.directory(pod, volume), false)),
         }
     }
@@ -185,6 +194,7 @@ impl Volumes {
             return Err(io::Error::other(format!("{} is still mounted", left.display())));
         }
         self.tokens.forget(uid);
+        self.claims.forget(uid);
         for part in ["volumes", "volume-subpaths"] {
             remove(&dir.join(part))?;
         }
@@ -228,11 +238,13 @@ fn source(volume: &Volume) -> Source<'_> {
     if let Some(content) = projected::content(volume) {
         return Source::Projected(content);
     }
+    if let Some(claim) = &volume.persistent_volume_claim {
+        return Source::Claim(claim.claim_name.clone(), claim.read_only == Some(true));
+    }
     if volume.image.is_some() {
         return Source::Image;
     }
     Source::Unsupported(match volume {
-        v if v.persistent_volume_claim.is_some() => "persistentVolumeClaim",
         v if v.ephemeral.is_some() => "ephemeral",
         v if v.csi.is_some() => "csi",
         v if v.nfs.is_some() => "nfs",

@@ -105,14 +105,11 @@ async fn files_have_the_modes_and_paths_that_were_asked_for() {
 #[tokio::test]
 async fn what_is_not_supported_is_said() {
     let w = World::new().await;
-    w.api.insert(&with_volumes(
-        json!([{"name": "d", "persistentVolumeClaim": {"claimName": "x"}}]),
-        json!([]),
-    ));
+    w.api.insert(&with_volumes(json!([{"name": "d", "nfs": {"server": "s", "path": "/"}}]), json!([])));
     w.until("event", |w| {
         w.events().contains(
-            "Warning FailedMount: MountVolume.SetUp failed for volume \"d\" : volumes of type persistentVolumeClaim \
-             are not supported by this kubelet",
+            "Warning FailedMount: MountVolume.SetUp failed for volume \"d\" : volumes of type nfs are not \
+             supported by this kubelet",
         )
     })
     .await;
@@ -175,4 +172,32 @@ fn groups_own_what_they_should() {
     ownership::apply(&volume, group, ownership::Access::ReadWrite, ownership::Policy::Always).unwrap();
     assert_eq!(mode(&volume.join("d/f")), 0o660);
     assert_eq!(mode(&volume.join("d")) & 0o2070, 0o2070);
+}
+
+#[tokio::test]
+async fn a_claim_leads_to_its_volume_once_it_is_bound() {
+    use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
+    let w = World::new().await;
+    let disk = w.dir.path().join("disk");
+    std::fs::create_dir(&disk).unwrap();
+    let claim = |phase: &str| -> PersistentVolumeClaim {
+        serde_json::from_value(json!({"metadata": {"name": "c", "namespace": "default", "uid": "u1"},
+            "spec": {"volumeName": "v"}, "status": {"phase": phase}}))
+        .unwrap()
+    };
+    let volume: PersistentVolume = serde_json::from_value(json!({"metadata": {"name": "v"},
+        "spec": {"local": {"path": disk.display().to_string()}, "claimRef": {"uid": "u1"}}}))
+    .unwrap();
+    w.api.insert(&claim("Pending"));
+    w.api.insert(&volume);
+    w.api.insert(&with_volumes(
+        json!([{"name": "d", "persistentVolumeClaim": {"claimName": "c"}}]),
+        json!([{"name": "d", "mountPath": "/data"}]),
+    ));
+    w.until("event", |w| w.events().contains("PVC default/c is not bound")).await;
+    w.api.edit::<PersistentVolumeClaim>("default", "c", |c| {
+        c.status.get_or_insert_default().phase = Some("Bound".into());
+    });
+    w.until_pod("p", "Running: c=Running").await;
+    assert_eq!(host_path(&w, "/data"), disk);
 }

@@ -12,6 +12,8 @@ use crate::quantity::{Amounts, canonicalize};
 use crate::strategy::{Column, Part, age};
 
 mod selection;
+
+pub use selection::selects;
 mod validation;
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use apimachinery::field::Path;
 use apimachinery::selector::{Operator, Requirement};
 use codec::Kind;
-use k8s_openapi::api::core::v1::{Node, NodeSelectorRequirement, NodeSelectorTerm, PodSpec};
+use k8s_openapi::api::core::v1::{Node, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, PodSpec};
 
 pub(super) fn allows(node: &Node, spec: &PodSpec) -> bool {
     let none = BTreeMap::new();
@@ -14,6 +14,13 @@ pub(super) fn allows(node: &Node, spec: &PodSpec) -> bool {
     let affinity = spec.affinity.as_ref().and_then(|a| a.node_affinity.as_ref());
     let required = affinity.and_then(|a| a.required_during_scheduling_ignored_during_execution.as_ref());
     selected && required.is_none_or(|r| r.node_selector_terms.iter().any(|t| matches(t, node.name(), labels)))
+}
+
+/// Whether a node is one of the selector's: any of its terms.
+pub fn selects(selector: &NodeSelector, node: &Node) -> bool {
+    let none = BTreeMap::new();
+    let labels = node.metadata.labels.as_ref().unwrap_or(&none);
+    selector.node_selector_terms.iter().any(|t| matches(t, node.name(), labels))
 }
 
 fn matches(term: &NodeSelectorTerm, name: &str, labels: &BTreeMap<String, String>) -> bool {
