@@ -14,8 +14,11 @@ use stdx::{Clock, SystemClock, Tasks};
 
 pub const IMAGE: &str = "docker.io/library/busybox:test";
 
-/// Nothing here takes longer unless it hangs.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+/// Nothing here takes longer unless it hangs; KNARR_PATIENCE times as long where the machine is emulated.
+pub fn patience() -> Duration {
+    let times = std::env::var("KNARR_PATIENCE").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
+    Duration::from_secs(60) * times
+}
 
 pub struct Fixture {
     pub runtime: Arc<Runtime>,
@@ -37,7 +40,7 @@ impl Fixture {
             let guard = Cleanup { config: config.clone(), done: false };
             let outcome = tokio::select! {
                 () = test(fixture.clone()) => Ok(()),
-                () = SystemClock.sleep(PATIENCE) => Err("the test hangs"),
+                () = SystemClock.sleep(patience()) => Err("the test hangs"),
             };
             let dir = fixture.dir.clone();
             config.tasks.signal();
