@@ -49,6 +49,13 @@ pub async fn start(
     let transport = control_plane.api.local(identities::user("system:serviceaccount:kube-system:coredns"));
     let (clock, tasks) = (shared.clock.clone(), &groups.components);
     let server = Dns::start(settings, transport, clock, shared.random.clone(), tasks).await?;
+    if server.address().ip().is_loopback() {
+        // Without an endpoint the service refuses at once, which is better than a wait for nothing.
+        tracing::warn!(
+            "this machine has no address but {}: pods cannot reach cluster DNS; --node-ip names one",
+            server.address().ip()
+        );
+    }
     let keeper = Keeper {
         service_ip,
         server: server.address(),
@@ -124,7 +131,9 @@ impl Keeper {
 
     async fn reconcile(&self) -> Result<Requeue> {
         self.keep_service().await.context("keep the service kube-dns")?;
-        self.keep_slice().await.context("keep the endpoint slice of kube-dns")?;
+        if !self.server.ip().is_loopback() {
+            self.keep_slice().await.context("keep the endpoint slice of kube-dns")?;
+        }
         Ok(Requeue::Never)
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::Hash;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use apimachinery::ObjectKey;
@@ -262,10 +262,8 @@ pub fn dashed(ip: IpAddr) -> String {
 
 /// The address that a label means; the inverse of [`dashed`].
 pub fn undashed(label: &str) -> Option<IpAddr> {
-    if label.matches('-').count() == 3 && !label.contains("--") {
-        if let Ok(v4) = label.replace('-', ".").parse() {
-            return Some(IpAddr::V4(v4));
-        }
+    if let Ok(v4) = label.replace('-', ".").parse::<Ipv4Addr>() {
+        return Some(IpAddr::V4(v4));
     }
     label.replace('-', ":").parse::<Ipv6Addr>().ok().map(IpAddr::V6)
 }

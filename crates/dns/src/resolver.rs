@@ -8,7 +8,7 @@ use stdx::clock::SharedClock;
 use crate::forward::Forwarder;
 use crate::message::Question;
 use crate::records::Index;
-use crate::zone::{Answer, Found, Zone};
+use crate::zone::{self, Answer, Found, Zone};
 
 /// Aliases of aliases that are followed.
 const ALIASES_MAX: usize = 8;
@@ -54,8 +54,8 @@ impl Resolver {
                     answer.answers.splice(0..0, aliases);
                     return Step::Done(answer);
                 }
-                Found::Alias(record, target) => {
-                    aliases.push(record);
+                Found::Alias(target) => {
+                    aliases.push(zone::alias(name, target.clone()));
                     name = target;
                 }
                 Found::Elsewhere => {

@@ -56,8 +56,13 @@ pub enum Found {
     Here(Answer),
     /// The name is not the cluster's: ask others.
     Elsewhere,
-    /// An alias of a name outside: the record that says so, and the name.
-    Alias(Record, Name),
+    /// An alias of this name ([`alias`] is the record that says so).
+    Alias(Name),
+}
+
+/// The record of an alias.
+pub fn alias(name: Name, target: Name) -> Record {
+    Record::from_rdata(name, TTL, RData::CNAME(CNAME(target)))
 }
 
 /// The names that the cluster answers for.
@@ -110,10 +115,7 @@ impl Zone {
             _ => None,
         });
         match alias {
-            Some(target) if !matches!(kind, RecordType::CNAME | RecordType::ANY) => {
-                let record = Record::from_rdata(name.clone(), TTL, RData::CNAME(CNAME(target.clone())));
-                Found::Alias(record, target)
-            }
+            Some(target) if !matches!(kind, RecordType::CNAME | RecordType::ANY) => Found::Alias(target),
             _ => Found::Here(self.answer(name, kind, serial, node)),
         }
     }
