@@ -9,8 +9,8 @@ use anyhow::{Context, Result};
 use ipnet::IpNet;
 use nix::sys::socket::{setsockopt, sockopt};
 use nlink::netlink::nftables::{
-    BaseChain, Chain, ChainName, CtState, CtStatus, Family, FibFlags, FilterHook, NatHook, NatStatement, Priority,
-    Rule, Set, SetDataType, SetElement, SetKeyType, Transaction, Verdict,
+    BaseChain, Chain, ChainName, CtState, CtStatus, Family, FibFlags, FilterHook, NatHook, NatStatement,
+    Priority, Rule, Set, SetDataType, SetElement, SetKeyType, Transaction, Verdict,
 };
 use nlink::netlink::types::route::RouteType;
 use nlink::netlink::{Connection, Nftables};
@@ -89,10 +89,16 @@ impl Kernel {
     /// Base chains of other tables that drop what they do not know on its way through this machine: (family, table, chain).
     pub async fn forward_drops(&self) -> Result<Vec<String>> {
         use nlink::netlink::nftables::{Hook, Policy};
-        let chains = self.nft.list_chains().await.context("list chains")?;
+        let mut chains = Vec::new();
+        // Ours may have thousands, and none that matters here.
+        for table in self.nft.list_tables().await.context("list tables")? {
+            if table.name != TABLE {
+                let of_table = self.nft.list_chains_in(&*table.name, table.family).await;
+                chains.extend(of_table.context("list chains")?);
+            }
+        }
         let mut found: Vec<String> = chains
             .into_iter()
-            .filter(|c| c.table != TABLE)
             .filter(|c| {
                 let kind = c.kind();
                 let base = kind.as_ref().and_then(|k| k.base());

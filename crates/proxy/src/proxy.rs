@@ -228,7 +228,10 @@ impl Proxy {
 
     async fn apply(&mut self, delta: &Delta) {
         if self.whole {
-            return if self.wait() == Some(Duration::ZERO) { self.write().await } else { () };
+            if self.wait() == Some(Duration::ZERO) {
+                self.write().await;
+            }
+            return;
         }
         if delta.is_empty() {
             return;

@@ -28,7 +28,7 @@ fn web(lab: &Lab, more: &str) {
 
 /// Everybody who answers when asked often.
 fn answers(lab: &Lab, from: &str, to: &str) -> BTreeSet<String> {
-    lab.eventually("it answers", || lab.ask(from, to).is_ok());
+    lab.eventually(&format!("{to} answers {from}"), || lab.ask(from, to).is_ok());
     (0..40).map(|_| lab.ask(from, to).expect("an answer").by).collect()
 }
 
@@ -166,6 +166,37 @@ fn a_client_stays_with_its_endpoint() {
         });
         lab.set_slice(WEB, &[(POD_A, READY), (POD_B, READY)]);
         assert_eq!(answers(lab, WORLD, "192.0.2.1:30080"), set(&[goes]));
+    });
+}
+
+#[test]
+fn the_same_by_the_newer_protocol() {
+    Lab::run("v6", |lab| {
+        lab.service(
+            r#"{"clusterIP": "fd43::5", "clusterIPs": ["fd43::5"], "ports": [{"port": 80, "name": "web"}]}"#,
+        );
+        let (a, b) = (lab::v6(POD_A), lab::v6(POD_B));
+        lab.slice(WEB, &[(&a, READY), (&b, READY)]);
+        for pod in [POD_A, POD_B] {
+            lab.serve_at(pod, &lab::v6(pod), 8080);
+        }
+        for from in [POD_A, NODE] {
+            assert_eq!(answers(lab, from, "[fd43::5]:80"), set(&[&a, &b]), "from {from}");
+        }
+        refused(lab, POD_A, "[fd43::5]:81");
+        refused(lab, NODE, "[fd43::5]:81");
+        lab.api.edit::<Service>("default", "web", |service| {
+            service.spec.get_or_insert_default().session_affinity = Some("ClientIP".into());
+        });
+        lab.eventually("a client stays", || answers(lab, POD_A, "[fd43::5]:80").len() == 1);
+        let stays = answers(lab, POD_A, "[fd43::5]:80").first().expect("one").clone();
+        let other = if stays == a { &b } else { &a };
+        lab.set_slice(WEB, &[(other, READY)]);
+        lab.eventually("it is led to the other", || {
+            lab.ask(POD_A, "[fd43::5]:80").is_ok_and(|answer| answer.by == *other)
+        });
+        lab.set_slice(WEB, &[]);
+        refused(lab, POD_A, "[fd43::5]:80");
     });
 }
 

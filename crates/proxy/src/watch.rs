@@ -27,6 +27,16 @@ pub struct Seen {
     pub lost: bool,
 }
 
+impl Seen {
+    fn and(self, other: Seen) -> Seen {
+        Seen {
+            ours: self.ours || other.ours,
+            others: self.others || other.others,
+            lost: self.lost || other.lost,
+        }
+    }
+}
+
 /// Listens to the kernel's notifications.
 pub struct Watch {
     nft: Connection<Nftables>,
@@ -43,18 +53,30 @@ impl Watch {
         Ok(Watch { nft, own })
     }
 
-    /// Completes when somebody else did something. May be dropped at any await point.
+    /// Completes when somebody else did something, with all that is known of it by then: a deleted table alone makes a
+    /// notification for each of its elements. May be dropped at any await point.
     pub async fn next(&self) -> Seen {
         loop {
-            let seen = match self.nft.socket().recv_msg().await {
-                Ok(datagram) => self.read(&datagram),
-                Err(error) => {
-                    tracing::debug!(%error, "notifications of the kernel's tables are lost");
-                    Seen { lost: true, ..Seen::default() }
+            let mut seen = self.take(self.nft.socket().recv_msg().await);
+            loop {
+                match self.nft.socket().try_recv_msg() {
+                    Ok(Some(datagram)) => seen = seen.and(self.take(Ok(datagram))),
+                    Ok(None) => break,
+                    Err(error) => seen = seen.and(self.take(Err(error))),
                 }
-            };
+            }
             if seen != Seen::default() {
                 return seen;
+            }
+        }
+    }
+
+    fn take(&self, received: nlink::Result<Vec<u8>>) -> Seen {
+        match received {
+            Ok(datagram) => self.read(&datagram),
+            Err(error) => {
+                tracing::debug!(%error, "notifications of the kernel's tables are lost");
+                Seen { lost: true, ..Seen::default() }
             }
         }
     }

@@ -24,7 +24,8 @@ fn part(spec: &str, ports: &str, endpoints: &[&str], previous: Option<&Part>, id
 
 fn service(spec: &str) -> Service {
     let spec: serde_json::Value = serde_json::from_str(spec).expect("JSON");
-    let status = spec.get("balancer").map(|ip| serde_json::json!({"loadBalancer": {"ingress": [{"ip": ip}]}}));
+    let status =
+        spec.get("balancer").map(|ip| serde_json::json!({"loadBalancer": {"ingress": [{"ip": ip}]}}));
     let object = serde_json::json!({
         "metadata": {"namespace": "ns", "name": "web", "labels": spec.get("labels")},
         "spec": spec,
@@ -60,7 +61,8 @@ fn slice<'a>(ports: &str, endpoints: impl Iterator<Item = &'a &'a str>) -> Endpo
         })
     };
     let endpoints: Vec<serde_json::Value> = endpoints.map(endpoint).collect();
-    let object = serde_json::json!({"metadata": {}, "addressType": "IPv4", "ports": ports, "endpoints": endpoints});
+    let object =
+        serde_json::json!({"metadata": {}, "addressType": "IPv4", "ports": ports, "endpoints": endpoints});
     EndpointSlice::from_json(object.to_string().as_bytes()).expect("a slice")
 }
 

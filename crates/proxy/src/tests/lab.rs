@@ -87,6 +87,7 @@ impl Lab {
         ip(&["-n", &node, "addr", "add", &format!("{NODE}/24"), "dev", "to-w"]);
         ip(&["-n", self.namespace(WORLD), "addr", "add", &format!("{WORLD}/24"), "dev", "eth0"]);
         ip(&["-n", &node, "route", "add", "default", "via", WORLD]);
+        ip(&["-n", &node, "-6", "route", "add", "default", "dev", "to-w"]);
         // As podnet does it: a route per pod, no bridge.
         for (link, pod) in [("to-a", POD_A), ("to-b", POD_B)] {
             let namespace = self.namespace(pod);
@@ -95,7 +96,16 @@ impl Lab {
             ip(&["-n", namespace, "addr", "add", &format!("{pod}/32"), "dev", "eth0"]);
             ip(&["-n", namespace, "route", "add", "10.42.0.1", "dev", "eth0"]);
             ip(&["-n", namespace, "route", "add", "default", "via", "10.42.0.1"]);
+            let pod = &*v6(pod);
+            ip(&["-n", &node, "addr", "add", "fd42::1/128", "dev", link, "nodad"]);
+            ip(&["-n", &node, "route", "add", pod, "dev", link]);
+            ip(&["-n", namespace, "addr", "add", &format!("{pod}/128"), "dev", "eth0", "nodad"]);
+            ip(&["-n", namespace, "route", "add", "fd42::1", "dev", "eth0"]);
+            ip(&["-n", namespace, "route", "add", "default", "via", "fd42::1"]);
         }
+        self.inside(NODE, || {
+            std::fs::write("/proc/sys/net/ipv6/conf/all/forwarding", "1").expect("forward");
+        });
         self.inside(NODE, || std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").expect("forward"));
     }
 
@@ -108,8 +118,8 @@ impl Lab {
         let config = Config {
             node_name: "node1".into(),
             ranges: Ranges {
-                pods: vec!["10.42.0.0/16".parse().expect("range")],
-                services: vec!["10.43.0.0/16".parse().expect("range")],
+                pods: ["10.42.0.0/16", "fd42::/56"].map(|r| r.parse().expect("range")).into(),
+                services: ["10.43.0.0/16", "fd43::/112"].map(|r| r.parse().expect("range")).into(),
             },
         };
         let (api, tasks, handle) = (self.api.transport(), self.tasks.clone(), self.runtime.handle().clone());
@@ -153,8 +163,13 @@ impl Lab {
 
     /// A server that says who it is and whom it sees.
     pub fn serve_tcp(&self, address: &str, port: u16) {
-        let at: SocketAddr = format!("{address}:{port}").parse().expect("address");
-        let listener = self.inside(address, || TcpListener::bind(at).expect("bind"));
+        self.serve_at(address, address, port);
+    }
+
+    /// The same at another of the namespace's addresses, by whose name it answers.
+    pub fn serve_at(&self, namespace: &str, address: &str, port: u16) {
+        let at = SocketAddr::new(address.parse().expect("address"), port);
+        let listener = self.inside(namespace, || TcpListener::bind(at).expect("bind"));
         let by = address.to_owned();
         std::thread::spawn(move || {
             while let Ok((mut stream, from)) = listener.accept() {
@@ -274,6 +289,11 @@ fn slice(node: &str, ports: &str, endpoints: &[(&str, &str)]) -> EndpointSlice {
         "endpoints": endpoints,
     });
     EndpointSlice::from_json(object.to_string().as_bytes()).expect("a slice")
+}
+
+/// A pod's second address.
+pub fn v6(pod: &str) -> String {
+    format!("fd42::{}", pod.rsplit('.').next().unwrap_or_default())
 }
 
 fn answer(text: &str) -> std::io::Result<Answer> {
