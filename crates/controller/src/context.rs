@@ -34,6 +34,8 @@ pub struct Context {
 pub struct Config {
     /// PEM of the CA that signs the API server's certificate, published in every namespace.
     pub root_ca: String,
+    /// Signs certificate requests; none: they wait.
+    pub signer: Option<crate::certificates::Signer>,
     /// Everything served, for the controllers that act on all resources.
     pub resources: Vec<Served>,
     /// Address ranges that nodes get their pods' ranges from, one for each family; empty: nodes get none.
@@ -51,6 +53,7 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             root_ca: String::new(),
+            signer: None,
             resources: Served::builtin(),
             cluster_cidrs: Vec::new(),
             node_mask_v4: 24,
@@ -79,7 +82,9 @@ impl Served {
             namespaced: r.namespaced(),
             verbs: r.verbs.to_vec(),
         };
-        resources::table::all().into_iter().map(served).collect()
+        // Further versions of a kind show the same objects.
+        let kinds = resources::table::all().into_iter().filter(|r| r.conversion.is_none());
+        kinds.map(served).collect()
     }
 
     pub fn can(&self, verb: &str) -> bool {

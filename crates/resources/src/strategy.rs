@@ -313,8 +313,10 @@ pub struct Resource {
 
 /// How a version that is not stored is read into the one that is, and shown from it.
 pub trait Conversion: Send + Sync {
-    fn to_hub(&self, json: &[u8]) -> Result<Box<dyn AnyObject>, DecodeError>;
-    fn from_hub(&self, object: &dyn AnyObject) -> Box<dyn AnyObject>;
+    /// A hub object from this version's JSON.
+    fn read(&self, json: &[u8]) -> Result<Box<dyn AnyObject>, DecodeError>;
+    /// This version of a hub object.
+    fn show(&self, object: &dyn AnyObject) -> Box<dyn AnyObject>;
 }
 
 /// [`Conversion`] by two functions.
@@ -324,11 +326,11 @@ struct Converted<V, H> {
 }
 
 impl<V: Kind, H: Kind> Conversion for Converted<V, H> {
-    fn to_hub(&self, json: &[u8]) -> Result<Box<dyn AnyObject>, DecodeError> {
+    fn read(&self, json: &[u8]) -> Result<Box<dyn AnyObject>, DecodeError> {
         Ok(Box::new((self.to_hub)(V::from_json(json)?)))
     }
 
-    fn from_hub(&self, object: &dyn AnyObject) -> Box<dyn AnyObject> {
+    fn show(&self, object: &dyn AnyObject) -> Box<dyn AnyObject> {
         Box::new((self.from_hub)(typed::<H>(object).clone()))
     }
 }
@@ -375,7 +377,7 @@ impl Resource {
     /// A hub object from JSON of this row's version.
     pub fn read(&self, json: &[u8]) -> Result<Box<dyn AnyObject>, DecodeError> {
         match &self.conversion {
-            Some(conversion) => conversion.to_hub(json),
+            Some(conversion) => conversion.read(json),
             None => self.strategy.decode(json),
         }
     }
@@ -383,7 +385,7 @@ impl Resource {
     /// A hub object in this row's version.
     pub fn view(&self, object: &dyn AnyObject) -> Box<dyn AnyObject> {
         match &self.conversion {
-            Some(conversion) => conversion.from_hub(object),
+            Some(conversion) => conversion.show(object),
             None => object.clone_box(),
         }
     }
@@ -391,7 +393,7 @@ impl Resource {
     /// Stored JSON in this row's version; `None` when it is already.
     pub fn shown(&self, stored: &[u8]) -> Option<Result<Vec<u8>, DecodeError>> {
         let conversion = self.conversion.as_ref()?;
-        Some(self.strategy.decode(stored).map(|object| conversion.from_hub(&*object).encode()))
+        Some(self.strategy.decode(stored).map(|object| conversion.show(&*object).encode()))
     }
 
     pub fn short(mut self, names: &'static [&'static str]) -> Self {

@@ -44,6 +44,8 @@ pub struct Accepted {
 pub enum Offer {
     /// Objects: any format, Table and metadata-only too.
     Objects,
+    /// Kinds without metadata: any format, as is.
+    Reviews,
     /// Discovery: any format, aggregated too.
     Discovery,
     /// Any format, as is.
@@ -61,7 +63,9 @@ pub fn accept(header: Option<&str>, offer: Offer) -> Result<Accepted, Status> {
         Status::not_acceptable(format!(
             "only the following media types are accepted: {}",
             match offer {
-                Offer::Objects => "application/json, application/yaml, application/vnd.kubernetes.protobuf",
+                Offer::Objects | Offer::Reviews => {
+                    "application/json, application/yaml, application/vnd.kubernetes.protobuf"
+                }
                 Offer::Discovery | Offer::Plain => "application/json, application/yaml",
             }
         ))
@@ -96,7 +100,9 @@ impl<'a> Clause<'a> {
             "*/*" | "application/*" | "application/json" => Format::Json,
             "application/yaml" | "application/x-yaml" | "text/yaml" => Format::Yaml,
             // Table has no protobuf form.
-            codec::protobuf::CONTENT_TYPE if offer == Offer::Objects && self.get("as") != Some("Table") => {
+            codec::protobuf::CONTENT_TYPE
+                if matches!(offer, Offer::Objects | Offer::Reviews) && self.get("as") != Some("Table") =>
+            {
                 Format::Protobuf
             }
             _ => return None,
@@ -177,6 +183,8 @@ mod tests {
             Some((Json, AsIs)),
         );
         check("application/json;as=Table;v=v1;g=meta.k8s.io", Plain, None);
+        check("application/json;as=Table;v=v1;g=meta.k8s.io", Reviews, None);
+        check("application/json;as=Table;v=v1;g=meta.k8s.io,application/json", Reviews, Some((Json, AsIs)));
         check("application/vnd.kubernetes.protobuf,application/json", Objects, Some((Protobuf, AsIs)));
         check("application/vnd.kubernetes.protobuf", Plain, None);
         check("application/vnd.kubernetes.protobuf;as=Table;v=v1;g=meta.k8s.io", Objects, None);

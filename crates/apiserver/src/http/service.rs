@@ -103,14 +103,14 @@ async fn resource(api: &Arc<Api>, exchange: Exchange, path: ResourcePath) -> Res
     let attributes = resource_attributes(&exchange.user, verb.name(), &path, &exchange.params.field_selector);
     authorize(&*api.authorizer, &attributes).await?;
     if let Some(absent) = absent::answer(&api.registry, verb, &path) {
-        return Ok(presenter(api, &exchange)?.respond(absent?));
+        return Ok(presenter(api, &exchange, &path)?.respond(absent?));
     }
     let served = api.registry.serves_version(&path.group, &path.version)
         || virtuals::serves_version(&api.virtuals, &path.group, &path.version);
     if !served {
         return Ok(body::text(404, "404 page not found\n"));
     }
-    let presenter = presenter(api, &exchange)?;
+    let presenter = presenter(api, &exchange, &path)?;
     let (head, incoming) = exchange.request.into_parts();
     let bytes = match verb {
         Verb::Get | Verb::List | Verb::Watch => Default::default(),
@@ -126,9 +126,13 @@ async fn resource(api: &Arc<Api>, exchange: Exchange, path: ResourcePath) -> Res
     Ok(presenter.respond(outcome))
 }
 
-fn presenter(api: &Api, exchange: &Exchange) -> Result<Presenter, Status> {
+fn presenter(api: &Api, exchange: &Exchange, path: &ResourcePath) -> Result<Presenter, Status> {
+    let offer = match virtuals::is_virtual(&api.virtuals, path) {
+        true => Offer::Reviews,
+        false => Offer::Objects,
+    };
     Ok(Presenter {
-        accepted: negotiate::accept(accept_header(&exchange.request), Offer::Objects)?,
+        accepted: negotiate::accept(accept_header(&exchange.request), offer)?,
         pretty: pretty(&exchange.request),
         include: IncludeObject::parse(&exchange.params.include_object)?,
         clock: api.clock.clone(),

@@ -90,9 +90,7 @@ fn row<'a>(resource: &Resource, json: &'a [u8], options: Options) -> Result<Row<
             None => Cow::Borrowed(serde_json::from_slice::<&RawValue>(json).map_err(Status::internal)?),
             Some(shown) => Cow::Owned(raw(shown.map_err(Status::internal)?)?),
         }),
-        IncludeObject::Metadata => {
-            Some(Cow::Owned(raw(partial(json)?)?))
-        }
+        IncludeObject::Metadata => Some(Cow::Owned(raw(partial(json)?)?)),
     };
     Ok(Row { cells, object })
 }

@@ -2,6 +2,7 @@
 
 use apimachinery::Status;
 use apimachinery::field::{Error, ErrorList, Path};
+use codec::decode::Content;
 use registry::Requester;
 use registry::options::{DeleteOptions, Propagation};
 use serde::Deserialize;
@@ -40,7 +41,14 @@ pub fn parse(call: &Call, user: Requester) -> Result<DeleteOptions, Status> {
             dry_run: Some(params.dry_run.clone()),
             ..Body::default()
         },
-        json => from_body(json)?,
+        bytes => match call.payload.content {
+            Content::Json => from_body(bytes)?,
+            Content::Yaml => {
+                let value = codec::yaml::to_value(bytes)
+                    .map_err(|e| Status::bad_request(format!("unable to decode DeleteOptions: {e}")))?;
+                from_body(value.to_string().as_bytes())?
+            }
+        },
     };
     let propagation = propagation(&body)?;
     let preconditions = body.preconditions.unwrap_or_default();

@@ -55,6 +55,11 @@ impl Virtual {
     }
 }
 
+/// Whether the path is a virtual kind's: one that has no metadata, so no table and no metadata-only form.
+pub fn is_virtual(virtuals: &[Virtual], path: &ResourcePath) -> bool {
+    virtuals.iter().any(|v| v.is_for(path))
+}
+
 /// True when a virtual kind is served under this group and version.
 pub fn serves_version(virtuals: &[Virtual], group: &str, version: &str) -> bool {
     virtuals.iter().any(|v| v.is_own() && v.group == group && *v.kind.version == *version)

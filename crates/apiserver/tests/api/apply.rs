@@ -212,7 +212,7 @@ async fn who_may_patch_may_not_create_by_it() {
         if answer.message().contains("cannot create") {
             break;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        server.api.clock.sleep(std::time::Duration::from_millis(100)).await;
         answer = server.send_as(Some(jane.clone()), "PATCH", &path, &headers, &body).await;
     }
     assert_eq!(

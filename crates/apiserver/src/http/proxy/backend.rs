@@ -183,7 +183,7 @@ async fn go(connect: Connect, location: Location) -> Result<Response<Body>, Stat
         }
         let name = ServerName::IpAddress(ip.into());
         let stream = TLS.connect(name, stream).await.map_err(|e| e.to_string())?;
-        Ok::<_, String>(Reached::Tls(TokioIo::new(stream)))
+        Ok::<_, String>(Reached::Tls(Box::new(TokioIo::new(stream))))
     };
     let reached = tokio::select! {
         reached = asked => reached,
@@ -191,7 +191,7 @@ async fn go(connect: Connect, location: Location) -> Result<Response<Body>, Stat
     };
     let answered = match reached {
         Ok(Reached::Plain(io)) => relay::relay(io, tasks, &host, &path, request).await,
-        Ok(Reached::Tls(io)) => relay::relay(io, tasks, &host, &path, request).await,
+        Ok(Reached::Tls(io)) => relay::relay(*io, tasks, &host, &path, request).await,
         Err(why) => Err(why),
     };
     let response = answered
@@ -201,7 +201,7 @@ async fn go(connect: Connect, location: Location) -> Result<Response<Body>, Stat
 
 enum Reached {
     Plain(TokioIo<TcpStream>),
-    Tls(TokioIo<tokio_rustls::client::TlsStream<TcpStream>>),
+    Tls(Box<TokioIo<tokio_rustls::client::TlsStream<TcpStream>>>),
 }
 
 /// Pods' certificates are of their own making.
