@@ -214,7 +214,10 @@ fn start_components(
         random: shared.random.clone(),
         tasks: groups.components.clone(),
     };
+    let pki = shared.pki.clone();
+    let sign = move |pem: &str, usage, lifetime, now| pki.ca.sign_request(pem, usage, lifetime, now);
     let controllers = controller::Config {
+        signer: Some(controller::certificates::Signer::new(sign)),
         root_ca: shared.pki.ca.cert_pem().to_owned(),
         cluster_cidrs: config.cluster_cidrs.iter().map(ToString::to_string).collect(),
         ..controller::Config::default()

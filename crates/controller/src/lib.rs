@@ -7,6 +7,7 @@
 //!
 //! Never talks to a component but through the API; never depends on authorization.
 
+pub mod certificates;
 mod claim;
 pub mod context;
 pub mod cron_job;

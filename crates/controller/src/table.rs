@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use crate::context::{Component, Config, Context, READER};
 use crate::{
-    cron_job, daemon_set, deployment, disruption, endpoints, garbage, job, namespace, node, persistent_volume,
-    pod_gc, replicas,
-    resource_quota, root_ca, service_account, stateful_set, ttl_after_finished,
+    certificates, cron_job, daemon_set, deployment, disruption, endpoints, garbage, job, namespace, node,
+    persistent_volume, pod_gc, replicas, resource_quota, root_ca, service_account, stateful_set,
+    ttl_after_finished,
 };
 
 /// One controller.
@@ -79,6 +79,21 @@ pub const CONTROLLERS: &[Spec] = &[
         name: "persistentvolume-protection-controller",
         identity: "pv-protection-controller",
         start: persistent_volume::protection::start_volumes,
+    },
+    Spec {
+        name: "certificatesigningrequest-signing-controller",
+        identity: "certificate-controller",
+        start: certificates::start_signer,
+    },
+    Spec {
+        name: "certificatesigningrequest-approving-controller",
+        identity: "certificate-controller",
+        start: certificates::start_approver,
+    },
+    Spec {
+        name: "certificatesigningrequest-cleaner-controller",
+        identity: "certificate-controller",
+        start: certificates::start_cleaner,
     },
     Spec { name: "node-ipam-controller", identity: "node-controller", start: node::ipam::start },
     Spec { name: "node-lifecycle-controller", identity: "node-controller", start: node::lifecycle::start },
