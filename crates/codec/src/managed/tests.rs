@@ -1,4 +1,5 @@
 mod apply;
+mod bodies;
 
 use expect_test::expect;
 use jiff::Timestamp;
