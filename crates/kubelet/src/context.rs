@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use apimachinery::ObjectKey;
 use client::{Api, EventRecorder, EventType, Transport, View};
 use codec::Kind as _;
 use cri::{ContainerStatus, RuntimeService};
@@ -86,10 +87,14 @@ impl Context {
         PodFields { host_ips: self.facts.ips.clone(), pod_ips, allocatable: self.allocatable.clone() }
     }
 
-    /// Every service there is, once the view is complete.
-    pub async fn all_services(&self) -> Vec<Service> {
+    /// The services that containers in the namespace are told of, once the view is complete: its own, and the API server's.
+    pub async fn services_for(&self, namespace: &str) -> Vec<Service> {
         self.services.synced().await;
-        self.services.list("").iter().filter_map(|o| Service::from_json(o.json()).ok()).collect()
+        let mut objects = self.services.list(namespace);
+        if namespace != "default" {
+            objects.extend(self.services.get(&ObjectKey::new("default", "kubernetes")));
+        }
+        objects.iter().filter_map(|o| Service::from_json(o.json()).ok()).collect()
     }
 
     /// What an ended container had to say: its termination message, by its policy its last log lines, or what the runtime says.

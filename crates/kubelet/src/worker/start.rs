@@ -243,7 +243,7 @@ impl Job {
         let namespace = self.pod.namespace();
         let needs = env::needs(&spec.container);
         let links = spec::of(&self.pod).enable_service_links != Some(false);
-        let services = services::variables(&self.context.all_services().await, namespace, links);
+        let services = services::variables(&self.context.services_for(namespace).await, namespace, links);
         let mut sources = env::Sources { services, ..env::Sources::default() };
         for name in needs.config_maps {
             let reference = Reference::config_map(namespace, &name);
