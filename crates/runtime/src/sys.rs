@@ -401,6 +401,15 @@ pub fn kill(pid: u32, signal: i32) -> io::Result<()> {
     check(unsafe { libc::kill(pid, signal) }.into()).map(drop)
 }
 
+/// Kills a process that leads its own group, and what of the group is left.
+pub fn kill_group(leader: u32) -> io::Result<()> {
+    // -1 would mean every process there is.
+    let group = i32::try_from(leader).ok().filter(|pid| *pid > 1);
+    let group = group.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+    // SAFETY: takes numbers only.
+    check(unsafe { libc::kill(-group, libc::SIGKILL) }.into()).map(drop)
+}
+
 /// Writes everything of the file system that `file` is on to its disk.
 pub fn sync_file_system(file: &std::fs::File) -> io::Result<()> {
     // SAFETY: takes an open descriptor.

@@ -335,7 +335,10 @@ impl Shim {
     pub(super) fn kill_exec(&mut self, exec: &str) {
         let kind = Kind::Exec(exec.to_string());
         if let Some(launch) = self.launches.iter().find(|l| l.kind == kind && l.pid != 0) {
-            drop(sys::kill(launch.pid, Signal::SIGKILL as i32));
+            // It leads a session of its own: what it has started goes with it. Before it does, it is alone.
+            if sys::kill_group(launch.pid).is_err() {
+                drop(sys::kill(launch.pid, Signal::SIGKILL as i32));
+            }
         }
     }
 }
