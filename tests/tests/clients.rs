@@ -1,8 +1,9 @@
 //! Other people's clients, as they are: Helm 4 and the Python client. `cargo xtask test` installs them beside kubectl.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use e2e::{Cluster, run};
+use e2e::{Cluster, eventually, run};
 
 /// A tool that stands beside kubectl.
 fn tool(path: &str) -> PathBuf {
@@ -115,4 +116,32 @@ fn kubectl_applies_on_the_server() {
     assert_eq!(replicas(), "4");
     k(&["apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", &web(5)]).ok();
     assert_eq!(replicas(), "4");
+}
+
+/// `kubectl proxy` and `get --raw` reach pods, services and the kubelet through the API server.
+#[test]
+fn proxies_lead_to_pods() {
+    let cluster = Cluster::start("proxies");
+    cluster.apply(
+        "apiVersion: v1\nkind: Pod\nmetadata: { name: web, labels: { app: web } }\nspec:\n  containers:\n  - \
+         { name: web, image: nginx, ports: [{ containerPort: 80 }] }\n---\napiVersion: v1\nkind: Service\n\
+         metadata: { name: web }\nspec: { selector: { app: web }, ports: [{ name: http, port: 8080, targetPort: 80 }] }\n",
+    );
+    cluster.wait_for("condition=Ready", "pod/web", 120);
+    let raw = |path: &str| cluster.kubectl(&["get", "--raw", path]);
+    let page = "Welcome to nginx";
+    const BASE: &str = "/api/v1/namespaces/default";
+    for id in ["web", "web:80", "http:web:80"] {
+        assert!(raw(&format!("{BASE}/pods/{id}/proxy/")).ok().contains(page), "{id}");
+    }
+    // Endpoints follow the pod's readiness.
+    eventually(Duration::from_secs(60), "the service to have an endpoint", || {
+        raw(&format!("{BASE}/services/web:http/proxy/")).code == 0
+    });
+    assert!(raw(&format!("{BASE}/services/web:8080/proxy/")).ok().contains(page));
+    let missing = raw(&format!("{BASE}/services/nobody/proxy/")).fails();
+    assert!(missing.contains("services \"nobody\" not found"), "{missing}");
+    let nodes = cluster.kubectl(&["get", "nodes", "-o", "name"]).ok();
+    let node = nodes.trim().trim_start_matches("node/");
+    assert_eq!(raw(&format!("/api/v1/nodes/{node}/proxy/healthz")).ok(), "ok");
 }
