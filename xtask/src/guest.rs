@@ -26,6 +26,9 @@ pub struct Args {
     /// How it runs: kvm or tcg (emulated: ten times slower) [default: kvm, but on machines that are guests themselves]
     #[arg(long)]
     accel: Option<String>,
+    /// Test an optimised binary: worth its build where the guest is emulated
+    #[arg(long)]
+    release: bool,
     /// Make the guest's root file system anew
     #[arg(long)]
     fresh: bool,
@@ -57,6 +60,7 @@ const MARK: &str = "guest: ";
 const SCRIPT: &str = r#"#!/bin/sh
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root RUST_BACKTRACE=0
 export KNARR_PATIENCE=@PATIENCE@ KNARR_BIN=/mnt/knarr KNARR_KUBECTL=/mnt/kubectl KNARR_IMAGES=/mnt/images
+echo
 echo "guest: kernel $(uname -r)"
 echo "guest: cgroups $(stat -fc %T /sys/fs/cgroup) ($(cat /sys/fs/cgroup/cgroup.controllers))"
 echo "guest: init $(cat /proc/1/comm), $(nproc) processors"
@@ -147,7 +151,7 @@ fn work_image(dir: &Path, args: &Args) -> Result<PathBuf> {
             fs::copy(&path, work.join("images").join(path.file_name().unwrap_or_default()))?;
         }
     }
-    copy(&binary()?, &work.join("knarr"))?;
+    copy(&binary(args.release)?, &work.join("knarr"))?;
     let mut programs = executables(&["test", "-p", "e2e", "--tests", "--no-run"])?;
     programs.extend(executables(&["test", "-p", "runtime", "--test", "containers", "--no-run"])?);
     for (name, program) in programs {
@@ -168,11 +172,12 @@ fn work_image(dir: &Path, args: &Args) -> Result<PathBuf> {
 }
 
 /// KNARR_BIN, or a new build.
-fn binary() -> Result<PathBuf> {
+fn binary(release: bool) -> Result<PathBuf> {
     if let Some(given) = std::env::var_os("KNARR_BIN") {
         return Ok(given.into());
     }
-    let built = executables(&["build", "-p", "knarr"])?;
+    let profile = if release { "release" } else { "dev" };
+    let built = executables(&["build", "-p", "knarr", "--profile", profile])?;
     built.into_iter().find(|(name, _)| name == "knarr").map(|(_, path)| path).context("no binary was built")
 }
 
