@@ -9,6 +9,7 @@ use std::{env, fs, io};
 
 /// The one version of the API that the workspace speaks.
 const VERSION: &str = "v1_37";
+const CRATE: &str = "k8s-openapi";
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed=build.rs");
@@ -26,21 +27,41 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Where cargo keeps the crate.
+/// Where cargo keeps the crate: unpacked in its home, or wherever it says that it is (when it was vendored).
 fn source() -> Result<PathBuf, Box<dyn std::error::Error>> {
-    let manifest = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("Cargo.toml");
+    let manifest = Path::new(&env::var("CARGO_MANIFEST_DIR")?).to_owned();
+    if let Some(found) = locked_version(&manifest).and_then(|version| unpacked(&version)) {
+        return Ok(found);
+    }
     let output = Command::new(env::var("CARGO")?)
-        .args(["metadata", "--format-version", "1", "--offline", "--manifest-path"])
-        .arg(manifest)
+        .args(["metadata", "--format-version", "1", "--manifest-path"])
+        .arg(manifest.join("Cargo.toml"))
         .output()?;
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).into());
     }
     let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)?;
     let packages = metadata["packages"].as_array().ok_or("cargo names no packages")?;
-    let package = packages.iter().find(|p| p["name"] == "k8s-openapi").ok_or("k8s-openapi is not used")?;
+    let package = packages.iter().find(|p| p["name"] == CRATE).ok_or("k8s-openapi is not used")?;
     let manifest = package["manifest_path"].as_str().ok_or("k8s-openapi is nowhere")?;
     Ok(Path::new(manifest).parent().ok_or("k8s-openapi has no directory")?.to_owned())
+}
+
+/// The version in the lock file above us.
+fn locked_version(manifest: &Path) -> Option<String> {
+    let lock = manifest.ancestors().map(|dir| dir.join("Cargo.lock")).find(|file| file.exists())?;
+    let text = fs::read_to_string(lock).ok()?;
+    let (_, after) = text.split_once(&format!("name = \"{CRATE}\"\nversion = \""))?;
+    Some(after.split('"').next()?.to_owned())
+}
+
+/// The sources that cargo unpacked into its home, whichever registry they are from.
+fn unpacked(version: &str) -> Option<PathBuf> {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(Path::new(&env::var_os("HOME")?).join(".cargo")))?;
+    let registries = fs::read_dir(home.join("registry/src")).ok()?;
+    let here = |entry: io::Result<fs::DirEntry>| Some(entry.ok()?.path().join(format!("{CRATE}-{version}")));
+    registries.filter_map(here).find(|path| path.join("src").join(VERSION).is_dir())
 }
 
 fn gather(directory: &Path, out: &mut String) -> io::Result<()> {
