@@ -51,7 +51,10 @@ fn everyday_verbs_and_clear_refusals() {
         "{name}"
     );
     let kind = bad("k.yaml", "apiVersion: v1\nkind: Nonsense\nmetadata: { name: x }\n");
-    assert!(kind.contains("k.yaml") && kind.contains("no matches for kind \"Nonsense\" in version \"v1\""), "{kind}");
+    assert!(
+        kind.contains("k.yaml") && kind.contains("no matches for kind \"Nonsense\" in version \"v1\""),
+        "{kind}"
+    );
     let empty = bad("p.yaml", "apiVersion: v1\nkind: Pod\nmetadata: { name: p }\nspec: { containers: [] }\n");
     assert!(empty.contains("spec.containers: Required value"), "{empty}");
     let large = format!(
