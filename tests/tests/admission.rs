@@ -121,9 +121,9 @@ fn a_user_gets_a_certificate() {
     cluster.apply(&csr("bad", "server auth"));
     k(&["certificate", "approve", "bad"]).ok();
     eventually(MINUTE, "the request fails", || k(&["get", "csr", "bad"]).ok().contains("Approved,Failed"));
-    cluster.apply(&csr("no", "client auth"));
-    k(&["certificate", "deny", "no"]).ok();
-    assert!(k(&["get", "csr", "no"]).ok().contains("Denied"));
+    cluster.apply(&csr("refused", "client auth"));
+    k(&["certificate", "deny", "refused"]).ok();
+    assert!(k(&["get", "csr", "refused"]).ok().contains("Denied"));
     // Whoever may not approve for the signer does not, though he may write approvals.
     k(&[
         "create",
