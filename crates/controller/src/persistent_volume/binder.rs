@@ -89,6 +89,10 @@ fn wake(component: &Component, binder: &Arc<Binder>) {
     component.on(&binder.volumes, move |change| {
         let Some(volume) = object(change) else { return };
         woken.queue.add(volume.key.clone());
+        let decoded = client::informer::decode::<PersistentVolume>(volume);
+        if let Some(claim) = decoded.as_ref().and_then(claim_key) {
+            woken.queue.add(claim);
+        }
         woken.queue_unbound();
     });
     let woken = binder.clone();
@@ -105,6 +109,12 @@ fn wake(component: &Component, binder: &Arc<Binder>) {
             }
         }
     });
+}
+
+/// The claim that a volume is bound to, or reserved for.
+fn claim_key(volume: &PersistentVolume) -> Option<ObjectKey> {
+    let reference = plan::claim_ref(volume)?;
+    Some(ObjectKey::new(reference.namespace.as_deref()?, reference.name.as_deref()?))
 }
 
 /// Names of the claims that a pod uses.
@@ -375,10 +385,7 @@ impl Binder {
     async fn judge(&self, volume: &PersistentVolume) -> anyhow::Result<Verdict> {
         let available = Verdict::Phase("Available", String::new());
         let Some(reference) = plan::claim_ref(volume) else { return Ok(available) };
-        let key = ObjectKey::new(
-            reference.namespace.as_deref().unwrap_or_default(),
-            reference.name.as_deref().unwrap_or_default(),
-        );
+        let Some(key) = claim_key(volume) else { return Ok(available) };
         let Some(uid) = reference.uid.as_deref().filter(|u| !u.is_empty()) else {
             // Reserved by name: for the claim to take.
             return Ok(match self.claims.get(&key) {
