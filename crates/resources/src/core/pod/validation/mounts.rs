@@ -7,7 +7,7 @@ use apimachinery::names;
 use k8s_openapi::api::core::v1::{Container, VolumeMount};
 
 use super::Context;
-use crate::check::{known, one, required};
+use crate::check::{known, required};
 
 /// `volumeMounts`
 pub(super) fn mounts(container: &Container, context: &Context<'_>, path: &Path) -> ErrorList {
