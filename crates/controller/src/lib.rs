@@ -31,10 +31,10 @@ pub mod root_ca;
 pub mod service_account;
 pub mod stateful_set;
 pub mod table;
-pub mod ttl_after_finished;
-mod wake;
 #[cfg(test)]
 mod tests;
+pub mod ttl_after_finished;
+mod wake;
 
 pub use context::{Config, Context, Served};
 pub use table::{CONTROLLERS, Spec, start_all};

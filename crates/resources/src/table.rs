@@ -2,8 +2,8 @@
 
 use crate::strategy::Resource;
 use crate::{
-    apps, batch, certificates, coordination, core, discovery, events, networking, node, policy, rbac, scheduling,
-    storage,
+    apps, batch, certificates, coordination, core, discovery, events, networking, node, policy, rbac,
+    scheduling, storage,
 };
 
 /// The rows of all groups.

@@ -122,7 +122,8 @@ pub(crate) fn container(
         set = (set & !dropped) | added;
     }
     let lacking = (set | added) & !held;
-    let missing = (0..NAMES.len()).filter(|n| lacking & (1 << n) != 0).map(|n| NAMES[n].to_string()).collect();
+    let missing =
+        (0..NAMES.len()).filter(|n| lacking & (1 << n) != 0).map(|n| NAMES[n].to_string()).collect();
     let set = set & held;
     Ok((Capabilities { bounding: set, effective: set, inheritable: 0, ambient: 0 }, missing))
 }

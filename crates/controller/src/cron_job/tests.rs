@@ -76,41 +76,66 @@ fn active(names: &[&str]) -> Value {
 
 #[test]
 fn before_the_first_time() {
-    check(&cron_job(json!({}), json!({})), "2026-01-01T00:05:00Z", "", expect![[r#"
+    check(
+        &cron_job(json!({}), json!({})),
+        "2026-01-01T00:05:00Z",
+        "",
+        expect![[r#"
         active []
         wait 300.1 s
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn in_time() {
-    check(&cron_job(json!({}), json!({})), "2026-01-01T00:10:00.1Z", "", expect![[r#"
+    check(
+        &cron_job(json!({}), json!({})),
+        "2026-01-01T00:10:00.1Z",
+        "",
+        expect![[r#"
         run c-29453770 ["2026-01-01T00:10:00Z"] replacing []
         active []
         wait 600.0 s
-    "#]]);
+    "#]],
+    );
     // Made, and written down.
     let done = json!({"lastScheduleTime": "2026-01-01T00:10:00Z", "active": active(&["c-29453770"])});
-    check(&cron_job(json!({}), done), "2026-01-01T00:10:00.2Z", "c-29453770", expect![[r#"
+    check(
+        &cron_job(json!({}), done),
+        "2026-01-01T00:10:00.2Z",
+        "c-29453770",
+        expect![[r#"
         active ["c-29453770"]
         wait 599.9 s
-    "#]]);
+    "#]],
+    );
     let zone = json!({"schedule": "0 2 * * *", "timeZone": "Europe/Berlin"});
-    check(&cron_job(zone, json!({})), "2026-01-01T01:00:00.1Z", "", expect![[r#"
+    check(
+        &cron_job(zone, json!({})),
+        "2026-01-01T01:00:00.1Z",
+        "",
+        expect![[r#"
         run c-29453820 ["2026-01-01T02:00:00+01:00"] replacing []
         active []
         wait 86400.0 s
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn missed_times() {
     // Only the last is made up for.
-    check(&cron_job(json!({}), json!({})), "2026-01-01T00:45:00Z", "", expect![[r#"
+    check(
+        &cron_job(json!({}), json!({})),
+        "2026-01-01T00:45:00Z",
+        "",
+        expect![[r#"
         run c-29453800 ["2026-01-01T00:40:00Z"] replacing []
         active []
         wait 300.1 s
-    "#]]);
+    "#]],
+    );
     check(
         &cron_job(json!({"startingDeadlineSeconds": 60}), json!({})),
         "2026-01-01T00:45:00Z",
@@ -120,12 +145,17 @@ fn missed_times() {
             wait 300.1 s
         "#]],
     );
-    check(&cron_job(json!({}), json!({})), "2026-01-02T00:05:00Z", "", expect![[r#"
+    check(
+        &cron_job(json!({}), json!({})),
+        "2026-01-02T00:05:00Z",
+        "",
+        expect![[r#"
         run c-29455200 ["2026-01-02T00:00:00Z"] replacing []
         event TooManyMissedTimes: too many missed start times. Set or decrease .spec.startingDeadlineSeconds or check clock skew
         active []
         wait 300.1 s
-    "#]]);
+    "#]],
+    );
     check(
         &cron_job(json!({"startingDeadlineSeconds": 600}), json!({})),
         "2026-01-02T00:05:00Z",
@@ -137,11 +167,16 @@ fn missed_times() {
         "#]],
     );
     let workdays = json!({"schedule": "30 6-16/4 * * 1-5"});
-    check(&cron_job(workdays, json!({})), "2026-01-05T11:00:00Z", "", expect![[r#"
+    check(
+        &cron_job(workdays, json!({})),
+        "2026-01-05T11:00:00Z",
+        "",
+        expect![[r#"
         run c-29460150 ["2026-01-05T10:30:00Z"] replacing []
         active []
         wait 12600.1 s
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -177,34 +212,49 @@ fn concurrency() {
 #[test]
 fn the_list_of_active_jobs() {
     let status = json!({"lastScheduleTime": "2026-01-01T00:10:00Z", "active": active(&["a", "b", "lost"])});
-    check(&cron_job(json!({}), status), "2026-01-01T00:11:00Z", "a Complete start=02\n b\n x", expect![[r#"
+    check(
+        &cron_job(json!({}), status),
+        "2026-01-01T00:11:00Z",
+        "a Complete start=02\n b\n x",
+        expect![[r#"
         event SawCompletedJob: Saw completed job: a, condition: Complete
         event UnexpectedJob: Saw a job that the controller did not create or forgot: x
         event MissingJob: Active job went missing: lost
         active ["b"]
         last success 2026-01-01T00:02:05Z
         wait 540.1 s
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn history() {
     let limits = json!({"successfulJobsHistoryLimit": 1, "failedJobsHistoryLimit": 0, "suspend": true});
     let jobs = "a Complete start=03\n b Complete start=01\n c Complete start=02\n d Failed start=04\n e";
-    check(&cron_job(limits, json!({"active": active(&["e"])})), "2026-01-01T00:11:00Z", jobs, expect![[r#"
+    check(
+        &cron_job(limits, json!({"active": active(&["e"])})),
+        "2026-01-01T00:11:00Z",
+        jobs,
+        expect![[r#"
         forget ["b", "c", "d"]
         active ["e"]
         last success 2026-01-01T00:03:05Z
         wait for a change
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn what_cannot_be_scheduled() {
-    check(&cron_job(json!({"suspend": true}), json!({})), "2026-01-01T00:11:00Z", "", expect![[r#"
+    check(
+        &cron_job(json!({"suspend": true}), json!({})),
+        "2026-01-01T00:11:00Z",
+        "",
+        expect![[r#"
         active []
         wait for a change
-    "#]]);
+    "#]],
+    );
     check(
         &cron_job(json!({"timeZone": "Nowhere/Land"}), json!({})),
         "2026-01-01T00:11:00Z",
@@ -215,11 +265,16 @@ fn what_cannot_be_scheduled() {
             wait for a change
         "#]],
     );
-    check(&cron_job(json!({"schedule": "x"}), json!({})), "2026-01-01T00:11:00Z", "", expect![[r#"
+    check(
+        &cron_job(json!({"schedule": "x"}), json!({})),
+        "2026-01-01T00:11:00Z",
+        "",
+        expect![[r#"
         event UnparseableSchedule: unparseable schedule: "x" : expected exactly 5 fields, found 1: [x]
         active []
         wait for a change
-    "#]]);
+    "#]],
+    );
     check(
         &cron_job(json!({"schedule": "59 23 31 2 *"}), json!({})),
         "2026-01-01T00:11:00Z",

@@ -64,62 +64,122 @@ const THREE: &str = "
 
 #[test]
 fn a_number_that_must_stay() {
-    check(r#"{"minAvailable": 2}"#, 0, "", THREE, expect![[r#"
+    check(
+        r#"{"minAvailable": 2}"#,
+        0,
+        "",
+        THREE,
+        expect![[r#"
         allowed 1 healthy 3 desired 2 expected 3
         DisruptionAllowed True SufficientPods
         gone [] overdue [] recheck None
-    "#]]);
-    check(r#"{"minAvailable": 3}"#, 0, "", THREE, expect![[r#"
+    "#]],
+    );
+    check(
+        r#"{"minAvailable": 3}"#,
+        0,
+        "",
+        THREE,
+        expect![[r#"
         allowed 0 healthy 3 desired 3 expected 3
         DisruptionAllowed False InsufficientPods
         gone [] overdue [] recheck None
-    "#]]);
-    check(r#"{"minAvailable": 0}"#, 0, "", "", expect![[r#"
+    "#]],
+    );
+    check(
+        r#"{"minAvailable": 0}"#,
+        0,
+        "",
+        "",
+        expect![[r#"
         allowed 0 healthy 0 desired 0 expected 0
         DisruptionAllowed False InsufficientPods
         gone [] overdue [] recheck None
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn shares_of_what_is_wanted() {
-    check(r#"{"minAvailable": "50%"}"#, 5, "", THREE, expect![[r#"
+    check(
+        r#"{"minAvailable": "50%"}"#,
+        5,
+        "",
+        THREE,
+        expect![[r#"
         allowed 0 healthy 3 desired 3 expected 5
         DisruptionAllowed False InsufficientPods
         gone [] overdue [] recheck None
-    "#]]);
-    check(r#"{"maxUnavailable": 1}"#, 3, "", THREE, expect![[r#"
+    "#]],
+    );
+    check(
+        r#"{"maxUnavailable": 1}"#,
+        3,
+        "",
+        THREE,
+        expect![[r#"
         allowed 1 healthy 3 desired 2 expected 3
         DisruptionAllowed True SufficientPods
         gone [] overdue [] recheck None
-    "#]]);
-    check(r#"{"maxUnavailable": "30%"}"#, 3, "", THREE, expect![[r#"
+    "#]],
+    );
+    check(
+        r#"{"maxUnavailable": "30%"}"#,
+        3,
+        "",
+        THREE,
+        expect![[r#"
         allowed 1 healthy 3 desired 2 expected 3
         DisruptionAllowed True SufficientPods
         gone [] overdue [] recheck None
-    "#]]);
-    check(r#"{"maxUnavailable": 5}"#, 3, "", THREE, expect![[r#"
+    "#]],
+    );
+    check(
+        r#"{"maxUnavailable": 5}"#,
+        3,
+        "",
+        THREE,
+        expect![[r#"
         allowed 3 healthy 3 desired 0 expected 3
         DisruptionAllowed True SufficientPods
         gone [] overdue [] recheck None
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn evicted_pods_do_not_count_until_they_stay_too_long() {
-    check(r#"{"minAvailable": 1}"#, 0, "a=30 gone=30", THREE, expect![[r#"
+    check(
+        r#"{"minAvailable": 1}"#,
+        0,
+        "a=30 gone=30",
+        THREE,
+        expect![[r#"
         allowed 1 healthy 2 desired 1 expected 3
         DisruptionAllowed True SufficientPods
         gone ["a"] overdue [] recheck Some(91s)
-    "#]]);
-    check(r#"{"minAvailable": 1}"#, 0, "a=121 b=100", THREE, expect![[r#"
+    "#]],
+    );
+    check(
+        r#"{"minAvailable": 1}"#,
+        0,
+        "a=121 b=100",
+        THREE,
+        expect![[r#"
         allowed 1 healthy 2 desired 1 expected 3
         DisruptionAllowed True SufficientPods
         gone ["b"] overdue ["a"] recheck Some(21s)
-    "#]]);
-    check(r#"{"minAvailable": 1}"#, 0, "a=30", "a ready going\nb ready\nc", expect![[r#"
+    "#]],
+    );
+    check(
+        r#"{"minAvailable": 1}"#,
+        0,
+        "a=30",
+        "a ready going\nb ready\nc",
+        expect![[r#"
         allowed 0 healthy 1 desired 1 expected 3
         DisruptionAllowed False InsufficientPods
         gone [] overdue [] recheck None
-    "#]]);
+    "#]],
+    );
 }

@@ -147,107 +147,173 @@ fn owners(claim: &PersistentVolumeClaim) -> String {
 
 #[test]
 fn one_after_the_other() {
-    check("replicas=3", expect![[r#"
+    check(
+        "replicas=3",
+        expect![[r#"
         create web-0 new
         [0, 0, 0, 0] old
-    "#]]);
-    check("replicas=3\npod 0 new", expect![[r#"
+    "#]],
+    );
+    check(
+        "replicas=3\npod 0 new",
+        expect![[r#"
         [1, 0, 0, 1] old
-    "#]]);
-    check("replicas=3\npod 0 new ready", expect![[r#"
+    "#]],
+    );
+    check(
+        "replicas=3\npod 0 new ready",
+        expect![[r#"
         create web-1 new
         [1, 1, 0, 1] old
-    "#]]);
-    check("replicas=2 start=5\npod 5 new ready\npod 6 new ready", expect![[r#"
+    "#]],
+    );
+    check(
+        "replicas=2 start=5\npod 5 new ready\npod 6 new ready",
+        expect![[r#"
         [2, 2, 2, 2] new
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn all_at_once_when_parallel() {
-    check("replicas=3 parallel\npod 1 new", expect![[r#"
+    check(
+        "replicas=3 parallel\npod 1 new",
+        expect![[r#"
         create web-0 new
         create web-2 new
         [1, 0, 0, 1] old
-    "#]]);
-    check("replicas=1 parallel\npod 0 new\npod 1 new\npod 2 new ready", expect![[r#"
+    "#]],
+    );
+    check(
+        "replicas=1 parallel\npod 0 new\npod 1 new\npod 2 new ready",
+        expect![[r#"
         delete web-2 Scaled
         delete web-1 Scaled
         [3, 1, 0, 3] old
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn scaled_down_from_the_top() {
-    check("replicas=1\npod 0 new ready\npod 1 new ready\npod 2 new ready", expect![[r#"
+    check(
+        "replicas=1\npod 0 new ready\npod 1 new ready\npod 2 new ready",
+        expect![[r#"
         delete web-2 Scaled
         [3, 3, 0, 3] old
-    "#]]);
-    check("replicas=1\npod 0 new ready\npod 1 new ready\npod 2 new ready going", expect![[r#"
+    "#]],
+    );
+    check(
+        "replicas=1\npod 0 new ready\npod 1 new ready\npod 2 new ready going",
+        expect![[r#"
         [3, 3, 0, 2] old
-    "#]]);
-    check("replicas=1\npod 0 new\npod 1 new ready", expect![[r#"
+    "#]],
+    );
+    check(
+        "replicas=1\npod 0 new\npod 1 new ready",
+        expect![[r#"
         [2, 1, 0, 2] old
-    "#]]);
-    check("replicas=0\npod 0 new\npod 1 new ready\npod 2 new", expect![[r#"
+    "#]],
+    );
+    check(
+        "replicas=0\npod 0 new\npod 1 new ready\npod 2 new",
+        expect![[r#"
         [3, 1, 0, 3] old
-    "#]]);
-    check("replicas=0\npod 1 new ready\npod 2 new", expect![[r#"
+    "#]],
+    );
+    check(
+        "replicas=0\npod 1 new ready\npod 2 new",
+        expect![[r#"
         delete web-2 Scaled
         [2, 1, 0, 2] old
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn ended_pods_are_made_anew() {
-    check("replicas=2\npod 0 new Failed\npod 1 new ready", expect![[r#"
+    check(
+        "replicas=2\npod 0 new Failed\npod 1 new ready",
+        expect![[r#"
         delete web-0 Failed
         [2, 1, 0, 2] old
-    "#]]);
-    check("replicas=2\npod 0 new Failed going\npod 1 new ready", expect![[r#"
+    "#]],
+    );
+    check(
+        "replicas=2\npod 0 new Failed going\npod 1 new ready",
+        expect![[r#"
         [2, 1, 0, 1] old
-    "#]]);
-    check("replicas=1 parallel\npod 0 new Succeeded", expect![[r#"
+    "#]],
+    );
+    check(
+        "replicas=1 parallel\npod 0 new Succeeded",
+        expect![[r#"
         delete web-0 Succeeded
         [1, 0, 0, 1] old
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn updated_from_the_top() {
-    check("replicas=2\npod 0 old ready\npod 1 old ready", expect![[r#"
+    check(
+        "replicas=2\npod 0 old ready\npod 1 old ready",
+        expect![[r#"
         delete web-1 Outdated
         [2, 2, 2, 0] old
-    "#]]);
-    check("replicas=2\npod 0 old ready\npod 1 new", expect![[r#"
+    "#]],
+    );
+    check(
+        "replicas=2\npod 0 old ready\npod 1 new",
+        expect![[r#"
         [2, 1, 1, 1] old
-    "#]]);
-    check("replicas=2\npod 0 old ready\npod 1 new ready", expect![[r#"
+    "#]],
+    );
+    check(
+        "replicas=2\npod 0 old ready\npod 1 new ready",
+        expect![[r#"
         delete web-0 Outdated
         [2, 2, 1, 1] old
-    "#]]);
-    check("replicas=2\npod 0 new ready\npod 1 new ready", expect![[r#"
+    "#]],
+    );
+    check(
+        "replicas=2\npod 0 new ready\npod 1 new ready",
+        expect![[r#"
         [2, 2, 2, 2] new
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_partition_holds_back() {
-    check("replicas=3 partition=2\npod 0 old ready\npod 1 old ready\npod 2 old ready", expect![[r#"
+    check(
+        "replicas=3 partition=2\npod 0 old ready\npod 1 old ready\npod 2 old ready",
+        expect![[r#"
         delete web-2 Outdated
         [3, 3, 3, 0] old
-    "#]]);
-    check("replicas=3 partition=2\npod 0 old ready\npod 2 new ready", expect![[r#"
+    "#]],
+    );
+    check(
+        "replicas=3 partition=2\npod 0 old ready\npod 2 new ready",
+        expect![[r#"
         create web-1 old
         [2, 2, 1, 1] old
-    "#]]);
-    check("replicas=3 partition=2\npod 0 old ready\npod 1 old ready\npod 2 new ready", expect![[r#"
+    "#]],
+    );
+    check(
+        "replicas=3 partition=2\npod 0 old ready\npod 1 old ready\npod 2 new ready",
+        expect![[r#"
         [3, 3, 2, 1] old
-    "#]]);
-    check("replicas=2 start=3 partition=1\npod 3 old ready\npod 4 old ready", expect![[r#"
+    "#]],
+    );
+    check(
+        "replicas=2 start=3 partition=1\npod 3 old ready\npod 4 old ready",
+        expect![[r#"
         delete web-4 Outdated
         [2, 2, 2, 0] old
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -272,56 +338,86 @@ fn more_than_one_may_be_unavailable() {
 
 #[test]
 fn on_delete_waits_for_somebody_to_delete() {
-    check("replicas=2 ondelete\npod 0 old ready\npod 1 old ready", expect![[r#"
+    check(
+        "replicas=2 ondelete\npod 0 old ready\npod 1 old ready",
+        expect![[r#"
         [2, 2, 2, 0] old
-    "#]]);
-    check("replicas=2 ondelete\npod 0 old ready", expect![[r#"
+    "#]],
+    );
+    check(
+        "replicas=2 ondelete\npod 0 old ready",
+        expect![[r#"
         create web-1 new
         [1, 1, 1, 0] old
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_set_that_goes_does_nothing() {
-    check("replicas=2 going\npod 0 old ready", expect![[r#"
+    check(
+        "replicas=2 going\npod 0 old ready",
+        expect![[r#"
         [1, 1, 1, 0] old
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn claims_come_before_their_pods() {
-    check("replicas=1 claims", expect![[r#"
+    check(
+        "replicas=1 claims",
+        expect![[r#"
         create web-0 new with data-web-0 of []
         [0, 0, 0, 0] old
-    "#]]);
-    check("replicas=1 claims deleted=Delete", expect![[r#"
+    "#]],
+    );
+    check(
+        "replicas=1 claims deleted=Delete",
+        expect![[r#"
         create web-0 new with data-web-0 of [StatefulSet/s]
         [0, 0, 0, 0] old
-    "#]]);
-    check("replicas=1 claims\nclaim data-web-0", expect![[r#"
+    "#]],
+    );
+    check(
+        "replicas=1 claims\nclaim data-web-0",
+        expect![[r#"
         create web-0 new
         [0, 0, 0, 0] old
-    "#]]);
-    check("replicas=1 claims\npod 0 new Pending", expect![[r#"
+    "#]],
+    );
+    check(
+        "replicas=1 claims\npod 0 new Pending",
+        expect![[r#"
         claims of web-0 with data-web-0 of []
         [1, 0, 0, 1] old
-    "#]]);
-    check("replicas=1 claims scaled=Delete\nclaim data-web-0 oldpod", expect![[r#"
+    "#]],
+    );
+    check(
+        "replicas=1 claims scaled=Delete\nclaim data-web-0 oldpod",
+        expect![[r#"
         wait for the claim of web-0
         [0, 0, 0, 0] old
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn claims_follow_the_policy() {
-    check("replicas=1 claims deleted=Delete\npod 0 new ready\nclaim data-web-0", expect![[r#"
+    check(
+        "replicas=1 claims deleted=Delete\npod 0 new ready\nclaim data-web-0",
+        expect![[r#"
         own data-web-0 of [StatefulSet/s]
         [1, 1, 1, 1] new
-    "#]]);
-    check("replicas=1 claims\npod 0 new ready\nclaim data-web-0 set", expect![[r#"
+    "#]],
+    );
+    check(
+        "replicas=1 claims\npod 0 new ready\nclaim data-web-0 set",
+        expect![[r#"
         own data-web-0 of []
         [1, 1, 1, 1] new
-    "#]]);
+    "#]],
+    );
     check(
         "replicas=0 claims scaled=Delete deleted=Delete\npod 0 new ready\nclaim data-web-0 set",
         expect![[r#"
@@ -357,8 +453,11 @@ fn a_pod_knows_who_it_is() {
         [ordinal("web-3"), ordinal("web-03"), ordinal("web--1"), ordinal("other-1"), ordinal("web")],
         [Some(3), None, None, None, None]
     );
-    check("replicas=1\npod 0 new ready nameless", expect![[r#"
+    check(
+        "replicas=1\npod 0 new ready nameless",
+        expect![[r#"
         update web-0
         [1, 1, 1, 1] new
-    "#]]);
+    "#]],
+    );
 }

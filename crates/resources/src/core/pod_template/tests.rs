@@ -51,7 +51,8 @@ fn rules() {
 fn changes_count() {
     use crate::Strategy as _;
     let old = crate::testing::object(&Strategy, TEMPLATE, "metadata.generation = 3");
-    for (edit, generation) in [(r#"metadata.labels.x = "y""#, 3), (r#"template.metadata.labels.x = "y""#, 4)] {
+    for (edit, generation) in [(r#"metadata.labels.x = "y""#, 3), (r#"template.metadata.labels.x = "y""#, 4)]
+    {
         let mut new = crate::testing::object(&Strategy, TEMPLATE, edit);
         Strategy.prepare_update(&mut new, &old, crate::strategy::Part::Main);
         assert_eq!(new.metadata.generation, Some(generation), "{edit}");
@@ -60,8 +61,13 @@ fn changes_count() {
 
 #[test]
 fn columns() {
-    crate::testing::check_rows(&Strategy, TEMPLATE, "", expect_test::expect![[r#"
+    crate::testing::check_rows(
+        &Strategy,
+        TEMPLATE,
+        "",
+        expect_test::expect![[r#"
         NAME  CONTAINERS  IMAGES  POD LABELS
         t  c  i  app=a
-    "#]]);
+    "#]],
+    );
 }
