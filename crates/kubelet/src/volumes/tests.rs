@@ -198,6 +198,6 @@ async fn a_claim_leads_to_its_volume_once_it_is_bound() {
     w.api.edit::<PersistentVolumeClaim>("default", "c", |c| {
         c.status.get_or_insert_default().phase = Some("Bound".into());
     });
-    w.until_pod("p", "Running: c=Running").await;
+    w.until_pod("p", "Running: c=running,ready").await;
     assert_eq!(host_path(&w, "/data"), disk);
 }
