@@ -263,7 +263,7 @@ impl<'a> Statuses<'a> {
         let status = self.all.iter().find(|s| s.name == name)?;
         let allocated = Amounts::parse(status.allocated_resources.as_ref()?);
         let actual = status.resources.as_ref().and_then(|r| r.requests.as_ref());
-        Some((allocated.clone(), actual.map_or(allocated, |r| Amounts::parse(r))))
+        Some((allocated.clone(), actual.map_or(allocated, Amounts::parse)))
     }
 
     fn differ_from(&self, spec: &PodSpec) -> bool {
