@@ -54,6 +54,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "admission",
             "auth",
             "client",
+            "streaming",
             "pki",
             "storage",
             "resources",

@@ -16,3 +16,4 @@ pub mod present;
 pub mod proxy;
 pub mod service;
 pub mod table;
+pub mod websocket;

@@ -62,6 +62,57 @@ pub async fn server<S: AsyncRead + AsyncWrite + Unpin>(io: S) -> WebSocketStream
     WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await
 }
 
+/// How bytes that have no channel are put into messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    Binary,
+    Text,
+    /// Binary for clients that only take text.
+    Base64,
+}
+
+/// The protocol to answer with (empty: the client offers none), and the form that it means; `none` is that of no protocol.
+pub fn plain_form(headers: &HeaderMap, none: Form) -> Result<(&'static str, Form), Refused> {
+    let offered = offered(headers);
+    if offered.is_empty() {
+        return Ok(("", none));
+    }
+    let known = [("binary.k8s.io", Form::Binary), ("base64.binary.k8s.io", Form::Base64)];
+    known
+        .into_iter()
+        .find(|(name, _)| offered.iter().any(|o| o == name))
+        .ok_or_else(|| Refused::forbidden(format!("none of the protocols is known: {}", offered.join(", "))))
+}
+
+/// Sends each chunk as a message and closes. Ends early when the client goes.
+pub async fn send_all<S>(socket: WebSocketStream<S>, chunks: impl Stream<Item = Bytes>, form: Form)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let (mut out, mut incoming) = socket.split();
+    let sent = async {
+        let mut chunks = std::pin::pin!(chunks);
+        while let Some(chunk) = chunks.next().await {
+            let message = match form {
+                Form::Binary => Message::Binary(chunk),
+                Form::Text => Message::Text(String::from_utf8_lossy(&chunk).into_owned().into()),
+                Form::Base64 => Message::Text(STANDARD.encode(chunk).into()),
+            };
+            if out.send(message).await.is_err() {
+                return;
+            }
+        }
+        let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
+        // Who has gone needs no farewell.
+        let _ = out.send(Message::Close(Some(frame))).await;
+    };
+    let gone = async { while let Some(Ok(_)) = incoming.next().await {} };
+    tokio::select! {
+        () = sent => {}
+        () = gone => {}
+    }
+}
+
 /// Numbered channels over one WebSocket.
 pub struct Channels {
     readers: HashMap<u8, ChannelReader>,

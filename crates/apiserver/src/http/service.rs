@@ -12,7 +12,7 @@ use super::body::{self, Body};
 use super::negotiate::{self, Accepted, Format, Offer, Shape};
 use super::present::Presenter;
 use super::table::IncludeObject;
-use super::{decode, endpoints, gzip, proxy};
+use super::{decode, endpoints, gzip, proxy, websocket};
 use crate::api::Api;
 use crate::pipeline::authorize::{authorize, resource_attributes};
 use crate::pipeline::call::{Call, Verb};
@@ -96,6 +96,19 @@ async fn other(api: &Arc<Api>, exchange: Exchange, path: &str) -> Result<Respons
 }
 
 async fn resource(api: &Arc<Api>, exchange: Exchange, path: ResourcePath) -> Result<Response<Body>, Status> {
+    let watch = path.watch || exchange.params.watch;
+    match websocket::is_wanted(exchange.request.headers(), &path, watch) {
+        true => websocket::answer(api, exchange, path).await,
+        false => stream_answer(api, exchange, path).await,
+    }
+}
+
+/// The answer whose body is sent as it comes, if it is one that goes on.
+pub(super) async fn stream_answer(
+    api: &Arc<Api>,
+    exchange: Exchange,
+    path: ResourcePath,
+) -> Result<Response<Body>, Status> {
     if proxy::is_connect(&path) {
         return proxy::connect(api, exchange, path).await;
     }

@@ -90,6 +90,51 @@ async fn logs() {
     assert_eq!(&*node.text, "/metrics/cadvisor?x=y");
 }
 
+/// What a browser would send to get its answer in messages.
+const WEBSOCKET: [(&str, &str); 4] = [
+    ("connection", "Upgrade"),
+    ("upgrade", "websocket"),
+    ("sec-websocket-version", "13"),
+    ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+];
+
+#[tokio::test]
+async fn logs_and_watches_over_a_websocket() {
+    let server = with_kubelet().await;
+    let log = format!("{PODS}/p/log");
+    // No protocol, then the two there are: a first byte that says binary or text, a length, the log; then the farewell.
+    for (protocol, first, expected) in [
+        (None, 0x82, "/containerLogs/default/p/c"),
+        (Some("binary.k8s.io"), 0x82, "/containerLogs/default/p/c"),
+        (Some("base64.binary.k8s.io"), 0x81, "L2NvbnRhaW5lckxvZ3MvZGVmYXVsdC9wL2M="),
+    ] {
+        let mut headers = WEBSOCKET.to_vec();
+        headers.extend(protocol.map(|p| ("sec-websocket-protocol", p)));
+        let response = server.upgrade("GET", &log, &headers).await;
+        assert_eq!(response.status(), 101);
+        assert_eq!(response.headers().get("sec-websocket-protocol").map(|v| v.to_str().unwrap()), protocol);
+        let mut stream = TokioIo::new(hyper::upgrade::on(response).await.unwrap());
+        let mut sent = vec![0; 2 + expected.len() + 4];
+        stream.read_exact(&mut sent).await.unwrap();
+        let whole = [&[first, expected.len() as u8], expected.as_bytes(), &[0x88, 2, 0x03, 0xe8]].concat();
+        assert_eq!(sent, whole);
+    }
+    let refused = [&WEBSOCKET[..], &[("sec-websocket-protocol", "v4.channel.k8s.io")]].concat();
+    assert_eq!(server.upgrade("GET", &log, &refused).await.status(), 403);
+    assert_eq!(server.upgrade("GET", &format!("{PODS}/q/log"), &WEBSOCKET).await.status(), 404);
+
+    let response = server.upgrade("GET", &format!("{PODS}?watch=1"), &WEBSOCKET).await;
+    assert_eq!(response.status(), 101);
+    let mut stream = TokioIo::new(hyper::upgrade::on(response).await.unwrap());
+    let mut head = [0; 4];
+    stream.read_exact(&mut head).await.unwrap();
+    assert_eq!(head[..2], [0x81, 126]);
+    let mut event = vec![0; u16::from_be_bytes([head[2], head[3]]).into()];
+    stream.read_exact(&mut event).await.unwrap();
+    let event: serde_json::Value = serde_json::from_slice(&event).unwrap();
+    assert_eq!((&event["type"], &event["object"]["metadata"]["name"]), (&json!("ADDED"), &json!("p")));
+}
+
 #[tokio::test]
 async fn an_upgrade_goes_through() {
     let server = with_kubelet().await;
