@@ -50,6 +50,8 @@ pub mod prelude {
     pub use crate::core::service::ServiceExt;
     pub use crate::discovery::endpoint_slice::EndpointExt;
     pub use crate::networking::ingress_class::IngressClassExt;
+    pub use crate::networking::ip_address::IPAddressExt;
+    pub use crate::networking::service_cidr::ServiceCIDRExt;
     pub use crate::owner::ObjectMetaExt;
     pub use crate::policy::pod_disruption_budget::PodDisruptionBudgetExt;
     pub use crate::quantity::QuantityExt;

@@ -1,6 +1,8 @@
 //! Rules for the metadata of every object. The registry calls [`validate_create`] and [`validate_update`]; kinds only
 //! say how their names look ([`NameRule`]).
 
+use std::net::IpAddr;
+
 use apimachinery::field::{Error, ErrorList, Path, Raw};
 use apimachinery::names;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
@@ -280,6 +282,7 @@ impl NameRule {
             NameRule::DnsLabel => names::dns1123_label(name),
             NameRule::Dns1035Label => names::dns1035_label(name),
             NameRule::PathSegment => names::path_segment(name),
+            NameRule::IpAddress => canonical_ip(name),
         }
     }
 
@@ -289,5 +292,16 @@ impl NameRule {
             NameRule::PathSegment => names::path_segment_prefix(prefix),
             rule => rule.check(&names::mask_trailing_dash(prefix)),
         }
+    }
+}
+
+fn canonical_ip(name: &str) -> Vec<String> {
+    match name.parse::<IpAddr>() {
+        Err(_) => names::ip(name),
+        Ok(IpAddr::V6(six)) if six.to_ipv4_mapped().is_some() => {
+            vec!["must not be an IPv4-mapped IPv6 address".into()]
+        }
+        Ok(ip) if ip.to_string() != name => vec![format!("must be in canonical form (\"{ip}\")")],
+        Ok(_) => Vec::new(),
     }
 }

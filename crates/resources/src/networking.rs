@@ -2,6 +2,8 @@
 
 pub mod ingress;
 pub mod ingress_class;
+pub mod ip_address;
+pub mod service_cidr;
 
 use crate::strategy::{Resource, Scope};
 
@@ -10,5 +12,7 @@ pub(crate) fn resources() -> Vec<Resource> {
     vec![
         Resource::new(Scope::Cluster, "ingressclass", ingress_class::Strategy),
         Resource::new(Scope::Namespaced, "ingress", ingress::Strategy).short(&["ing"]).with(&["status"]),
+        Resource::new(Scope::Cluster, "ipaddress", ip_address::Strategy).short(&["ip"]),
+        Resource::new(Scope::Cluster, "servicecidr", service_cidr::Strategy).with(&["status"]),
     ]
 }

@@ -158,6 +158,8 @@ pub enum NameRule {
     Dns1035Label,
     /// rbac: any path segment
     PathSegment,
+    /// An IP address in its canonical form
+    IpAddress,
 }
 
 /// NAME and AGE.

@@ -53,6 +53,8 @@ fn the_table() {
         discovery.k8s.io/v1 endpointslices endpointslice
         networking.k8s.io/v1 ingressclasses ingressclass cluster
         networking.k8s.io/v1 ingresses ingress short=ing with=status
+        networking.k8s.io/v1 ipaddresses ipaddress cluster short=ip
+        networking.k8s.io/v1 servicecidrs servicecidr cluster with=status
         node.k8s.io/v1 runtimeclasses runtimeclass cluster
         policy/v1 poddisruptionbudgets poddisruptionbudget short=pdb with=status
         rbac.authorization.k8s.io/v1 clusterrolebindings clusterrolebinding cluster
