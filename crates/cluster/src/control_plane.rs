@@ -12,6 +12,7 @@ use auth::authn::{Authentication, BootstrapTokens, ServiceAccountTokens, X509};
 use auth::authz::{Authorization, NodeAuthorizer, Rbac};
 use client::{Api as Objects, Transport};
 use controller::namespace::bootstrap as namespace;
+use controller::service_cidr;
 use k8s_openapi::api::core::v1::Namespace;
 use pki::{LiveIdentity, Pki, Template};
 use registry::{NODE_PORTS, Registry, ServiceConfig};
@@ -105,6 +106,10 @@ impl ControlPlane {
         for name in namespace::SYSTEM_NAMESPACES {
             namespace::ensure(&namespaces, name).await.context("make the namespaces")?;
         }
+        let ranges = config.service_cidrs.iter().map(|c| c.trunc().to_string()).collect();
+        service_cidr::ensure_default(&Objects::new(loopback.clone()), ranges, clock.now())
+            .await
+            .context("make the service CIDR")?;
         let token = token::load_or_create(&config.data_dir, config.token.as_deref())?;
         token::publish(&loopback, &token).await.context("write the join token")?;
         authorization.synced().await;

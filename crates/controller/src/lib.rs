@@ -29,6 +29,8 @@ pub mod replicas;
 pub mod resource_quota;
 pub mod root_ca;
 pub mod service_account;
+pub mod service_cidr;
+pub mod service_ip_repair;
 pub mod stateful_set;
 pub mod table;
 #[cfg(test)]

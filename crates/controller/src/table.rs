@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::context::{Component, Config, Context, READER};
 use crate::{
     certificates, cron_job, daemon_set, deployment, disruption, endpoints, garbage, job, namespace, node,
-    persistent_volume, pod_gc, replicas, resource_quota, root_ca, service_account, stateful_set,
-    ttl_after_finished,
+    persistent_volume, pod_gc, replicas, resource_quota, root_ca, service_account, service_cidr,
+    service_ip_repair, stateful_set, ttl_after_finished,
 };
 
 /// One controller.
@@ -60,6 +60,12 @@ pub const CONTROLLERS: &[Spec] = &[
         identity: "endpointslicemirroring-controller",
         start: endpoints::mirror::start,
     },
+    Spec {
+        name: "service-cidr-controller",
+        identity: "service-cidrs-controller",
+        start: service_cidr::start,
+    },
+    Spec { name: "service-ip-repair", identity: "", start: service_ip_repair::start },
     Spec {
         name: "resourcequota-controller",
         identity: "resourcequota-controller",

@@ -18,6 +18,7 @@ use stdx::{Random, SystemClock, Tasks};
 use crate::context::{Component, Config};
 use crate::replicas;
 
+mod addresses;
 mod jobs;
 mod sets;
 

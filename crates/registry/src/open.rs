@@ -54,19 +54,38 @@ impl Registry {
             let collection = store.collection(rows::spec(resource)).await?;
             collections.insert(name, collection);
         }
-        let services = match services {
-            None => None,
-            Some(config) => Some(Services {
-                config,
-                addresses: pool::Pool::new(store.collection(pool::spec("serviceips")).await?),
-                ports: pool::Pool::new(store.collection(pool::spec("servicenodeports")).await?),
-                random: random.clone(),
-            }),
+        let networking =
+            |plural: &str| collections.get(&("networking.k8s.io".into(), plural.into())).cloned();
+        let services = match (services, networking("ipaddresses"), networking("servicecidrs")) {
+            (None, _, _) => None,
+            (Some(config), Some(addresses), Some(ranges)) => {
+                forget(store).await?;
+                Some(Services {
+                    config,
+                    ranges,
+                    addresses: pool::Pool::of_addresses(addresses, clock.clone(), random.clone()),
+                    ports: pool::Pool::new(store.collection(pool::spec("servicenodeports")).await?),
+                    random: random.clone(),
+                })
+            }
+            (Some(_), _, _) => {
+                let why = "services get addresses only where ipaddresses and servicecidrs are served";
+                return Err(Unopened::Repair(apimachinery::Status::internal(why)));
+            }
         };
         let registry = Registry::assemble(Rows::new(collections), resources, clock, random, services);
         registry.repair_services().await.map_err(Unopened::Repair)?;
         Ok(Arc::new(registry))
     }
+}
+
+/// Removes the records by which addresses were taken before they were IPAddresses; the repair makes these of the services.
+async fn forget(store: &Store) -> Result<(), OpenError> {
+    let old = pool::Pool::new(store.collection(pool::spec("serviceips")).await?);
+    for (name, _) in old.all() {
+        old.remove(&name).await;
+    }
+    Ok(())
 }
 
 /// Reviews and the like are answered, never stored.

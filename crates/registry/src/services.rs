@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use apimachinery::field::{Error, ErrorList, Path, Raw};
 use apimachinery::{Gvk, Status};
@@ -9,6 +10,7 @@ use codec::{AnyObject, Kind as _};
 use k8s_openapi::api::core::v1::{Service, ServiceSpec};
 use resources::Resource;
 use stdx::Random;
+use storage::collection::Collection;
 
 use crate::registry::Registry;
 
@@ -35,6 +37,8 @@ pub struct ServiceConfig {
 /// The allocators.
 pub(crate) struct Services {
     pub config: ServiceConfig,
+    /// The objects that name further ranges.
+    pub ranges: Arc<Collection>,
     pub addresses: Pool,
     pub ports: Pool,
     pub random: Random,
@@ -43,6 +47,8 @@ pub(crate) struct Services {
 /// What a write took, and what it will have given back when it has happened.
 #[derive(Debug, Default)]
 pub(crate) struct Allocation {
+    /// The service's namespace and name.
+    owner: String,
     taken: Vec<Name>,
     freed: Vec<Name>,
 }
@@ -87,7 +93,7 @@ impl Registry {
         let Some(services) = &self.services else { return };
         let names = if happened { allocation.freed } else { allocation.taken };
         for name in names {
-            services.give_back(&name).await;
+            services.give_back(&name, &allocation.owner).await;
         }
     }
 
@@ -96,8 +102,9 @@ impl Registry {
         let (Some(services), Some(service)) = (&self.services, last.downcast_ref::<Service>()) else {
             return;
         };
+        let owner = owner_of(service);
         for name in held(service) {
-            services.give_back(&name).await;
+            services.give_back(&name, &owner).await;
         }
     }
 }
@@ -110,8 +117,8 @@ impl Services {
         old: Option<&Service>,
         dry_run: bool,
     ) -> Result<Allocation, Status> {
-        let mut allocation = Allocation::default();
-        let owner = format!("{}/{}", service.namespace(), service.name());
+        let owner = owner_of(service);
+        let mut allocation = Allocation { owner: owner.clone(), ..Allocation::default() };
         let done = self.fill(service, old, &owner, dry_run, &mut allocation).await;
         let failure = match done {
             Ok(()) => {
@@ -126,7 +133,7 @@ impl Services {
             Err(failure) => failure,
         };
         for name in &allocation.taken {
-            self.give_back(name).await;
+            self.give_back(name, &owner).await;
         }
         Err(match failure {
             Failure::Status(status) => status,
@@ -149,12 +156,17 @@ impl Services {
         self.fill_ports(service, old, owner, dry_run, allocation).await
     }
 
-    async fn give_back(&self, name: &Name) {
+    async fn give_back(&self, name: &Name, owner: &str) {
         match name {
-            Name::Address(name) => self.addresses.give_back(name).await,
-            Name::Port(name) => self.ports.give_back(name).await,
+            Name::Address(name) => self.addresses.give_back(name, owner).await,
+            Name::Port(name) => self.ports.give_back(name, owner).await,
         }
     }
+}
+
+/// How the pools know a service.
+fn owner_of(service: &Service) -> String {
+    format!("{}/{}", service.namespace(), service.name())
 }
 
 /// What a service has from the pools.

@@ -60,3 +60,61 @@ async fn concurrent_creates() {
     assert_eq!(refused.code, 409, "{}", refused.text);
     assert_eq!(server.post(SERVICES, service("s0", json!({"clusterIP": address}))).await.code, 201);
 }
+
+const ADDRESSES: &str = "/apis/networking.k8s.io/v1/ipaddresses";
+const RANGES: &str = "/apis/networking.k8s.io/v1/servicecidrs";
+
+/// An address is taken by an IPAddress, whoever makes it.
+#[tokio::test]
+async fn addresses_are_objects() {
+    let server = start().await;
+    let service = server.post(SERVICES, self::service("a", json!({}))).await.json();
+    let address = service["spec"]["clusterIP"].as_str().unwrap().to_owned();
+    let object = server.get(&format!("{ADDRESSES}/{address}")).await.json();
+    let parent = json!({"group": "", "resource": "services", "namespace": "default", "name": "a"});
+    assert_eq!(object["spec"]["parentRef"], parent);
+    let labels = json!({
+        "ipaddress.kubernetes.io/ip-family": "IPv4",
+        "ipaddress.kubernetes.io/managed-by": "ipallocator.k8s.io",
+    });
+    assert_eq!(object["metadata"]["labels"], labels);
+    assert!(object["metadata"]["uid"].is_string() && object["metadata"]["creationTimestamp"].is_string());
+    server.delete(&format!("{SERVICES}/a")).await;
+    assert_eq!(server.get(&format!("{ADDRESSES}/{address}")).await.code, 404);
+
+    let mine = |name: &str| {
+        json!({"apiVersion": "networking.k8s.io/v1", "kind": "IPAddress", "metadata": {"name": name},
+            "spec": {"parentRef": {"group": "example.com", "resource": "gateways", "name": "g"}}})
+    };
+    assert_eq!(server.post(ADDRESSES, mine("10.96.0.77")).await.code, 201);
+    let wanted = json!({"clusterIP": "10.96.0.77"});
+    let taken = server.post(SERVICES, self::service("b", wanted.clone())).await;
+    assert!(taken.message().ends_with("provided IP is already allocated"), "{}", taken.text);
+    server.delete(&format!("{ADDRESSES}/10.96.0.77")).await;
+    assert_eq!(server.post(SERVICES, self::service("b", wanted)).await.code, 201);
+    assert_eq!(server.post(ADDRESSES, mine("10.96.0.77")).await.code, 409);
+    // Dry runs make none.
+    server.post(&format!("{SERVICES}?dryRun=All"), self::service("c", json!({}))).await;
+    let all = server.get(ADDRESSES).await.json();
+    assert_eq!(all["items"].as_array().unwrap().len(), 1, "{all}");
+}
+
+/// A ServiceCIDR is a range once it is ready, until it is deleted.
+#[tokio::test]
+async fn further_ranges() {
+    let server = start().await;
+    let range = json!({"apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR",
+        "metadata": {"name": "more", "finalizers": ["example.com/wait"]}, "spec": {"cidrs": ["10.97.0.0/24"]}});
+    assert_eq!(server.post(RANGES, range).await.code, 201);
+    let wanted = json!({"clusterIP": "10.97.0.5"});
+    let refused = server.post(SERVICES, service("a", wanted.clone())).await;
+    assert!(refused.message().contains("The range of valid IPs is 10.96.0.0/24"), "{}", refused.text);
+    let ready = json!({"status": {"conditions": [{"type": "Ready", "status": "True", "reason": "", "message": "",
+        "lastTransitionTime": "2026-01-01T00:00:00Z"}]}});
+    let path = format!("{RANGES}/more/status");
+    assert_eq!(server.patch(&path, "merge-patch", ready).await.code, 200);
+    assert_eq!(server.post(SERVICES, service("a", wanted)).await.code, 201);
+    server.delete(&format!("{RANGES}/more")).await;
+    let refused = server.post(SERVICES, service("b", json!({"clusterIP": "10.97.0.6"}))).await;
+    assert_eq!(refused.code, 422, "{}", refused.text);
+}

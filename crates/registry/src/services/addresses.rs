@@ -2,8 +2,12 @@
 
 use std::net::IpAddr;
 
+use apimachinery::Status;
 use apimachinery::field::Error;
+use codec::Kind as _;
 use k8s_openapi::api::core::v1::{Service, ServiceSpec};
+use k8s_openapi::api::networking::v1::ServiceCIDR;
+use resources::prelude::*;
 
 use super::cidr::Cidr;
 use super::pool::Taken;
@@ -55,12 +59,13 @@ impl Services {
         }
         let had = old.and_then(|o| o.spec.as_ref()).map(of).unwrap_or_default();
         let mut given = Vec::new();
-        for cidr in self.cidrs_for(spec, &wanted) {
-            let asked = wanted.iter().find(|a| parse(a).is_some_and(|ip| ip.is_ipv6() == cidr.is_v6()));
+        for v6 in self.families_for(spec, &wanted) {
+            let ranges = self.ranges(v6);
+            let asked = wanted.iter().find(|a| parse(a).is_some_and(|ip| ip.is_ipv6() == v6));
             let address = match asked {
                 Some(text) if parse(text).is_some_and(|ip| had.contains(&ip)) => text.clone(),
-                Some(text) => self.take_address(cidr, text, &wanted, owner, dry_run, allocation).await?,
-                None => self.any_address(cidr, owner, dry_run, allocation).await?,
+                Some(text) => self.take_address(&ranges, text, &wanted, owner, dry_run, allocation).await?,
+                None => self.any_address(&ranges, owner, dry_run, allocation).await?,
             };
             given.push(address);
         }
@@ -74,22 +79,41 @@ impl Services {
         Ok(())
     }
 
-    /// One range for each family the service is to have.
-    fn cidrs_for(&self, spec: &ServiceSpec, wanted: &[String]) -> Vec<Cidr> {
-        let of_family = |v6: bool| self.config.cidrs.iter().copied().find(|c| c.is_v6() == v6);
+    /// The families the service is to have addresses of, each told by whether it is IPv6.
+    fn families_for(&self, spec: &ServiceSpec, wanted: &[String]) -> Vec<bool> {
+        let configured = |v6: &bool| self.config.cidrs.iter().any(|c| c.is_v6() == *v6);
         let named: Vec<bool> = match (&spec.ip_families, wanted) {
             (Some(families), _) if !families.is_empty() => families.iter().map(|f| f == "IPv6").collect(),
             (_, wanted) => wanted.iter().filter_map(|a| parse(a)).map(|a| a.is_ipv6()).collect(),
         };
-        let mut cidrs: Vec<Cidr> = named.into_iter().filter_map(of_family).collect();
-        if cidrs.is_empty() {
-            cidrs.extend(self.config.cidrs.first());
+        let mut families: Vec<bool> = named.into_iter().filter(configured).collect();
+        if families.is_empty() {
+            families.extend(self.config.cidrs.first().map(|c| c.is_v6()));
         }
         let dual = matches!(spec.ip_family_policy.as_deref(), Some("PreferDualStack" | "RequireDualStack"));
-        if dual && cidrs.len() == 1 {
-            cidrs.extend(of_family(!cidrs[0].is_v6()));
+        if let ([one], true) = (&families[..], dual) {
+            let other = !one;
+            families.extend(Some(other).filter(configured));
         }
-        cidrs
+        families
+    }
+
+    /// Where addresses of a family come from: what is configured, then what ServiceCIDRs that are ready add.
+    fn ranges(&self, v6: bool) -> Vec<Cidr> {
+        let mut ranges: Vec<Cidr> = self.config.cidrs.iter().copied().filter(|c| c.is_v6() == v6).collect();
+        for object in self.ranges.cache().snapshot().iter(None, None).filter(|o| !o.meta.deleting) {
+            let Ok(more) = ServiceCIDR::from_json(object.json()) else { continue };
+            if !more.is_ready() {
+                continue;
+            }
+            let cidrs = more.cidrs().iter().filter_map(|c| c.parse::<Cidr>().ok());
+            for cidr in cidrs.filter(|c| c.is_v6() == v6) {
+                if !ranges.contains(&cidr) {
+                    ranges.push(cidr);
+                }
+            }
+        }
+        ranges
     }
 
     fn fill_families(&self, spec: &mut ServiceSpec, given: &[String]) {
@@ -108,7 +132,7 @@ impl Services {
 
     async fn take_address(
         &self,
-        cidr: Cidr,
+        ranges: &[Cidr],
         text: &str,
         wanted: &[String],
         owner: &str,
@@ -120,11 +144,14 @@ impl Services {
             Failure::Field(Error::invalid(&path("clusterIPs"), list_of(wanted), detail))
         };
         let outside = || {
+            let valid: Vec<String> = ranges.iter().map(Cidr::to_string).collect();
             refuse(format!(
-                "the provided IP ({text}) is not in the valid range. The range of valid IPs is {cidr}"
+                "the provided IP ({text}) is not in the valid range. The range of valid IPs is {}",
+                valid.join(", ")
             ))
         };
-        let ip = parse(text).filter(|ip| cidr.contains(*ip)).ok_or_else(outside)?;
+        let inside = |ip: &IpAddr| ranges.iter().any(|range| range.contains(*ip));
+        let ip = parse(text).filter(inside).ok_or_else(outside)?;
         let name = ip.to_string();
         let taken = || refuse("provided IP is already allocated".into());
         if dry_run {
@@ -142,32 +169,42 @@ impl Services {
 
     async fn any_address(
         &self,
-        cidr: Cidr,
+        ranges: &[Cidr],
         owner: &str,
         dry_run: bool,
         allocation: &mut Allocation,
     ) -> Result<String, Failure> {
-        let size = cidr.size();
-        let reserved = (size / 16).clamp(STATIC_MIN, STATIC_MAX).min(size);
-        // The first address is the `kubernetes` service's, whoever asks first.
-        let parts = match owner {
-            "default/kubernetes" => [(0, 1), (reserved, size)],
-            _ => [(reserved, size), (1, reserved)],
-        };
-        let name_at = |offset: u64| cidr.at(offset).to_string();
-        for (first, end) in parts {
-            let found = match dry_run {
-                true => self.addresses.free(first, end, &name_at),
-                false => self.addresses.take_any(first, end, &name_at, owner, &self.random).await?,
-            };
-            if let Some(name) = found {
+        for range in ranges {
+            if let Some(name) = self.any_of(*range, owner, dry_run).await? {
                 if !dry_run {
                     allocation.taken.push(Name::Address(name.clone()));
                 }
                 return Ok(name);
             }
         }
-        Err(Failure::Status(apimachinery::Status::internal("failed to allocate a serviceIP: range is full")))
+        Err(Failure::Status(Status::internal("failed to allocate a serviceIP: range is full")))
+    }
+
+    /// Any free address of one range.
+    async fn any_of(&self, range: Cidr, owner: &str, dry_run: bool) -> Result<Option<String>, Status> {
+        let size = range.size();
+        let reserved = (size / 16).clamp(STATIC_MIN, STATIC_MAX).min(size);
+        // The first address is the `kubernetes` service's, whoever asks first.
+        let parts = match owner {
+            "default/kubernetes" => [(0, 1), (reserved, size)],
+            _ => [(reserved, size), (1, reserved)],
+        };
+        let name_at = |offset: u64| range.at(offset).to_string();
+        for (first, end) in parts {
+            let found = match dry_run {
+                true => self.addresses.free(first, end, &name_at),
+                false => self.addresses.take_any(first, end, &name_at, owner, &self.random).await?,
+            };
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
     }
 }
 

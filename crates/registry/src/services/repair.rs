@@ -42,12 +42,13 @@ async fn agree(pool: &Pool, held: &HashMap<String, String>) {
     for (name, owner) in pool.all() {
         if !held.contains_key(&name) {
             tracing::info!(name, owner, "no service has it: given back");
-            pool.give_back(&name).await;
+            pool.remove(&name).await;
         }
     }
     for (name, owner) in held {
-        if !pool.is_taken(name) {
+        if !pool.is_owned(name, owner) {
             tracing::info!(name, owner, "recorded as taken");
+            pool.remove(name).await;
             let _ = pool.take(name, owner).await;
         }
     }
