@@ -3,7 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use registry::{NODE_PORTS, Registry, ServiceConfig};
 use serde_json::{Value, json};
+use stdx::{Random, SystemClock, Tasks};
+use storage::engine::{Durability, Engine as _, Op, Txn};
+use storage::{MemoryEngine, Store, StoreConfig};
 
 use super::server::start;
 
@@ -117,4 +121,53 @@ async fn further_ranges() {
     server.delete(&format!("{RANGES}/more")).await;
     let refused = server.post(SERVICES, service("b", json!({"clusterIP": "10.97.0.6"}))).await;
     assert_eq!(refused.code, 422, "{}", refused.text);
+}
+
+/// What a crash, or a version before there were IPAddresses, left behind is put right before the first request.
+#[tokio::test]
+async fn repaired_at_start() {
+    let owned = |resource: &str, name: &str, managed: bool| {
+        let labels = if managed {
+            json!({"ipaddress.kubernetes.io/managed-by": "ipallocator.k8s.io"})
+        } else {
+            json!({})
+        };
+        json!({"apiVersion": "networking.k8s.io/v1", "kind": "IPAddress", "metadata": {"name": "x", "labels": labels},
+            "spec": {"parentRef": {"resource": resource, "namespace": "default", "name": name}}})
+    };
+    let mut a = service("a", json!({"clusterIP": "10.96.0.5", "clusterIPs": ["10.96.0.5"]}));
+    a["metadata"]["namespace"] = "default".into();
+    let mut b = service("b", json!({"clusterIP": "10.96.0.6", "clusterIPs": ["10.96.0.6"]}));
+    b["metadata"]["namespace"] = "default".into();
+    let left = [
+        ("services/specs/default/a", a.to_string()),
+        ("services/specs/default/b", b.to_string()),
+        ("ranges/serviceips/10.96.0.5", "default/a".to_owned()),
+        ("ipaddresses/10.96.0.6", owned("gateways", "g", false).to_string()),
+        ("ipaddresses/10.96.0.7", owned("services", "gone", true).to_string()),
+        ("ipaddresses/10.96.0.8", owned("gateways", "g", false).to_string()),
+    ];
+    let put = |(key, value): (&str, String)| Op::Put {
+        key: format!("/registry/{key}").into(),
+        value: value.into(),
+    };
+    let ops = left.map(put).into();
+    let engine = Arc::new(MemoryEngine::new());
+    engine.commit(Txn { guards: Vec::new(), ops, durability: Durability::Durable }).await.unwrap();
+
+    let (clock, tasks) = (SystemClock::shared(), Tasks::new());
+    let store = Store::open(engine.clone(), StoreConfig::new(clock.clone()), &tasks).await.unwrap();
+    let services = ServiceConfig { cidrs: vec!["10.96.0.0/24".parse().unwrap()], node_ports: NODE_PORTS };
+    let all = resources::table::all();
+    let registry = Registry::open(&store, all, Some(services), clock, Random::seeded(7)).await.unwrap();
+    let addresses = registry.cache("networking.k8s.io", "v1", "ipaddresses").unwrap();
+    let snapshot = addresses.snapshot();
+    let shown = |o: &cache::Object| {
+        let object: Value = serde_json::from_slice(o.json()).unwrap();
+        format!("{} {}", o.key.name, object["spec"]["parentRef"]["name"].as_str().unwrap())
+    };
+    let left: Vec<String> = snapshot.iter(None, None).map(|o| shown(o)).collect();
+    assert_eq!(left, ["10.96.0.5 a", "10.96.0.6 b", "10.96.0.8 g"]);
+    assert!(engine.get("/registry/ranges/serviceips/10.96.0.5").await.unwrap().is_none());
+    tasks.stop().await;
 }
