@@ -77,7 +77,8 @@ fn names() {
         2001:DB8::1: must be in canonical form ("2001:db8::1")
         2001:db8:0::1: must be in canonical form ("2001:db8::1")
         ::ffff:10.0.0.1: must not be an IPv4-mapped IPv6 address
-    "#]].assert_eq(&out);
+    "#]]
+    .assert_eq(&out);
 }
 
 #[test]
