@@ -41,7 +41,9 @@ impl Drop for Mounted {
 fn curl(cluster: &Cluster, args: &[&str], path: &str) -> (String, String) {
     let mut command = cluster.host.command(Path::new("curl"));
     command.args(["-sS", "-w", "\n%{http_code}", "--cacert"]).arg(cluster.data_dir().join("pki/ca.crt"));
-    let out = run(command.args(args).arg(format!("https://127.0.0.1:6443{path}"))).ok();
+    let out = run(command.args(args).arg(format!("https://127.0.0.1:6443{path}")));
+    assert_eq!(out.code, 0, "{args:?} {path}: {}", out.stderr);
+    let out = out.stdout;
     let (body, code) = out.rsplit_once('\n').expect("a code");
     (code.to_owned(), body.to_owned())
 }

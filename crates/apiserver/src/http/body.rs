@@ -1,6 +1,9 @@
 //! Bodies: reading requests within the limit, building responses.
 
 use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 
 use apimachinery::Status;
 use bytes::{Bytes, BytesMut};
@@ -9,6 +12,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use http_body::{Body as _, Frame};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::Incoming;
 
 use super::negotiate::Format;
 
@@ -33,11 +37,10 @@ pub fn stream(chunks: impl Stream<Item = Bytes> + Send + 'static) -> Body {
 const DRAIN_MAX: usize = 4 * BODY_MAX;
 
 /// Reads a request body, at most [`BODY_MAX`] bytes.
-pub async fn read(mut body: hyper::body::Incoming) -> Result<Bytes, Status> {
+pub async fn read(mut body: RequestBody) -> Result<Bytes, Status> {
     let too_large =
         || Status::request_entity_too_large(format!("Request entity too large: limit is {BODY_MAX}"));
     if body.size_hint().lower() > BODY_MAX as u64 {
-        drain(body).await;
         return Err(too_large());
     }
     let mut all = BytesMut::new();
@@ -45,7 +48,6 @@ pub async fn read(mut body: hyper::body::Incoming) -> Result<Bytes, Status> {
         let frame = frame.map_err(|e| Status::bad_request(format!("error reading the request body: {e}")))?;
         let Ok(data) = frame.into_data() else { continue };
         if all.len() + data.len() > BODY_MAX {
-            drain(body).await;
             return Err(too_large());
         }
         all.extend_from_slice(&data);
@@ -53,15 +55,66 @@ pub async fn read(mut body: hyper::body::Incoming) -> Result<Bytes, Status> {
     Ok(all.freeze())
 }
 
-async fn drain(mut body: hyper::body::Incoming) {
-    if body.size_hint().lower() > DRAIN_MAX as u64 {
-        return;
+/// A request's body. What nobody has read when it is dropped is kept for [`Unread`].
+#[derive(Debug)]
+pub struct RequestBody {
+    inner: Option<Incoming>,
+    unread: Arc<Mutex<Option<Incoming>>>,
+}
+
+/// What is left of a request's body when the answer is there.
+#[derive(Debug)]
+pub struct Unread(Arc<Mutex<Option<Incoming>>>);
+
+/// The body, and what will be left of it.
+pub fn kept(incoming: Incoming) -> (RequestBody, Unread) {
+    let unread = Arc::new(Mutex::new(None));
+    (RequestBody { inner: Some(incoming), unread: unread.clone() }, Unread(unread))
+}
+
+impl Unread {
+    /// Reads what is left, at most [`DRAIN_MAX`] bytes, and throws it away. An HTTP/2 stream whose body is dropped before the answer
+    /// is sent is reset, and the client never sees why it was refused.
+    pub async fn drain(self) {
+        let left = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(mut body) = left.filter(|b| b.size_hint().lower() <= DRAIN_MAX as u64) else { return };
+        let mut read = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            read += frame.data_ref().map_or(0, Bytes::len);
+            if read > DRAIN_MAX {
+                return;
+            }
+        }
     }
-    let mut read = 0;
-    while let Some(Ok(frame)) = body.frame().await {
-        read += frame.data_ref().map_or(0, Bytes::len);
-        if read > DRAIN_MAX {
-            return;
+}
+
+impl http_body::Body for RequestBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match &mut self.inner {
+            Some(inner) => Pin::new(inner).poll_frame(context),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.as_ref().is_none_or(|b| b.is_end_stream())
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.inner.as_ref().map_or_else(http_body::SizeHint::default, |b| b.size_hint())
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        if let Some(inner) = self.inner.take().filter(|b| !b.is_end_stream()) {
+            *self.unread.lock().unwrap_or_else(PoisonError::into_inner) = Some(inner);
         }
     }
 }

@@ -9,10 +9,9 @@ use codec::Kind as _;
 use futures::future::BoxFuture;
 use http::{Method, Request, Response};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use k8s_openapi::api::core::v1::{Node, Pod};
 
-use super::body::{self, Body};
+use super::body::{self, Body, RequestBody};
 use super::endpoints::not_found;
 use super::service::{Exchange, method_not_allowed};
 use crate::api::Api;
@@ -38,7 +37,7 @@ pub trait NodeProxy: Send + Sync + 'static {
         &self,
         node: &Node,
         path_and_query: &str,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
     ) -> Result<Response<Body>, Status>;
 }
 

@@ -1,6 +1,7 @@
 //! One HTTP request from its head to its response. [`chain`] is the list of what every request passes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use apimachinery::Status;
 use auth::authn::Credentials;
@@ -8,7 +9,7 @@ use auth::{Attributes, UserInfo};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
 use hyper::body::Incoming;
 
-use super::body::{self, Body};
+use super::body::{self, Body, RequestBody};
 use super::negotiate::{self, Accepted, Format, Offer, Shape};
 use super::present::Presenter;
 use super::table::IncludeObject;
@@ -29,11 +30,14 @@ pub struct Connection {
 
 /// A request on its way through the chain.
 pub struct Exchange {
-    pub request: Request<Incoming>,
+    pub request: Request<RequestBody>,
     pub path: Path,
     pub params: Params,
     pub user: UserInfo,
 }
+
+/// How long an answer waits for the rest of a request that was refused.
+const DRAIN_FOR: Duration = Duration::from_secs(5);
 
 /// Answers one request, whatever it is.
 pub async fn serve(api: Arc<Api>, connection: Arc<Connection>, request: Request<Incoming>) -> Response<Body> {
@@ -51,10 +55,16 @@ pub async fn serve(api: Arc<Api>, connection: Arc<Connection>, request: Request<
     let label = api.metrics.label(&method, &path, request.uri().query().unwrap_or_default());
     let _in_flight = api.metrics.begin(&label);
     let gzips = gzip::accepted(request.headers());
-    let mut response = match chain(&api, &connection, path, request).await {
+    let (head, incoming) = request.into_parts();
+    let (body, unread) = body::kept(incoming);
+    let mut response = match chain(&api, &connection, path, Request::from_parts(head, body)).await {
         Ok(response) => response,
         Err(status) => presenter.status(&status),
     };
+    tokio::select! {
+        () = unread.drain() => {}
+        () = api.clock.sleep(DRAIN_FOR) => {}
+    }
     if gzips {
         response = gzip::compress(response).await;
     }
@@ -70,7 +80,7 @@ async fn chain(
     api: &Arc<Api>,
     connection: &Connection,
     path: Path,
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
 ) -> Result<Response<Body>, Status> {
     let credentials = credentials(connection, request.headers())?;
     let user = authenticate::authenticate(&*api.authenticator, &credentials).await?;
@@ -187,7 +197,7 @@ pub fn header_text(headers: &HeaderMap, name: impl header::AsHeaderName) -> Opti
 }
 
 /// The `Accept` header.
-pub fn accept_header(request: &Request<Incoming>) -> Option<&str> {
+pub fn accept_header(request: &Request<RequestBody>) -> Option<&str> {
     header_text(request.headers(), header::ACCEPT)
 }
 
@@ -215,7 +225,7 @@ fn bearer(value: &str) -> Option<String> {
 }
 
 /// People's tools get indented JSON, as upstream does it.
-fn pretty(request: &Request<Incoming>) -> bool {
+fn pretty<B>(request: &Request<B>) -> bool {
     let query = request.uri().query().unwrap_or_default();
     match Params::parse(query) {
         Ok(params) if params.get("pretty").is_some() => params.pretty,

@@ -8,7 +8,6 @@ use apimachinery::Status;
 use async_trait::async_trait;
 use codec::Kind as _;
 use http::{Request, Response};
-use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::Node;
 use rustls::pki_types::ServerName;
@@ -17,7 +16,7 @@ use stdx::clock::SharedClock;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::super::body::Body;
+use super::super::body::{Body, RequestBody};
 use super::{NodeProxy, relay};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -54,7 +53,7 @@ impl NodeProxy for KubeletProxy {
         &self,
         node: &Node,
         path_and_query: &str,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
     ) -> Result<Response<Body>, Status> {
         let address = address(node)?;
         let url = format!("https://{address}{path_and_query}");

@@ -7,7 +7,7 @@ use hyper_util::rt::TokioIo;
 use stdx::Tasks;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 
-use super::super::body::{self, Body};
+use super::super::body::{self, Body, RequestBody};
 
 /// The sender's business with us, not with whom we ask.
 const DROPPED: [HeaderName; 2] = [header::AUTHORIZATION, header::HOST];
@@ -18,7 +18,7 @@ pub(super) async fn relay<S>(
     tasks: &Tasks,
     host: &str,
     path_and_query: &str,
-    mut request: Request<Incoming>,
+    mut request: Request<RequestBody>,
 ) -> Result<Response<Body>, String>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -67,7 +67,11 @@ where
     })
 }
 
-fn outgoing(request: Request<Incoming>, host: &str, path_and_query: &str) -> http::Result<Request<Incoming>> {
+fn outgoing(
+    request: Request<RequestBody>,
+    host: &str,
+    path_and_query: &str,
+) -> http::Result<Request<RequestBody>> {
     let (head, incoming) = request.into_parts();
     let upgrade = head.headers.get(header::UPGRADE).cloned();
     let mut new = Request::builder().method(head.method).uri(path_and_query).body(incoming)?;
