@@ -101,6 +101,8 @@ impl World {
         let mut config = Config::new("n1", self.dir.path(), self.mounter.clone());
         config.node_ips = vec!["192.0.2.1".parse().expect("an address")];
         config.cluster_dns = vec!["10.43.0.10".parse().expect("an address")];
+        // The machine that tests may have little room; none of these pods should feel it.
+        config.eviction = crate::eviction::Thresholds::parse("").expect("no thresholds");
         config
     }
 
