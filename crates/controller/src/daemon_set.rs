@@ -20,7 +20,7 @@ use client::transport::Change;
 use client::{Api, EventRecorder, Informer, Requeue, WorkQueue};
 use codec::Kind;
 use futures::future::join_all;
-use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet, DaemonSetStatus};
+use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet};
 use k8s_openapi::api::core::v1::{Node, Pod, PodTemplateSpec};
 use resources::apps::daemon_set::DaemonSetExt;
 use resources::core::node::NodeExt;
@@ -180,7 +180,9 @@ impl Controller {
         if outcome.is_ok() {
             self.forget_old(set, &revisions, &revision, &pods).await.context("cut the history")?;
         }
-        self.write_status(set, status::observe(&observed, collisions)).await.context("update status")?;
+        let status = status::observe(&observed, collisions);
+        let put = |set: &mut DaemonSet| set.status = Some(status.clone());
+        crate::status::write(&self.api, set, put).await.context("update status")?;
         let retry = outcome.map_err(anyhow::Error::new)?;
         let ready = next_available(&pods, set.spec.min_ready_seconds.unwrap_or(0), now);
         Ok([retry, ready].into_iter().flatten().min().map_or(Requeue::Never, Requeue::After))
@@ -266,28 +268,6 @@ impl Controller {
                 || revision.metadata.label(HASH_LABEL).is_some_and(|hash| live.contains(hash))
         };
         self.history.truncate(revisions, set.spec.revision_history_limit.unwrap_or(10), lives).await
-    }
-
-    /// Writes the status when it says something new; once more on the latest object if that has changed meanwhile.
-    async fn write_status(&self, set: &DaemonSet, status: DaemonSetStatus) -> Result<(), Status> {
-        if set.status.as_ref() == Some(&status) {
-            return Ok(());
-        }
-        let mut new = DaemonSet { status: Some(status), ..set.clone() };
-        match self.api.update_status(&new).await {
-            Err(e) if e.is_conflict() => {
-                let key = ObjectKey::new(set.namespace(), set.name());
-                match self.api.find(&key).await? {
-                    Some(fresh) if fresh.uid() == set.uid() => {
-                        new = DaemonSet { status: new.status, ..fresh }
-                    }
-                    _ => return Ok(()),
-                }
-                self.api.update_status(&new).await.map(drop)
-            }
-            Err(e) if e.is_not_found() => Ok(()),
-            result => result.map(drop),
-        }
     }
 }
 

@@ -20,7 +20,7 @@ use apimachinery::{ObjectKey, Status};
 use client::{Api, DeleteOptions, EventRecorder, Informer, Requeue, WorkQueue};
 use codec::Kind;
 use futures::future::try_join_all;
-use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet, StatefulSetStatus};
+use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, PodTemplateSpec};
 use resources::apps::stateful_set::StatefulSetExt;
 use resources::selector::LabelSelectorExt;
@@ -149,7 +149,9 @@ impl Controller {
         let observed = Observed { set, pods, current: &current, update: &update, claim: &claim, now };
         let steps = plan::plan(&observed);
         let outcome = self.execute(set, steps).await;
-        self.write_status(set, status::observe(&observed, collisions)).await.context("update status")?;
+        let status = status::observe(&observed, collisions);
+        let put = |set: &mut StatefulSet| set.status = Some(status.clone());
+        crate::status::write(&self.api, set, put).await.context("update status")?;
         let lives: HashSet<_> =
             pods.iter().map(identity::revision).chain([&*current.name, &*update.name]).collect();
         let limit = set.spec.revision_history_limit.unwrap_or(10);
@@ -272,28 +274,6 @@ impl Controller {
             }
         }
         result
-    }
-
-    /// Writes the status when it says something new; once more on the latest object if that has changed meanwhile.
-    async fn write_status(&self, set: &StatefulSet, status: StatefulSetStatus) -> Result<(), Status> {
-        if set.status.as_ref() == Some(&status) {
-            return Ok(());
-        }
-        let mut new = StatefulSet { status: Some(status), ..set.clone() };
-        match self.api.update_status(&new).await {
-            Err(e) if e.is_conflict() => {
-                let key = ObjectKey::new(set.namespace(), set.name());
-                match self.api.find(&key).await? {
-                    Some(fresh) if fresh.uid() == set.uid() => {
-                        new = StatefulSet { status: new.status, ..fresh }
-                    }
-                    _ => return Ok(()),
-                }
-                self.api.update_status(&new).await.map(drop)
-            }
-            Err(e) if e.is_not_found() => Ok(()),
-            result => result.map(drop),
-        }
     }
 }
 

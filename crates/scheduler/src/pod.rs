@@ -425,6 +425,6 @@ fn requirements(selector: Option<&LabelSelector>) -> Vec<Requirement> {
 }
 
 /// The API server validated these; one that is bad all the same is left out.
-pub fn requirement(key: &str, operator: Operator, values: Vec<String>) -> Option<Requirement> {
+fn requirement(key: &str, operator: Operator, values: Vec<String>) -> Option<Requirement> {
     Requirement::new(key, operator, values, &apimachinery::field::Path::new("")).ok()
 }

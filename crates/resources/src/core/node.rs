@@ -13,7 +13,7 @@ use crate::strategy::{Column, Part, age};
 
 mod selection;
 
-pub use selection::selects;
+pub use selection::{selects, term_selects};
 mod validation;
 
 #[cfg(test)]

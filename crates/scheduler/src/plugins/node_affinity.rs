@@ -1,14 +1,12 @@
 //! NodeAffinity: nodeSelector and node affinity.
 //! <https://kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node/>
 
-use std::collections::BTreeMap;
-
-use apimachinery::selector::Operator;
-use k8s_openapi::api::core::v1::{NodeSelectorRequirement, NodeSelectorTerm};
+use k8s_openapi::api::core::v1::NodeSelectorTerm;
+use resources::core::node::term_selects;
 
 use crate::node::NodeInfo;
 use crate::plugin::{ClusterEvent, Filter, Normalise, Plugin, Rejection, Score};
-use crate::pod::{PodInfo, requirement};
+use crate::pod::PodInfo;
 use crate::state::Cluster;
 
 pub const PLUGIN: Plugin = Plugin {
@@ -27,34 +25,7 @@ pub fn allows(pod: &PodInfo, node: &NodeInfo) -> bool {
 }
 
 fn matches(term: &NodeSelectorTerm, node: &NodeInfo) -> bool {
-    let expressions = term.match_expressions.as_deref().unwrap_or_default();
-    let fields = term.match_fields.as_deref().unwrap_or_default();
-    // A term without requirements selects nothing.
-    if expressions.is_empty() && fields.is_empty() {
-        return false;
-    }
-    let name = BTreeMap::from([("metadata.name".to_owned(), node.name.clone())]);
-    expressions.iter().all(|r| holds(r, &node.labels)) && fields.iter().all(|r| holds(r, &name))
-}
-
-fn holds(wanted: &NodeSelectorRequirement, labels: &BTreeMap<String, String>) -> bool {
-    let values = wanted.values.clone().unwrap_or_default();
-    let operator = match wanted.operator.as_str() {
-        "In" => Operator::In,
-        "NotIn" => Operator::NotIn,
-        "Exists" => Operator::Exists,
-        "DoesNotExist" => Operator::DoesNotExist,
-        "Gt" | "Lt" => {
-            let number = |text: Option<&String>| text.and_then(|t| t.parse::<i64>().ok());
-            return match (number(labels.get(&wanted.key)), number(values.first())) {
-                (Some(is), Some(bound)) if wanted.operator == "Gt" => is > bound,
-                (Some(is), Some(bound)) => is < bound,
-                _ => false,
-            };
-        }
-        _ => return false,
-    };
-    requirement(&wanted.key, operator, values).is_some_and(|r| r.matches(labels))
+    term_selects(term, &node.name, &node.labels)
 }
 
 fn filter<'a>(pod: &'a PodInfo, _: &'a Cluster) -> Option<Filter<'a>> {

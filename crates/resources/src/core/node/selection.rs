@@ -13,17 +13,19 @@ pub(super) fn allows(node: &Node, spec: &PodSpec) -> bool {
     let selected = spec.node_selector.iter().flatten().all(|(k, v)| labels.get(k) == Some(v));
     let affinity = spec.affinity.as_ref().and_then(|a| a.node_affinity.as_ref());
     let required = affinity.and_then(|a| a.required_during_scheduling_ignored_during_execution.as_ref());
-    selected && required.is_none_or(|r| r.node_selector_terms.iter().any(|t| matches(t, node.name(), labels)))
+    selected
+        && required.is_none_or(|r| r.node_selector_terms.iter().any(|t| term_selects(t, node.name(), labels)))
 }
 
 /// Whether a node is one of the selector's: any of its terms.
 pub fn selects(selector: &NodeSelector, node: &Node) -> bool {
     let none = BTreeMap::new();
     let labels = node.metadata.labels.as_ref().unwrap_or(&none);
-    selector.node_selector_terms.iter().any(|t| matches(t, node.name(), labels))
+    selector.node_selector_terms.iter().any(|t| term_selects(t, node.name(), labels))
 }
 
-fn matches(term: &NodeSelectorTerm, name: &str, labels: &BTreeMap<String, String>) -> bool {
+/// Whether a node of this name and with these labels is one of the term's.
+pub fn term_selects(term: &NodeSelectorTerm, name: &str, labels: &BTreeMap<String, String>) -> bool {
     let expressions = term.match_expressions.as_deref().unwrap_or_default();
     let fields = term.match_fields.as_deref().unwrap_or_default();
     // A term without requirements selects nothing.
