@@ -1,7 +1,7 @@
 //! Runtime, network and kubelet of this machine.
 
 use std::net::SocketAddr;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -82,8 +82,9 @@ pub async fn start(
     })?;
     let identity =
         live(shared, "kubelet-server", &identities::kubelet_server(config, shared.node_ip), groups)?;
-    let mut settings =
-        kubelet::Config::new(&config.node_name, config.data_dir.join("kubelet"), Arc::new(SystemMounter));
+    let kubelet_dir = config.data_dir.join("kubelet");
+    private(&kubelet_dir).with_context(|| format!("make {} root's alone", kubelet_dir.display()))?;
+    let mut settings = kubelet::Config::new(&config.node_name, kubelet_dir, Arc::new(SystemMounter));
     settings.pod_logs_dir = config.data_dir.join("pod-logs");
     settings.node_ips = vec![shared.node_ip];
     settings.cluster_domain = config.cluster_domain.clone();
@@ -177,6 +178,13 @@ fn mend_links(
             tracing::error!("links that are deleted are not noticed any more: {e:#}");
         }
     });
+}
+
+/// Pods' volumes hold tokens and secrets that containers of any user may read, so nobody else gets there: the data directory itself
+/// may be a person's, who put images into it before the first start.
+fn private(dir: &Path) -> std::io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).create(dir)?;
+    std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700))
 }
 
 /// Archives that lie in the data directory: images for machines without a network. One that is broken is reported and left.
