@@ -1,5 +1,5 @@
-//! An API server on the memory engine: `cargo run -p apiserver --example serve -- DIR [PORT]` writes DIR/kubeconfig and
-//! serves until it is killed.
+//! An API server on the memory engine: `cargo run -p apiserver --example serve -- DIR [PORT [all]]` writes DIR/kubeconfig
+//! and serves until it is killed; with `all` also the kinds behind gates, which nothing enforces here.
 
 use std::sync::Arc;
 
@@ -21,6 +21,9 @@ async fn main() -> anyhow::Result<()> {
     let mut args = std::env::args().skip(1);
     let dir = std::path::PathBuf::from(args.next().context("usage: serve DIR [PORT]")?);
     let port: u16 = args.next().as_deref().unwrap_or("0").parse()?;
+    let everything = args.next().as_deref() == Some("all");
+    let behind = |r: resources::Resource| r.gate.filter(|_| everything);
+    let gates: Vec<_> = resources::table::all().into_iter().filter_map(behind).collect();
     let (clock, random, tasks) = (SystemClock::shared(), Random::from_os(), Tasks::new());
     let pki = Pki::load_or_create(&dir, clock.clone())?;
 
@@ -29,9 +32,14 @@ async fn main() -> anyhow::Result<()> {
         cidrs: vec!["10.96.0.0/12".parse().map_err(anyhow::Error::msg)?],
         node_ports: NODE_PORTS,
     };
-    let registry =
-        Registry::open(&store, resources::table::all(), Some(services), clock.clone(), random.clone())
-            .await?;
+    let registry = Registry::open(
+        &store,
+        resources::table::served(&gates),
+        Some(services),
+        clock.clone(),
+        random.clone(),
+    )
+    .await?;
     let loopback: Arc<dyn Transport> = Arc::new(Loopback::new(registry.clone()));
     auth::policy::reconcile::reconcile(&loopback, &auth::policy::bootstrap()).await?;
     for namespace in ["default", "kube-system", "kube-public", "kube-node-lease"] {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use ipnet::IpNet;
+use resources::Gate;
 
 use crate::token::Token;
 
@@ -13,6 +14,9 @@ pub const DEFAULT_DATA_DIR: &str = "/var/lib/knarr";
 
 /// Where mirrors and credentials of registries are read from.
 pub const DEFAULT_REGISTRIES: &str = "/etc/knarr/registries.yaml";
+
+/// The gates that a server opens: each has its enforcer in this program.
+pub const ENFORCED: &[Gate] = &[];
 
 /// What the user chose.
 #[derive(Clone, Debug)]
@@ -48,6 +52,8 @@ pub struct ServerConfig {
     pub pod_manifest_path: PathBuf,
     /// Only the control plane: no kubelet, no containers.
     pub disable_agent: bool,
+    /// Kinds behind these are served, since something in this process enforces them.
+    pub gates: Vec<Gate>,
 }
 
 impl ServerConfig {

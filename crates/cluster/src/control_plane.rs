@@ -151,7 +151,7 @@ async fn open_registry(config: &ServerConfig, shared: &Shared, store: &Store) ->
         .iter()
         .map(|c| c.to_string().parse().map_err(|e| anyhow!("--service-cidr {c}: {e}")));
     let services = ServiceConfig { cidrs: cidrs.collect::<Result<_>>()?, node_ports: NODE_PORTS };
-    let resources = resources::table::all();
+    let resources = resources::table::served(&config.gates);
     let opened =
         Registry::open(store, resources, Some(services), shared.clock.clone(), shared.random.clone()).await;
     opened.context("load the objects")
@@ -225,6 +225,7 @@ fn start_components(
         signer: Some(controller::certificates::Signer::new(sign)),
         root_ca: shared.pki.ca.cert_pem().to_owned(),
         cluster_cidrs: config.cluster_cidrs.iter().map(ToString::to_string).collect(),
+        resources: controller::Served::builtin(&config.gates),
         ..controller::Config::default()
     };
     controller::start_all(context, controllers);

@@ -9,6 +9,7 @@ use client::transport::{Change, Transport};
 use client::{Api, EventRecorder, Informer, Requeue, WorkQueue};
 use codec::Kind;
 use futures::future::BoxFuture;
+use resources::Gate;
 use stdx::clock::SharedClock;
 use stdx::{Random, Tasks};
 
@@ -54,7 +55,7 @@ impl Default for Config {
         Config {
             root_ca: String::new(),
             signer: None,
-            resources: Served::builtin(),
+            resources: Served::builtin(&[]),
             cluster_cidrs: Vec::new(),
             node_mask_v4: 24,
             node_mask_v6: 64,
@@ -74,8 +75,8 @@ pub struct Served {
 }
 
 impl Served {
-    /// The built-in ones.
-    pub fn builtin() -> Vec<Served> {
+    /// The built-in ones, with those behind these gates.
+    pub fn builtin(open: &[Gate]) -> Vec<Served> {
         let served = |r: resources::Resource| Served {
             gvr: r.gvr.clone(),
             kind: r.gvk.kind.to_string(),
@@ -83,7 +84,7 @@ impl Served {
             verbs: r.verbs.to_vec(),
         };
         // Further versions of a kind show the same objects.
-        let kinds = resources::table::all().into_iter().filter(|r| r.conversion.is_none());
+        let kinds = resources::table::served(open).into_iter().filter(|r| r.conversion.is_none());
         kinds.map(served).collect()
     }
 

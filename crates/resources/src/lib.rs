@@ -16,6 +16,7 @@ pub mod desired;
 pub mod discovery;
 pub mod events;
 mod fill;
+pub mod gate;
 pub mod meta;
 pub mod networking;
 pub mod node;
@@ -31,6 +32,7 @@ pub mod table;
 #[cfg(test)]
 mod testing;
 
+pub use gate::Gate;
 pub use strategy::{AnyStrategy, Resource, Scope, Strategy};
 
 /// The methods of kinds: `use resources::prelude::*;`

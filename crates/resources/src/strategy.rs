@@ -9,6 +9,8 @@ use codec::{AnyObject, Kind};
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::gate::Gate;
+
 /// Where the objects of a resource live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
@@ -311,6 +313,8 @@ pub struct Resource {
     pub conversion: Option<Arc<dyn Conversion>>,
     /// Of further versions only: field selectors' names and those of the stored version, where they differ.
     pub labels: &'static [(&'static str, &'static str)],
+    /// What has to be enforced before this is served; none for nearly all.
+    pub gate: Option<Gate>,
 }
 
 /// How a version that is not stored is read into the one that is, and shown from it.
@@ -357,6 +361,7 @@ impl Resource {
             hub: S::Kind::gvr(),
             conversion: None,
             labels: &[],
+            gate: None,
         }
     }
 
@@ -415,6 +420,12 @@ impl Resource {
 
     pub fn verbs(mut self, verbs: &'static [&'static str]) -> Self {
         self.verbs = verbs;
+        self
+    }
+
+    /// Is served only where `gate` is open.
+    pub fn behind(mut self, gate: Gate) -> Self {
+        self.gate = Some(gate);
         self
     }
 

@@ -1,12 +1,18 @@
-//! Every resource that is served, by group, in discovery's order.
+//! Every resource, by group, in discovery's order.
 
+use crate::gate::Gate;
 use crate::strategy::Resource;
 use crate::{
     apps, batch, certificates, coordination, core, discovery, events, networking, node, policy, rbac,
     scheduling, storage,
 };
 
-/// The rows of all groups.
+/// The rows that are served where these gates are open: router, discovery, OpenAPI and store know no others.
+pub fn served(open: &[Gate]) -> Vec<Resource> {
+    all().into_iter().filter(|r| r.gate.is_none_or(|gate| open.contains(&gate))).collect()
+}
+
+/// The rows of all groups, also those behind a gate.
 pub fn all() -> Vec<Resource> {
     [
         core::resources(),

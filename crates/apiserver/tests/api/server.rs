@@ -13,6 +13,7 @@ use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
 use pki::{LiveIdentity, Pki, Template};
 use registry::{NODE_PORTS, Registry, ServiceConfig};
+use resources::Gate;
 use rustls::pki_types::ServerName;
 use serde_json::{Value, json};
 use stdx::{Random, SystemClock, Tasks};
@@ -53,13 +54,18 @@ impl Answer {
 }
 
 pub async fn start() -> Server {
+    start_with(&[]).await
+}
+
+/// As [`start`], with the kinds behind these gates.
+pub async fn start_with(gates: &[Gate]) -> Server {
     let dir = tempfile::tempdir().unwrap();
     let (clock, random, tasks) = (SystemClock::shared(), Random::seeded(7), Tasks::new());
     let pki = Pki::load_or_create(dir.path(), clock.clone()).unwrap();
     let store =
         Store::open(Arc::new(MemoryEngine::new()), StoreConfig::new(clock.clone()), &tasks).await.unwrap();
     let services = ServiceConfig { cidrs: vec!["10.96.0.0/24".parse().unwrap()], node_ports: NODE_PORTS };
-    let resources = resources::table::all();
+    let resources = resources::table::served(gates);
     let opened = Registry::open(&store, resources, Some(services), clock.clone(), random.clone()).await;
     let registry = opened.unwrap();
     let loopback: Arc<dyn Transport> = Arc::new(Loopback::new(registry.clone()));

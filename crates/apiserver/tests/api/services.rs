@@ -158,7 +158,7 @@ async fn repaired_at_start() {
     let (clock, tasks) = (SystemClock::shared(), Tasks::new());
     let store = Store::open(engine.clone(), StoreConfig::new(clock.clone()), &tasks).await.unwrap();
     let services = ServiceConfig { cidrs: vec!["10.96.0.0/24".parse().unwrap()], node_ports: NODE_PORTS };
-    let all = resources::table::all();
+    let all = resources::table::served(&[]);
     let registry = Registry::open(&store, all, Some(services), clock, Random::seeded(7)).await.unwrap();
     let addresses = registry.cache("networking.k8s.io", "v1", "ipaddresses").unwrap();
     let snapshot = addresses.snapshot();

@@ -121,6 +121,7 @@ pub fn run(args: Args) -> Result<()> {
         disable_dns: args.disable_dns,
         resolv_conf: args.resolv_conf.as_deref().map(absolute),
         disable_agent: args.disable_agent,
+        gates: cluster::config::ENFORCED.to_vec(),
     };
     config.validate()?;
     cluster::server::run(config)

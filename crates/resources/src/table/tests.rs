@@ -14,7 +14,7 @@ fn the_table() {
             list => format!(" {name}={}", list.join(",")),
         };
         out += &format!(
-            "{} {} {}{scope}{}{}{}{}\n",
+            "{} {} {}{scope}{}{}{}{}{}\n",
             r.gvk.api_version(),
             r.gvr.resource,
             r.singular,
@@ -22,6 +22,7 @@ fn the_table() {
             list("in", r.categories),
             list("with", r.subresources),
             list("fields", r.strategy.field_names()),
+            r.gate.map(|gate| format!(" behind {gate:?}")).unwrap_or_default(),
         );
     }
     expect![[r#"
