@@ -2,11 +2,14 @@
 //! world, host ports. Start at [`PodNetwork`].
 //!
 //! There is no bridge: every packet of a pod is routed, so that replies pass netfilter and services work also between
-//! pods of one node. Never knows the API; never touches a table, link or address that it did not make.
+//! pods of one node. Pods of other nodes are reached by routes or through a tunnel: [`peers`] decides, `overlay` does it.
+//! Never knows the API; never touches a table, link or address that it did not make.
 
 pub mod ipam;
 mod lease;
 mod links;
+mod overlay;
+pub mod peers;
 mod rules;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,10 +21,12 @@ use futures::StreamExt as _;
 use ipnet::IpNet;
 use nlink::netlink::{Connection, NetworkEvent, Route, RtnetlinkGroup};
 use serde::{Deserialize, Serialize};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
 use ipam::Pool;
 use lease::Lease;
+pub use overlay::attached;
+use peers::{Here, Peer};
 pub use rules::TABLE;
 
 /// Where a node's pods get their addresses, and which addresses are pods' anywhere in the cluster.
@@ -48,6 +53,13 @@ pub struct HostPort {
     pub host_ip: Option<IpAddr>,
     pub host_port: u16,
     pub container_port: u16,
+}
+
+/// This node and the others, as the API knows them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cluster {
+    pub here: Here,
+    pub peers: Vec<Peer>,
 }
 
 /// The network of this node's pods.
@@ -244,10 +256,56 @@ impl PodNetwork {
         bail!("the kernel tells no more of links")
     }
 
+    /// Keeps the ways to other nodes' pods as `cluster` says, also when somebody else removes them or the machine's networks
+    /// change. `told` hears what could not be done, once for each change. Ends with an error when the kernel's news cannot be
+    /// heard, without one when `cluster` has no sender any more.
+    pub async fn keep_ways(&self, mut cluster: watch::Receiver<Cluster>, told: impl Fn(&str)) -> Result<()> {
+        let connection = Connection::<Route>::new().context("open a netlink socket")?;
+        let groups = [
+            RtnetlinkGroup::Link,
+            RtnetlinkGroup::Ipv4Addr,
+            RtnetlinkGroup::Ipv6Addr,
+            RtnetlinkGroup::Ipv4Route,
+            RtnetlinkGroup::Ipv6Route,
+        ];
+        connection.subscribe(&groups).context("subscribe to links, addresses and routes")?;
+        let mut events = std::pin::pin!(connection.events().await);
+        let mut overlay = overlay::Overlay::new(&self.dir);
+        let mut last = Vec::new();
+        loop {
+            let Cluster { here, peers } = cluster.borrow_and_update().clone();
+            let mut failed = Vec::new();
+            if !here.pod_cidrs.is_empty() {
+                let ways = peers::ways(&here, &overlay::attached().await?, &peers);
+                failed.extend(overlay.apply(&here, &ways).await.err().map(|e| format!("{e:#}")));
+                failed.extend(ways.refused);
+            }
+            failed.iter().filter(|f| !last.contains(*f)).for_each(|f| told(f));
+            last = failed;
+            loop {
+                tokio::select! {
+                    changed = cluster.changed() => match changed {
+                        Ok(()) => break,
+                        Err(_) => return Ok(()),
+                    },
+                    event = events.next() => match event {
+                        Some(Ok(event)) if matters(&event) => break,
+                        Some(Ok(_)) => {}
+                        // Too much at once for the socket: what was missed is looked for.
+                        Some(Err(e)) if e.is_no_buffer_space() => break,
+                        Some(Err(e)) => return Err(e).context("hear of links and routes"),
+                        None => bail!("the kernel tells no more of links and routes"),
+                    },
+                }
+            }
+        }
+    }
+
     /// Removes every link, the table and the files, and puts sysctls back.
     pub async fn reset(dir: &Path) -> Result<()> {
         let network = Self::open(dir)?;
         network.retain(&[]).await?;
+        overlay::remove(dir).await?;
         rules::remove().await?;
         links::restore_sysctls(dir)?;
         match std::fs::remove_dir_all(dir) {
@@ -256,6 +314,18 @@ impl PodNetwork {
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// Whether what is in the kernel may have to change: a route of ours is gone, or the machine is on other networks.
+fn matters(event: &NetworkEvent) -> bool {
+    match event {
+        NetworkEvent::DelRoute(route) => overlay::is_ours(route),
+        NetworkEvent::DelLink(link) => link.name() == Some(overlay::LINK),
+        // A link that comes up again has lost the routes over it.
+        NetworkEvent::NewLink(link) => link.is_up() && link.name().is_some_and(|n| !links::is_ours(n)),
+        NetworkEvent::NewAddress(_) | NetworkEvent::DelAddress(_) => true,
+        _ => false,
     }
 }
 

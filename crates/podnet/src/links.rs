@@ -12,8 +12,8 @@ use nlink::netlink::link::VethLink;
 use nlink::netlink::route::{Ipv4Route, Ipv6Route};
 use nlink::netlink::{Connection, Route};
 
-use crate::Ranges;
 use crate::lease::Lease;
+use crate::{Ranges, overlay};
 
 /// The pod's end of its link.
 const POD_LINK: &str = "eth0";
@@ -42,7 +42,9 @@ pub async fn connect(lease: &Lease, netns: &Path, gateways: &[IpAddr]) -> Result
     host.del_link_if_exists(lease.link.as_str()).await.context("remove a stale link")?;
     let namespace = fs::File::open(netns).with_context(|| format!("open {}", netns.display()))?;
     let mut veth = VethLink::new(&lease.link, POD_LINK).peer_netns_fd(&namespace);
-    if let Some(mtu) = default_mtu(&host).await? {
+    // Where packets may go through the tunnel, all of a pod's fit it.
+    let mtus = [default_mtu(&host).await?, overlay::mtu().await?];
+    if let Some(mtu) = mtus.into_iter().flatten().min() {
         veth = veth.mtu(mtu).peer_mtu(mtu);
     }
     host.add_link(veth).await.with_context(|| format!("create link {}", lease.link))?;
