@@ -6,8 +6,10 @@ use stdx::Random;
 
 use crate::node::NodeInfo;
 use crate::plugin::{Filter, Normalise, PLUGINS, Plugin, Rejection};
+use crate::plugins::volume_binding;
 use crate::pod::PodInfo;
 use crate::state::Cluster;
+use crate::storage::Provision;
 
 /// Why no node takes the pod.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,6 +17,8 @@ pub struct FitError {
     pub nodes: usize,
     /// Reason → on how many nodes.
     pub reasons: BTreeMap<String, usize>,
+    /// Why no node was even looked at.
+    pub pre_filter: String,
     /// Plugins that rejected it somewhere: only events that these care about can help.
     pub plugins: Vec<&'static str>,
     /// Nodes that would take it if pods left them, perhaps.
@@ -29,7 +33,10 @@ impl std::fmt::Display for FitError {
         if self.nodes == 0 {
             return f.write_str("no nodes available to schedule pods");
         }
-        f.write_str(&counted(self.nodes, &self.reasons))?;
+        match self.pre_filter.as_str() {
+            "" => f.write_str(&counted(self.nodes, &self.reasons))?,
+            reason => write!(f, "0/{} nodes are available: {reason}.", self.nodes)?,
+        }
         match self.preemption.as_str() {
             "" => Ok(()),
             preemption => write!(f, " preemption: {preemption}"),
@@ -55,6 +62,7 @@ fn counted(nodes: usize, reasons: &BTreeMap<String, usize>) -> String {
 
 /// The node for the pod. Ties are broken at random, so that no node is preferred by its name.
 pub fn schedule(pod: &PodInfo, cluster: &Cluster, random: &Random) -> Result<String, FitError> {
+    pre_filter(pod, cluster)?;
     // Where room was made for it, it goes when there is room.
     let nominated = cluster.nominated_node(&pod.uid);
     if let Some(node) = nominated.filter(|node| fits(pod, cluster, node).is_ok()) {
@@ -65,6 +73,27 @@ pub fn schedule(pod: &PodInfo, cluster: &Cluster, random: &Random) -> Result<Str
         [only] => Ok(only.name.clone()),
         _ => Ok(best(pod, cluster, &feasible, random).name.clone()),
     }
+}
+
+/// What is to be written about storage before the pod can go to the node that was found for it.
+pub fn provision(pod: &PodInfo, cluster: &Cluster, node: &str) -> Provision {
+    let node = cluster.node(node).filter(|_| !pod.claims.is_empty());
+    node.and_then(|node| volume_binding::provision(pod, cluster, node).ok()).unwrap_or_default()
+}
+
+/// Whether the pod can go anywhere.
+fn pre_filter(pod: &PodInfo, cluster: &Cluster) -> Result<(), FitError> {
+    for plugin in PLUGINS {
+        if let Some(Err(reason)) = plugin.pre_filter.map(|check| check(pod, cluster)) {
+            return Err(FitError {
+                nodes: cluster.nodes().count(),
+                pre_filter: reason,
+                plugins: vec![plugin.name],
+                ..FitError::default()
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Whether this one node takes the pod.

@@ -12,6 +12,8 @@ mod preempt;
 mod queue;
 mod run;
 mod state;
+mod storage;
+mod volumes;
 
 use std::sync::Arc;
 

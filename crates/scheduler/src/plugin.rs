@@ -36,6 +36,8 @@ pub enum ClusterEvent {
     /// A pod was put on a node, or its labels changed: affinity may now match.
     PodPlaced,
     Namespace,
+    /// A claim, volume or storage class came or changed.
+    Storage,
 }
 
 /// Decides about one node for the pod it was prepared for.
@@ -59,6 +61,8 @@ pub enum Normalise {
 /// A scheduling plugin. `None` from a prepare function: it has nothing to say about this pod.
 pub struct Plugin {
     pub name: &'static str,
+    /// Whether the pod can go anywhere at all; else why not, in upstream's words.
+    pub pre_filter: Option<fn(&PodInfo, &Cluster) -> Result<(), String>>,
     pub filter: Option<for<'a> fn(&'a PodInfo, &'a Cluster) -> Option<Filter<'a>>>,
     pub score: Option<for<'a> fn(&'a PodInfo, &'a Cluster) -> Option<Score<'a>>>,
     pub weight: i64,
@@ -75,6 +79,9 @@ pub const PLUGINS: &[Plugin] = &[
     plugins::node_affinity::PLUGIN,
     plugins::node_ports::PLUGIN,
     plugins::resources_fit::PLUGIN,
+    plugins::volume_restrictions::PLUGIN,
+    plugins::volume_binding::PLUGIN,
+    plugins::volume_zone::PLUGIN,
     plugins::pod_topology_spread::PLUGIN,
     plugins::inter_pod_affinity::PLUGIN,
     plugins::balanced_allocation::PLUGIN,

@@ -10,3 +10,6 @@ pub mod node_unschedulable;
 pub mod pod_topology_spread;
 pub mod resources_fit;
 pub mod taint_toleration;
+pub mod volume_binding;
+pub mod volume_restrictions;
+pub mod volume_zone;

@@ -114,6 +114,14 @@ pub struct Spread {
     pub honor_taints: bool,
 }
 
+/// A claim that a pod uses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimUse {
+    pub key: ObjectKey,
+    /// Made for this pod alone, from the template in its volume.
+    pub ephemeral: bool,
+}
+
 /// What scheduling needs of a pod.
 #[derive(Clone, Debug)]
 pub struct PodInfo {
@@ -136,6 +144,8 @@ pub struct PodInfo {
     pub preferred_affinity: Vec<AffinityTerm>,
     pub preferred_anti_affinity: Vec<AffinityTerm>,
     pub spread: Vec<Spread>,
+    /// Claims that its volumes need.
+    pub claims: Vec<ClaimUse>,
     pub deleting: bool,
     /// It leaves for a more important one.
     pub preempted: bool,
@@ -190,6 +200,7 @@ impl PodInfo {
             preferred_affinity: terms.preferred,
             preferred_anti_affinity: terms.preferred_anti,
             spread: spec.topology_spread_constraints.iter().flatten().map(|c| spread(c, &labels)).collect(),
+            claims: claims(&spec, pod.namespace(), pod.name()),
             deleting: pod.metadata.deletion_timestamp.is_some(),
             preempted: making_room && pod.metadata.deletion_timestamp.is_some(),
             never_preempts: spec.preemption_policy.as_deref() == Some("Never"),
@@ -315,6 +326,22 @@ fn host_ports(spec: &PodSpec) -> Vec<HostPort> {
                 protocol: p.protocol.clone().unwrap_or("TCP".into()),
                 port: p.host_port.filter(|n| *n > 0)?,
             })
+        })
+        .collect()
+}
+
+fn claims(spec: &PodSpec, namespace: &str, pod: &str) -> Vec<ClaimUse> {
+    let volumes = spec.volumes.iter().flatten();
+    volumes
+        .filter_map(|v| match (&v.persistent_volume_claim, &v.ephemeral) {
+            (Some(source), _) => {
+                Some(ClaimUse { key: ObjectKey::new(namespace, &source.claim_name), ephemeral: false })
+            }
+            (None, Some(_)) => {
+                let name = format!("{pod}-{}", v.name);
+                Some(ClaimUse { key: ObjectKey::new(namespace, &name), ephemeral: true })
+            }
+            (None, None) => None,
         })
         .collect()
 }

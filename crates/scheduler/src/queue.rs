@@ -1,7 +1,7 @@
 //! Pods that wait for a node: ready, backing off, or parked until something changes in the cluster.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,6 +47,8 @@ pub struct Queue {
     active: BTreeSet<(Order, Arc<str>)>,
     /// When backing-off and parked pods become active.
     timers: BTreeSet<(Duration, Arc<str>)>,
+    /// Parked pods: events look at no others.
+    parked: HashSet<Arc<str>>,
     next: u64,
 }
 
@@ -114,12 +116,11 @@ impl Queue {
             plugins.is_empty()
                 || PLUGINS.iter().any(|p| p.wakes_on.contains(&event) && plugins.contains(&p.name))
         };
-        let woken: Vec<Arc<str>> = self
-            .entries
-            .iter()
-            .filter(|(_, e)| matches!(&e.place, Place::Parked { rejected_by, .. } if helped(rejected_by)))
-            .map(|(uid, _)| uid.clone())
-            .collect();
+        let is_helped = |uid: &&Arc<str>| {
+            let place = self.entries.get(&**uid).map(|e| &e.place);
+            matches!(place, Some(Place::Parked { rejected_by, .. }) if helped(rejected_by))
+        };
+        let woken: Vec<Arc<str>> = self.parked.iter().filter(is_helped).cloned().collect();
         for uid in woken {
             let Some(entry) = self.entries.get(&uid) else { continue };
             let until = entry.failed_at + backoff(entry.attempts);
@@ -160,6 +161,9 @@ impl Queue {
     fn wait(&mut self, uid: &str, place: Place, until: Duration) {
         self.take_out(uid);
         if let Some(entry) = self.entries.get_mut(uid) {
+            if matches!(place, Place::Parked { .. }) {
+                self.parked.insert(entry.pod.uid.clone());
+            }
             entry.place = place;
             self.timers.insert((until, entry.pod.uid.clone()));
         }
@@ -172,6 +176,7 @@ impl Queue {
                 self.active.remove(&(entry.order, entry.pod.uid.clone()));
             }
             Place::BackingOff { until } | Place::Parked { until, .. } => {
+                self.parked.remove(uid);
                 self.timers.remove(&(*until, entry.pod.uid.clone()));
             }
             Place::Out => {}

@@ -10,8 +10,9 @@ use client::events::EventRecorder;
 use client::informer::{Informer, decode};
 use client::transport::{Change, PatchType, Transport};
 use futures::StreamExt;
-use k8s_openapi::api::core::v1::{Binding, Namespace, Node, ObjectReference, Pod};
+use k8s_openapi::api::core::v1::{Binding, Namespace, Node, ObjectReference, PersistentVolume, Pod};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Value, json};
 use stdx::clock::SharedClock;
@@ -25,9 +26,15 @@ use crate::pod::PodInfo;
 use crate::preempt::{self, Budget, Declined, Plan};
 use crate::queue::Queue;
 use crate::state::Cluster;
+use crate::storage::Provision;
+use crate::volumes::{Provisioner, Waits};
 
 /// Bindings under way at once; with more the cycle waits.
 const BINDINGS_MAX: usize = 256;
+
+/// Steps that can fail, as events name them.
+const VOLUMES: &str = "running PreBind plugin \"VolumeBinding\": binding volumes";
+const BINDING: &str = "binding rejected";
 
 /// Everything one scheduler owns.
 pub struct Scheduler {
@@ -37,6 +44,10 @@ pub struct Scheduler {
     namespaces: Informer<Namespace>,
     /// May never be there: then nothing is protected.
     budgets: Informer<PodDisruptionBudget>,
+    volumes: Informer<PersistentVolume>,
+    classes: Informer<StorageClass>,
+    provisioner: Provisioner,
+    waits: Waits,
     api: Api<Pod>,
     events: EventRecorder,
     clock: SharedClock,
@@ -58,6 +69,10 @@ struct Told {
 struct Bound {
     pod: Arc<PodInfo>,
     result: Result<(), Status>,
+    /// Volumes that were given away for it.
+    provision: Provision,
+    /// What failed, if it did.
+    step: &'static str,
 }
 
 impl Scheduler {
@@ -81,6 +96,10 @@ impl Scheduler {
             nodes: Informer::all(&*transport),
             namespaces: Informer::all(&*transport),
             budgets: Informer::all(&*transport),
+            volumes: Informer::all(&*transport),
+            classes: Informer::all(&*transport),
+            provisioner: Provisioner::new(&transport, clock.clone()),
+            waits: Waits::default(),
             api: Api::new(transport),
             events,
             config,
@@ -99,7 +118,13 @@ impl Scheduler {
         self.nodes.synced().await;
         self.pods.synced().await;
         self.namespaces.synced().await;
+        self.provisioner.claims.synced().await;
+        self.volumes.synced().await;
+        self.classes.synced().await;
         let mut pods = self.pods.subscribe();
+        let mut claims = self.provisioner.claims.subscribe();
+        let mut volumes = self.volumes.subscribe();
+        let mut classes = self.classes.subscribe();
         let mut nodes = self.nodes.subscribe();
         let mut namespaces = self.namespaces.subscribe();
         let (bound_tx, mut bound_rx) = mpsc::channel::<Bound>(BINDINGS_MAX);
@@ -112,6 +137,9 @@ impl Scheduler {
                 biased;
                 Some(change) = nodes.next() => self.on_node(&change),
                 Some(change) = namespaces.next() => self.on_namespace(&change),
+                Some(change) = classes.next() => self.on_class(&change),
+                Some(change) = volumes.next() => self.on_volume(&change),
+                Some(change) = claims.next() => self.on_claim(&change),
                 Some(change) = pods.next() => self.on_pod(&change),
                 Some(bound) = bound_rx.recv() => self.on_bound(bound),
                 Some(told) = told_rx.recv() => self.on_told(&told),
@@ -162,6 +190,25 @@ impl Scheduler {
             }
             (None, None) => {}
         }
+    }
+
+    fn on_class(&mut self, change: &Change) {
+        let Some(key) = key_of(change) else { return };
+        self.cluster.storage.set_class(&key.name, change.new.as_ref().and_then(|o| decode(o)));
+        self.queue.wake(ClusterEvent::Storage, self.now());
+    }
+
+    fn on_volume(&mut self, change: &Change) {
+        let Some(key) = key_of(change) else { return };
+        self.cluster.storage.set_volume(&key.name, change.new.as_ref().and_then(|o| decode(o)));
+        self.queue.wake(ClusterEvent::Storage, self.now());
+    }
+
+    fn on_claim(&mut self, change: &Change) {
+        let Some(key) = key_of(change) else { return };
+        self.cluster.storage.set_claim(key, change.new.as_ref().and_then(|o| decode(o)));
+        self.waits.tell(key);
+        self.queue.wake(ClusterEvent::Storage, self.now());
     }
 
     fn on_pod(&mut self, change: &Change) {
@@ -243,9 +290,11 @@ impl Scheduler {
         let Some(pod) = self.queue.pop() else { return };
         match cycle::schedule(&pod, &self.cluster, &self.random) {
             Ok(node) => {
+                let provision = cycle::provision(&pod, &self.cluster, &node);
                 self.cluster.place(&pod, &node);
+                self.cluster.storage.assume(&provision);
                 self.binding.insert(pod.uid.clone(), node.clone());
-                self.bind(pod, node, bound.clone());
+                self.bind(pod, node, provision, bound.clone());
             }
             Err(mut error) => {
                 self.queue.park(&pod.uid, error.plugins.clone(), self.now());
@@ -315,24 +364,36 @@ impl Scheduler {
         }
     }
 
-    fn bind(&self, pod: Arc<PodInfo>, node: String, bound: mpsc::Sender<Bound>) {
+    fn bind(&mut self, pod: Arc<PodInfo>, node: String, provision: Provision, bound: mpsc::Sender<Bound>) {
         let (api, events) = (self.api.clone(), self.events.clone());
         let shutdown = self.tasks.shutdown();
+        let volumes = (!provision.is_empty()).then(|| (self.provisioner.clone(), self.waits.on(&provision)));
         self.tasks.spawn(async move {
-            let result = api.bind(&binding(&pod, &node)).await;
+            let mut result = Ok(());
+            if let Some((provisioner, changed)) = volumes {
+                result = tokio::select! {
+                    () = shutdown.cancelled() => return,
+                    done = provisioner.run(&provision, &node, &changed) => done,
+                };
+            }
+            let mut step = VOLUMES;
+            if result.is_ok() {
+                step = BINDING;
+                result = api.bind(&binding(&pod, &node)).await;
+            }
             if result.is_ok() {
                 let message = format!("Successfully assigned {} to {node}", pod.key);
                 events.normal(&*pod.pod, "Scheduled", message);
             }
             tokio::select! {
                 () = shutdown.cancelled() => {}
-                _ = bound.send(Bound { pod, result }) => {}
+                _ = bound.send(Bound { pod, result, provision, step }) => {}
             }
         });
     }
 
     fn on_bound(&mut self, bound: Bound) {
-        let Bound { pod, result } = bound;
+        let Bound { pod, result, provision, step } = bound;
         let Err(error) = result else {
             // Placed for good; its own event will say the same.
             self.queue.remove(&pod.uid);
@@ -343,6 +404,7 @@ impl Scheduler {
             return;
         }
         self.cluster.displace(&pod.uid);
+        self.cluster.storage.forget(&provision);
         self.queue.wake(ClusterEvent::PodGone, self.now());
         tracing::warn!(pod = %pod.key, %error, "cannot bind");
         if error.is_not_found() || error.is_conflict() {
@@ -350,7 +412,7 @@ impl Scheduler {
             self.queue.back_off(&pod.uid, self.now());
             return;
         }
-        self.events.warning(&*pod.pod, "FailedScheduling", format!("binding rejected: {error}"));
+        self.events.warning(&*pod.pod, "FailedScheduling", format!("{step}: {error}"));
         self.queue.back_off(&pod.uid, self.now());
     }
 
@@ -410,6 +472,10 @@ async fn evict(api: &Api<Pod>, victim: &PodInfo, condition: &Value) -> bool {
         }
         _ => true,
     }
+}
+
+fn key_of(change: &Change) -> Option<&ObjectKey> {
+    change.new.as_ref().or(change.old.as_ref()).map(|object| &object.key)
 }
 
 fn binding(pod: &PodInfo, node: &str) -> Binding {

@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::Node;
 
 use crate::node::NodeInfo;
 use crate::pod::PodInfo;
+use crate::storage::Storage;
 
 /// All nodes and the pods on them.
 #[derive(Debug, Default)]
@@ -21,6 +22,8 @@ pub struct Cluster {
     nominated: HashMap<Arc<str>, (String, Arc<PodInfo>)>,
     /// Pods on nodes that were told to leave, for another.
     preempted: HashSet<Arc<str>>,
+    /// Claims, volumes and classes.
+    pub storage: Storage,
     /// How many pods on nodes have required anti-affinity: mostly none, and then nobody needs to look.
     pub anti_affinity_pods: usize,
 }

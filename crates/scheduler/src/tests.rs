@@ -247,3 +247,142 @@ fn the_queue_orders_parks_and_wakes() {
     queue.remove("uid-low");
     assert_eq!(queue.next_timer(), None);
 }
+
+/// A claim of class `local` (late) or `now` (immediate), bound to `volume` if that is not empty.
+fn with_claim(cluster: &mut Cluster, name: &str, class: &str, volume: &str) {
+    let key = apimachinery::ObjectKey::new("default", name);
+    let mut json = json!({
+        "metadata": { "name": name, "namespace": "default", "uid": format!("uid-{name}") },
+        "spec": { "accessModes": ["ReadWriteOnce"], "volumeMode": "Filesystem", "storageClassName": class,
+                  "resources": { "requests": { "storage": "1Gi" } } },
+        "status": { "phase": "Pending" },
+    });
+    if !volume.is_empty() {
+        json["spec"]["volumeName"] = volume.into();
+        json["metadata"]["annotations"] = json!({ "pv.kubernetes.io/bind-completed": "yes" });
+    }
+    cluster.storage.set_claim(&key, Some(read(json)));
+    for (class, mode, who) in [
+        ("local", "WaitForFirstConsumer", "kubernetes.io/no-provisioner"),
+        ("made", "WaitForFirstConsumer", "example.com/disks"),
+        ("now", "Immediate", "example.com/disks"),
+    ] {
+        let object = json!({ "metadata": { "name": class }, "provisioner": who, "volumeBindingMode": mode });
+        cluster.storage.set_class(class, Some(read(object)));
+    }
+}
+
+fn with_volume(cluster: &mut Cluster, name: &str, node: &str) {
+    let volume = json!({
+        "metadata": { "name": name },
+        "spec": { "accessModes": ["ReadWriteOnce"], "volumeMode": "Filesystem", "storageClassName": "local",
+                  "capacity": { "storage": "1Gi" }, "nodeAffinity": { "required": { "nodeSelectorTerms": [
+                  { "matchExpressions": [{ "key": "kubernetes.io/hostname", "operator": "In", "values": [node] }] }] } } },
+        "status": { "phase": "Available" },
+    });
+    cluster.storage.set_volume(name, Some(read(volume)));
+}
+
+fn read<K: Kind>(json: Value) -> K {
+    K::from_json(json.to_string().as_bytes()).expect("an object")
+}
+
+fn uses(claim: &str) -> Value {
+    json!({ "containers": [], "volumes": [{ "name": "v", "persistentVolumeClaim": { "claimName": claim } }] })
+}
+
+#[test]
+fn where_the_volume_is() {
+    let mut c = cluster(3, |_, _| {});
+    let user = pod("p", json!({}), uses("data"));
+    check(&c, &user, expect![[r#"0/3 nodes are available: persistentvolumeclaim "data" not found."#]]);
+    with_claim(&mut c, "data", "now", "");
+    check(&c, &user, expect!["0/3 nodes are available: pod has unbound immediate PersistentVolumeClaims."]);
+    with_claim(&mut c, "data", "now", "v");
+    check(
+        &c,
+        &user,
+        expect![
+            "0/3 nodes are available: 3 node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s)."
+        ],
+    );
+    with_volume(&mut c, "v", "b");
+    check(&c, &user, expect!["b"]);
+    with_volume(&mut c, "v", "z");
+    check(
+        &c,
+        &user,
+        expect!["0/3 nodes are available: 3 node(s) didn't match PersistentVolume's node affinity."],
+    );
+}
+
+#[test]
+fn volumes_for_their_first_consumer() {
+    let mut c = cluster(3, |_, _| {});
+    with_claim(&mut c, "data", "local", "");
+    with_claim(&mut c, "more", "local", "");
+    let user = pod("p", json!({}), uses("data"));
+    check(
+        &c,
+        &user,
+        expect!["0/3 nodes are available: 3 node(s) didn't find available persistent volumes to bind."],
+    );
+    with_volume(&mut c, "on-a", "a");
+    with_volume(&mut c, "on-c", "c");
+    check(&c, &user, expect!["a c"]);
+    let wanted = crate::cycle::provision(&user, &c, "c");
+    assert_eq!(format!("{:?}", wanted.bind[0].1), r#""on-c""#);
+    // Given away before the volume itself says so.
+    c.storage.assume(&wanted);
+    check(&c, &pod("q", json!({}), uses("more")), expect!["a"]);
+    check(&c, &user, expect!["a c"]);
+    c.storage.forget(&wanted);
+    check(&c, &pod("q", json!({}), uses("more")), expect!["a c"]);
+}
+
+#[test]
+fn volumes_that_are_to_be_made() {
+    let mut c = cluster(2, |_, _| {});
+    with_claim(&mut c, "data", "made", "");
+    let user = pod("p", json!({}), uses("data"));
+    check(&c, &user, expect!["a b"]);
+    assert_eq!(crate::cycle::provision(&user, &c, "b").make.len(), 1);
+    let own = json!({ "containers": [], "volumes": [{ "name": "v", "ephemeral": {} }] });
+    check(
+        &c,
+        &pod("own", json!({}), own.clone()),
+        expect![[
+            r#"0/2 nodes are available: waiting for ephemeral volume controller to create the persistentvolumeclaim "own-v"."#
+        ]],
+    );
+    with_claim(&mut c, "own-v", "made", "");
+    check(
+        &c,
+        &pod("own", json!({}), own),
+        expect![
+            "0/2 nodes are available: PVC default/own-v was not created for pod default/own (pod is not owner)."
+        ],
+    );
+}
+
+#[test]
+fn one_pod_at_a_time() {
+    let mut c = cluster(2, |_, _| {});
+    with_volume(&mut c, "v", "a");
+    with_claim(&mut c, "data", "local", "v");
+    let key = apimachinery::ObjectKey::new("default", "data");
+    let mut claim = c.storage.claim(&key).expect("the claim").clone();
+    claim.spec.as_mut().expect("spec").access_modes = Some(vec!["ReadWriteOncePod".into()]);
+    c.storage.set_claim(&key, Some(claim));
+    let first = pod("first", json!({}), uses("data"));
+    c.place(&first, "a");
+    check(
+        &c,
+        &pod("second", json!({}), uses("data")),
+        expect![
+            "0/2 nodes are available: 2 node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode."
+        ],
+    );
+    c.displace(&first.uid);
+    check(&c, &pod("second", json!({}), uses("data")), expect!["a"]);
+}

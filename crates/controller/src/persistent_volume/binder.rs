@@ -1,8 +1,8 @@
 //! Binds claims to volumes, both ways: `claimRef` of the volume first, as a reservation that its resourceVersion guards,
 //! then `volumeName` of the claim. A stop anywhere in between is taken up again from what is there.
 //!
-//! Claims whose class waits for a consumer get their volume when a pod that uses them has a node. Volumes are not made
-//! here: a class with a provisioner waits for that one.
+//! Claims whose class waits for a consumer get their volume from the scheduler, with the node; or here, when a pod that uses
+//! them got its node in another way. Volumes are not made here: a class with a provisioner waits for that one.
 
 use std::sync::Arc;
 
@@ -13,15 +13,15 @@ use codec::Kind;
 use k8s_openapi::api::core::v1::{Node, ObjectReference, PersistentVolume, PersistentVolumeClaim, Pod};
 use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use resources::core::persistent_volume::matching::{
+    self, BIND_COMPLETED, BOUND_BY_CONTROLLER, Place, Reserved, SELECTED_NODE, reserved,
+};
 use resources::core::persistent_volume_claim::class_of;
 use resources::prelude::*;
 use resources::storage::storage_class::NO_PROVISIONER;
 use stdx::clock::SharedClock;
 
-use super::plan::{self, Reserved, reserved};
-use super::{
-    BIND_COMPLETED, BOUND_BY_CONTROLLER, PROVISIONED_BY, STORAGE_PROVISIONER, STORAGE_PROVISIONER_BETA,
-};
+use super::{PROVISIONED_BY, STORAGE_PROVISIONER, STORAGE_PROVISIONER_BETA};
 use crate::context::{Component, object, synced};
 
 const WORKERS: usize = 4;
@@ -113,7 +113,7 @@ fn wake(component: &Component, binder: &Arc<Binder>) {
 
 /// The claim that a volume is bound to, or reserved for.
 fn claim_key(volume: &PersistentVolume) -> Option<ObjectKey> {
-    let reference = plan::claim_ref(volume)?;
+    let reference = matching::claim_ref(volume)?;
     Some(ObjectKey::new(reference.namespace.as_deref()?, reference.name.as_deref()?))
 }
 
@@ -136,7 +136,7 @@ impl Binder {
             let same = |r: &ObjectReference| {
                 r.namespace.as_deref() == Some(&*claim.namespace) && r.name.as_deref() == Some(&*claim.name)
             };
-            if plan::claim_ref(&volume).is_some_and(same) {
+            if matching::claim_ref(&volume).is_some_and(same) {
                 self.queue.add(ObjectKey::cluster(volume.name()));
             }
         }
@@ -169,7 +169,7 @@ impl Binder {
             Reserved::Mine | Reserved::ByName => self.bind(claim, volume).await,
             Reserved::Free if completed => self.bind(claim, volume).await,
             // A user named the volume: it has to do.
-            Reserved::Free if plan::compatible(&claim, &volume) => self.bind(claim, volume).await,
+            Reserved::Free if matching::compatible(&claim, &volume) => self.bind(claim, volume).await,
             Reserved::Free => {
                 let text = format!(
                     "Cannot bind to requested volume {name:?}: the volume does not satisfy the claim"
@@ -194,8 +194,13 @@ impl Binder {
         let found = self.classes.get(&ObjectKey::cluster(&class)).filter(|_| !class.is_empty());
         let node = self.node_of_consumer(&claim);
         let volumes = self.volumes.list("");
-        let chosen = plan::choose(&claim, &volumes, node.as_ref());
-        let delayed = found.as_ref().is_some_and(StorageClassExt::waits_for_consumer) && node.is_none();
+        let labels = node.as_ref().and_then(|n| n.metadata.labels.clone()).unwrap_or_default();
+        let place = node.as_ref().map(|n| Place { name: n.name(), labels: &labels });
+        let chosen = matching::choose(&claim, &volumes, place);
+        // The scheduler says where by the claim itself, or by reserving a volume for it.
+        let delayed = found.as_ref().is_some_and(StorageClassExt::waits_for_consumer)
+            && node.is_none()
+            && claim.metadata.annotation(SELECTED_NODE).is_none();
         if let Some(volume) = chosen {
             // What somebody reserved by name need not wait.
             if !delayed || reserved(volume, &claim) != Reserved::Free {
@@ -268,7 +273,7 @@ impl Binder {
     ) -> anyhow::Result<Requeue> {
         let done: Result<(), apimachinery::Status> = async {
             if reserved(&volume, &claim) != Reserved::Mine {
-                let free = plan::claim_ref(&volume).is_none();
+                let free = matching::claim_ref(&volume).is_none();
                 let mut reference = client::events::reference(&claim);
                 reference.field_path = None;
                 volume.spec.get_or_insert_default().claim_ref = Some(reference);
@@ -384,7 +389,7 @@ impl Binder {
 
     async fn judge(&self, volume: &PersistentVolume) -> anyhow::Result<Verdict> {
         let available = Verdict::Phase("Available", String::new());
-        let Some(reference) = plan::claim_ref(volume) else { return Ok(available) };
+        let Some(reference) = matching::claim_ref(volume) else { return Ok(available) };
         let Some(key) = claim_key(volume) else { return Ok(available) };
         let Some(uid) = reference.uid.as_deref().filter(|u| !u.is_empty()) else {
             // Reserved by name: for the claim to take.

@@ -4,6 +4,7 @@ use client::fake::FakeApi;
 use codec::Kind;
 use k8s_openapi::api::core::v1::{Event, Node, PersistentVolume, PersistentVolumeClaim, Pod};
 use k8s_openapi::api::storage::v1::StorageClass;
+use resources::core::persistent_volume::matching;
 use resources::prelude::*;
 use stdx::{Random, SystemClock, Tasks};
 
@@ -154,10 +155,10 @@ fn choices() {
     let mut fast = volume("fast", "2Gi", "");
     fast.metadata.labels = Some([("tier".to_owned(), "fast".to_owned())].into());
     let all = [plain, fast.clone()];
-    assert_eq!(plan::choose(&want, &all, None).map(Kind::name), Some("fast"));
+    assert_eq!(matching::choose(&want, &all, None).map(Kind::name), Some("fast"));
     let mut shared = claim("c", "1Gi", "");
     shared.spec.as_mut().unwrap().access_modes = Some(vec!["ReadWriteMany".into()]);
-    assert_eq!(plan::choose(&shared, &all, None).map(Kind::name), None);
+    assert_eq!(matching::choose(&shared, &all, None).map(Kind::name), None);
     fast.spec.as_mut().unwrap().volume_mode = Some("Block".into());
-    assert_eq!(plan::choose(&want, &[fast], None), None);
+    assert_eq!(matching::choose(&want, [&fast], None), None);
 }

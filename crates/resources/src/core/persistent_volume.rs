@@ -14,6 +14,7 @@ use crate::owner::ObjectMetaExt;
 use crate::quantity::{QuantityExt, canonicalize};
 use crate::strategy::{Column, Part, age};
 
+pub mod matching;
 mod source;
 mod validation;
 

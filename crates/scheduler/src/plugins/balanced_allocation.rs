@@ -6,6 +6,7 @@ use crate::state::Cluster;
 
 pub const PLUGIN: Plugin = Plugin {
     name: "NodeResourcesBalancedAllocation",
+    pre_filter: None,
     filter: None,
     score: Some(score),
     weight: 1,

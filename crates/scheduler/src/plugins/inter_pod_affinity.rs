@@ -9,6 +9,7 @@ use crate::state::Cluster;
 
 pub const PLUGIN: Plugin = Plugin {
     name: "InterPodAffinity",
+    pre_filter: None,
     filter: Some(filter),
     score: Some(score),
     weight: 2,

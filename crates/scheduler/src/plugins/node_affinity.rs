@@ -11,6 +11,7 @@ use crate::state::Cluster;
 
 pub const PLUGIN: Plugin = Plugin {
     name: "NodeAffinity",
+    pre_filter: None,
     filter: Some(filter),
     score: Some(score),
     weight: 2,

@@ -6,6 +6,7 @@ use crate::state::Cluster;
 
 pub const PLUGIN: Plugin = Plugin {
     name: "NodeName",
+    pre_filter: None,
     filter: Some(filter),
     score: None,
     weight: 0,

@@ -8,6 +8,7 @@ use resources::prelude::TolerationExt as _;
 
 pub const PLUGIN: Plugin = Plugin {
     name: "NodeUnschedulable",
+    pre_filter: None,
     filter: Some(filter),
     score: None,
     weight: 0,

@@ -13,6 +13,7 @@ use crate::state::Cluster;
 
 pub const PLUGIN: Plugin = Plugin {
     name: "PodTopologySpread",
+    pre_filter: None,
     filter: Some(filter),
     score: Some(score),
     weight: 2,

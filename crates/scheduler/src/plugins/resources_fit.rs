@@ -7,6 +7,7 @@ use crate::state::Cluster;
 
 pub const PLUGIN: Plugin = Plugin {
     name: "NodeResourcesFit",
+    pre_filter: None,
     filter: Some(filter),
     score: Some(score),
     weight: 1,

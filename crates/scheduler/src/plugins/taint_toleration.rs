@@ -10,6 +10,7 @@ use crate::state::Cluster;
 
 pub const PLUGIN: Plugin = Plugin {
     name: "TaintToleration",
+    pre_filter: None,
     filter: Some(filter),
     score: Some(score),
     weight: 3,
