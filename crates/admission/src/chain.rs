@@ -10,6 +10,7 @@ use registry::admit::{Admit, Attributes};
 use stdx::Random;
 use stdx::clock::SharedClock;
 
+use crate::configuration::Configuration;
 use crate::plugins::PLUGINS;
 
 /// One rule about writes.
@@ -39,6 +40,8 @@ pub struct Context {
     pub authorization: Arc<Authorization>,
     /// Without RBAC nobody's roles are looked at.
     pub rbac: Option<Arc<Rbac>>,
+    /// `--admission-control-config-file`
+    pub configuration: Arc<Configuration>,
     pub clock: SharedClock,
     pub random: Random,
 }

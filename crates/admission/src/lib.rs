@@ -6,6 +6,7 @@
 mod ask;
 mod certificates;
 mod chain;
+mod configuration;
 mod default_ingress_class;
 mod default_toleration_seconds;
 mod limit_ranger;
@@ -25,3 +26,4 @@ mod taint_nodes_by_condition;
 mod tests;
 
 pub use chain::{Chain, Context, Plugin};
+pub use configuration::Configuration;

@@ -89,8 +89,12 @@ pub const MISSING: &[&str] = &[
     "ValidatingAdmissionWebhook",
 ];
 
-pub(crate) fn check_names(enable: &[String], disable: &[String]) -> Result<(), String> {
+/// Fails on a name that nobody knows, that is to be enabled but not written yet, or that is in both lists.
+pub fn check_names(enable: &[String], disable: &[String]) -> Result<(), String> {
     let known = |name: &str| PLUGINS.iter().any(|p| p.name == name) && !INTERNAL.contains(&name);
+    if let Some(both) = enable.iter().find(|name| disable.contains(name)) {
+        return Err(format!("admission plugin {both:?} is to be enabled and disabled; choose one"));
+    }
     for name in enable.iter().chain(disable) {
         if !known(name) && !MISSING.contains(&name.as_str()) {
             return Err(format!("admission plugin {name:?} is unknown"));

@@ -1,10 +1,13 @@
 //! Pods within what their namespace's Pod Security labels allow: refused (`enforce`) or warned of (`warn`, also for whatever
 //! makes pods).
 //!
-//! `audit` marks entries of an audit log; there is none yet. Nor is there a configuration of defaults and exemptions.
+//! Defaults and exemptions are [`configuration`]'s. `audit` marks entries of an audit log; there is none yet.
 
 mod checks;
+pub(crate) mod configuration;
 mod level;
+
+use std::collections::BTreeMap;
 
 use apimachinery::{ObjectKey, Status};
 use async_trait::async_trait;
@@ -21,8 +24,9 @@ use resources::core::pod::PodExt;
 
 use crate::ask;
 use crate::chain::{Context, Plugin};
-use checks::{Subject, violations};
-use level::{Demand, Level, demand};
+use checks::{Subject, violated, violations};
+use configuration::PodSecurityConfiguration;
+use level::{Demand, Level, Policy, policy};
 
 /// So many pods of a namespace are looked at when its labels change.
 const PODS_JUDGED: usize = 3000;
@@ -31,6 +35,7 @@ pub(crate) struct PodSecurity {
     namespaces: Informer<Namespace>,
     api: Api<Namespace>,
     pods: Informer<Pod>,
+    configuration: PodSecurityConfiguration,
 }
 
 impl PodSecurity {
@@ -39,42 +44,96 @@ impl PodSecurity {
             namespaces: Informer::all(&*context.transport),
             api: Api::new(context.transport.clone()),
             pods: Informer::all(&*context.transport),
+            configuration: context.configuration.pod_security.clone(),
         }
     }
 
-    async fn demand(&self, namespace: &str, mode: &str) -> Result<Demand, Status> {
+    fn policy_of(&self, namespace: Option<&Namespace>) -> Policy {
+        policy(namespace.and_then(|n| n.metadata.labels.as_ref()), self.configuration.defaults)
+    }
+
+    async fn policy(&self, namespace: &str) -> Result<Policy, Status> {
         let key = ObjectKey::cluster(namespace);
         let found = match self.namespaces.get(&key) {
             Some(namespace) => Some(namespace),
             None => self.api.find(&key).await?,
         };
-        Ok(demand(found.as_ref().and_then(|n| n.metadata.labels.as_ref()), mode))
+        Ok(self.policy_of(found.as_ref()))
+    }
+
+    /// Whether the write, or the pod, is none of Pod Security's business.
+    fn is_exempt(&self, a: &Attributes<'_>, spec: &PodSpec) -> bool {
+        let exempt = &self.configuration.exemptions;
+        exempt.namespaces.contains(a.namespace)
+            || exempt.usernames.contains(&a.user.name)
+            || self.has_exempt_class(spec)
+    }
+
+    fn has_exempt_class(&self, spec: &PodSpec) -> bool {
+        let class = spec.runtime_class_name.as_deref().filter(|class| !class.is_empty());
+        class.is_some_and(|class| self.configuration.exemptions.runtime_classes.contains(class))
+    }
+
+    /// What a change of a namespace's labels means for it.
+    fn judge_namespace(&self, a: &Attributes<'_>, new: &Namespace) -> Vec<String> {
+        let wanted = self.policy_of(Some(new));
+        if let Some(old) = ask::old::<Namespace>(a) {
+            let before = self.policy_of(Some(old)).enforce;
+            let relaxed = wanted.enforce.version == before.version && wanted.enforce.level <= before.level;
+            if wanted.enforce.level == Level::Privileged || relaxed {
+                return Vec::new();
+            }
+        }
+        let exempt = self.configuration.exemptions.namespaces.contains(new.name());
+        match (exempt, a.operation) {
+            (true, _) if wanted.is_free() || wanted == self.configuration.defaults => Vec::new(),
+            (true, _) => vec![format!(
+                "namespace {:?} is exempt from Pod Security, and the policy ({}) will be ignored",
+                new.name(),
+                wanted.compact(new.metadata.labels.as_ref())
+            )],
+            (false, Operation::Update) => self.judge_running(new.name(), wanted.enforce),
+            (false, _) => Vec::new(),
+        }
     }
 
     /// What would be refused of what runs already, were it new.
-    fn judge_running(&self, namespace: &Namespace, wanted: Demand) -> Vec<String> {
-        let mut groups: Vec<(String, Vec<String>)> = Vec::new();
-        for pod in self.pods.list(namespace.name()).iter().take(PODS_JUDGED).filter(|p| !p.is_terminal()) {
+    fn judge_running(&self, namespace: &str, wanted: Demand) -> Vec<String> {
+        // By what is wrong: the first pod's name, and how many there are.
+        let mut groups: BTreeMap<String, (String, usize)> = BTreeMap::new();
+        let pods = self.pods.list(namespace);
+        for pod in pods.iter().take(PODS_JUDGED).filter(|p| !self.has_exempt_class(p.pod_spec())) {
             let subject = Subject { meta: &pod.metadata, spec: pod.pod_spec() };
-            let Some(why) = violations(&subject, wanted) else { continue };
-            match groups.iter_mut().find(|(known, _)| *known == why) {
-                Some((_, pods)) => pods.push(pod.name().to_owned()),
-                None => groups.push((why, vec![pod.name().to_owned()])),
+            let Some(why) = violated(&subject, wanted) else { continue };
+            let (first, count) = groups.entry(why).or_insert_with(|| (pod.name().to_owned(), 0));
+            *count += 1;
+            if pod.name() < first.as_str() {
+                *first = pod.name().to_owned();
             }
         }
-        if groups.is_empty() {
-            return Vec::new();
+        let mut said = Vec::new();
+        if pods.len() > PODS_JUDGED {
+            said.push(format!(
+                "new PodSecurity enforce level only checked against the first {PODS_JUDGED} of {} existing pods",
+                pods.len()
+            ));
         }
-        let head = format!(
-            "existing pods in namespace {:?} violate the new PodSecurity enforce level \"{wanted}\"",
-            namespace.name()
-        );
-        let lines = groups.into_iter().map(|(why, pods)| match &pods[..] {
-            [one] => format!("{one}: {why}"),
-            [one, _] => format!("{one} (and 1 other pod): {why}"),
-            many => format!("{} (and {} other pods): {why}", many[0], many.len() - 1),
-        });
-        std::iter::once(head).chain(lines).collect()
+        if !groups.is_empty() {
+            said.push(format!(
+                "existing pods in namespace {namespace:?} violate the new PodSecurity enforce level \"{wanted}\""
+            ));
+        }
+        let mut lines: Vec<String> = groups
+            .into_iter()
+            .map(|(why, (first, count))| match count {
+                1 => format!("{first}: {why}"),
+                2 => format!("{first} (and 1 other pod): {why}"),
+                _ => format!("{first} (and {} other pods): {why}", count - 1),
+            })
+            .collect();
+        lines.sort();
+        said.extend(lines);
+        said
     }
 }
 
@@ -85,7 +144,10 @@ impl Plugin for PodSecurity {
             return check_labels(a);
         }
         let Some(pod) = new_pod(a) else { return Ok(()) };
-        let wanted = self.demand(a.namespace, "enforce").await?;
+        if self.is_exempt(a, pod.pod_spec()) {
+            return Ok(());
+        }
+        let wanted = self.policy(a.namespace).await?.enforce;
         match violations(&Subject { meta: &pod.metadata, spec: pod.pod_spec() }, wanted) {
             Some(why) => Err(ask::forbidden(a, format!("violates PodSecurity \"{wanted}\": {why}"))),
             None => Ok(()),
@@ -94,11 +156,7 @@ impl Plugin for PodSecurity {
 
     async fn warnings(&self, a: &Attributes<'_>) -> Vec<String> {
         if let (true, Some(new)) = (ask::is_main::<Namespace>(a), ask::object::<Namespace>(a)) {
-            let of = |n: &Namespace| demand(n.metadata.labels.as_ref(), "enforce");
-            let Some(old) = ask::old::<Namespace>(a).map(of) else { return Vec::new() };
-            let wanted = of(new);
-            let stricter = wanted != old && wanted.level > Level::Privileged && wanted.level >= old.level;
-            return if stricter { self.judge_running(new, wanted) } else { Vec::new() };
+            return self.judge_namespace(a, new);
         }
         if !matches!(a.operation, Operation::Create | Operation::Update) || a.namespace.is_empty() {
             return Vec::new();
@@ -109,8 +167,8 @@ impl Plugin for PodSecurity {
             Some(pod) => Some(Subject { meta: &pod.metadata, spec: pod.pod_spec() }),
             None => template(a).map(|t| Subject::of_template(t, &empty)),
         };
-        let Some(subject) = subject else { return Vec::new() };
-        let Ok(wanted) = self.demand(a.namespace, "warn").await else { return Vec::new() };
+        let Some(subject) = subject.filter(|s| !self.is_exempt(a, s.spec)) else { return Vec::new() };
+        let Ok(wanted) = self.policy(a.namespace).await.map(|p| p.warn) else { return Vec::new() };
         let why = violations(&subject, wanted);
         why.map(|why| format!("would violate PodSecurity \"{wanted}\": {why}")).into_iter().collect()
     }
@@ -129,7 +187,7 @@ fn check_labels(a: &Attributes<'_>) -> Result<(), Status> {
 
 /// A pod that is new, or about to do something else than before.
 fn new_pod<'a>(a: &'a Attributes<'_>) -> Option<&'a Pod> {
-    let part = matches!(a.subresource, "" | "ephemeralcontainers");
+    let part = matches!(a.subresource, "" | "ephemeralcontainers" | "resize");
     let pod = ask::object::<Pod>(a).filter(|_| part && ask::is::<Pod>(a))?;
     match a.operation {
         Operation::Create => Some(pod),

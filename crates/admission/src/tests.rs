@@ -31,6 +31,10 @@ fn object<K: Kind>(value: Value) -> K {
 }
 
 fn fixture() -> Fixture {
+    fixture_with(crate::Configuration::default())
+}
+
+fn fixture_with(configuration: crate::Configuration) -> Fixture {
     let clock = FakeClock::new();
     let api = FakeApi::new(clock.shared());
     api.insert(&object::<Namespace>(json!({"metadata": {"name": "default"}})));
@@ -43,6 +47,7 @@ fn fixture() -> Fixture {
         transport: api.transport(),
         authorization: Arc::new(Authorization::new(NodeAuthorizer::fixed(Default::default()), rbac.clone())),
         rbac: Some(rbac),
+        configuration: Arc::new(configuration),
         clock: clock.shared(),
         random: Random::seeded(3),
     };
@@ -644,6 +649,7 @@ fn plugins_are_chosen_by_name() {
         transport: f.api.transport(),
         authorization: Arc::new(Authorization::new(NodeAuthorizer::fixed(Default::default()), rbac)),
         rbac: None,
+        configuration: Arc::default(),
         clock: f.clock.shared(),
         random: Random::seeded(1),
     };

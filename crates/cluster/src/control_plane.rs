@@ -94,6 +94,7 @@ impl ControlPlane {
             transport: loopback.clone(),
             authorization: authorization.clone(),
             rbac: Some(rbac),
+            configuration: Arc::default(),
             clock: clock.clone(),
             random: shared.random.clone(),
         };

@@ -109,6 +109,24 @@ const RESTRICTED: &[Rule] = &[
 
 /// Everything about the pod that the demand forbids, in upstream's words; nothing when it is fine.
 pub(super) fn violations(subject: &Subject<'_>, demand: Demand) -> Option<String> {
+    let shown = faults(subject, demand).into_iter().map(|f| match f.detail.as_str() {
+        "" => f.reason,
+        detail => format!("{} ({detail})", f.reason),
+    });
+    joined(shown)
+}
+
+/// The rules that the pod breaks, without where.
+pub(super) fn violated(subject: &Subject<'_>, demand: Demand) -> Option<String> {
+    joined(faults(subject, demand).into_iter().map(|f| f.reason))
+}
+
+fn joined(texts: impl Iterator<Item = String>) -> Option<String> {
+    let texts: Vec<String> = texts.collect();
+    (!texts.is_empty()).then(|| texts.join(", "))
+}
+
+fn faults(subject: &Subject<'_>, demand: Demand) -> Vec<Fault> {
     let strict = demand.level == Level::Restricted;
     let mut rules: Vec<&Rule> = Vec::new();
     if demand.level >= Level::Baseline {
@@ -119,12 +137,7 @@ pub(super) fn violations(subject: &Subject<'_>, demand: Demand) -> Option<String
         rules.extend(RESTRICTED);
     }
     let due = rules.into_iter().filter(|r| demand.version.since(r.since));
-    let faults: Vec<Fault> = due.filter_map(|r| (r.check)(subject, demand.version)).collect();
-    let shown = faults.iter().map(|f| match f.detail.as_str() {
-        "" => f.reason.clone(),
-        detail => format!("{} ({detail})", f.reason),
-    });
-    (!faults.is_empty()).then(|| shown.collect::<Vec<_>>().join(", "))
+    due.filter_map(|r| (r.check)(subject, demand.version)).collect()
 }
 
 fn fault(reason: impl Into<String>, detail: impl Into<String>) -> Option<Fault> {

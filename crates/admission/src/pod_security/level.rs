@@ -52,32 +52,72 @@ impl fmt::Display for Demand {
     }
 }
 
-const FREE: Demand = Demand { level: Level::Privileged, version: Version::Latest };
-const STRICT: Demand = Demand { level: Level::Restricted, version: Version::Latest };
-const PREFIX: &str = "pod-security.kubernetes.io/";
+/// What a namespace asks of its pods: what is refused, what is noted, what is warned of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Policy {
+    pub enforce: Demand,
+    pub audit: Demand,
+    pub warn: Demand,
+}
 
-type Labels = BTreeMap<String, String>;
-
-/// What `mode` (`enforce`, `warn`, `audit`) asks of the namespace's pods. A label that cannot be read asks for the most
-/// when it is about what is refused, else for nothing.
-pub(crate) fn demand(labels: Option<&Labels>, mode: &str) -> Demand {
-    let get = |key: String| labels.and_then(|l| l.get(&key)).map(String::as_str);
-    let worst = if mode == "enforce" { STRICT } else { FREE };
-    let level = match get(format!("{PREFIX}{mode}")).map(parse_level) {
-        None => Some(Level::Privileged),
-        Some(level) => level,
-    };
-    let version = match get(format!("{PREFIX}{mode}-version")).map(parse_version) {
-        None => Some(Version::Latest),
-        Some(version) => version,
-    };
-    match (level, version) {
-        (Some(level), Some(version)) => Demand { level, version },
-        _ => worst,
+impl Default for Policy {
+    fn default() -> Self {
+        const FREE: Demand = Demand { level: Level::Privileged, version: Version::Latest };
+        Policy { enforce: FREE, audit: FREE, warn: FREE }
     }
 }
 
-fn parse_level(text: &str) -> Option<Level> {
+impl Policy {
+    /// Each mode's name, as labels and files have it, with what it asks for.
+    pub fn modes(&mut self) -> [(&'static str, &mut Demand); 3] {
+        [("enforce", &mut self.enforce), ("audit", &mut self.audit), ("warn", &mut self.warn)]
+    }
+
+    /// Of the modes that `labels` speak of, those that ask for anything: `enforce=baseline:latest, warn=…`.
+    pub fn compact(mut self, labels: Option<&Labels>) -> String {
+        let has = |label: &str| labels.is_some_and(|l| l.contains_key(label));
+        let named = |mode: &str| has(&level_label(mode)) || has(&version_label(mode));
+        let asked = self.modes().into_iter().filter(|(mode, d)| d.level > Level::Privileged && named(mode));
+        asked.map(|(mode, demand)| format!("{mode}={demand}")).collect::<Vec<_>>().join(", ")
+    }
+
+    /// No mode asks for anything.
+    pub fn is_free(mut self) -> bool {
+        self.modes().iter().all(|(_, demand)| demand.level == Level::Privileged)
+    }
+}
+
+pub(crate) type Labels = BTreeMap<String, String>;
+
+fn level_label(mode: &str) -> String {
+    format!("pod-security.kubernetes.io/{mode}")
+}
+
+fn version_label(mode: &str) -> String {
+    format!("pod-security.kubernetes.io/{mode}-version")
+}
+
+/// What the namespace's labels ask for, and where they are silent `defaults`. A level that cannot be read asks for the most
+/// where pods are refused by it, else for nothing; such a version is the latest.
+pub(crate) fn policy(labels: Option<&Labels>, defaults: Policy) -> Policy {
+    let mut policy = defaults;
+    let Some(labels) = labels else { return policy };
+    for (mode, demand) in policy.modes() {
+        if let Some(text) = labels.get(&level_label(mode)) {
+            let worst = if mode == "enforce" { Level::Restricted } else { Level::Privileged };
+            demand.level = parse_level(text).unwrap_or(worst);
+        }
+        if let Some(text) = labels.get(&version_label(mode)) {
+            demand.version = parse_version(text).unwrap_or(Version::Latest);
+        }
+    }
+    policy
+}
+
+pub(super) const BAD_LEVEL: &str = "must be one of privileged, baseline, restricted";
+pub(super) const BAD_VERSION: &str = "must be \"latest\" or \"v1.x\"";
+
+pub(super) fn parse_level(text: &str) -> Option<Level> {
     match text {
         "privileged" => Some(Level::Privileged),
         "baseline" => Some(Level::Baseline),
@@ -86,7 +126,7 @@ fn parse_level(text: &str) -> Option<Level> {
     }
 }
 
-fn parse_version(text: &str) -> Option<Version> {
+pub(super) fn parse_version(text: &str) -> Option<Version> {
     if text == "latest" {
         return Some(Version::Latest);
     }
@@ -101,14 +141,12 @@ pub(crate) fn errors(labels: Option<&Labels>) -> ErrorList {
     let path = Path::new("metadata").child("labels");
     let mut errs = ErrorList::new();
     for mode in ["enforce", "audit", "warn"] {
-        let level = format!("{PREFIX}{mode}");
-        let version = format!("{level}-version");
+        let (level, version) = (level_label(mode), version_label(mode));
         if let Some(text) = labels.and_then(|l| l.get(&level)).filter(|t| parse_level(t).is_none()) {
-            let why = "must be one of privileged, baseline, restricted";
-            errs.push(Error::invalid(&path.key(&level), text, why));
+            errs.push(Error::invalid(&path.key(&level), text, BAD_LEVEL));
         }
         if let Some(text) = labels.and_then(|l| l.get(&version)).filter(|t| parse_version(t).is_none()) {
-            errs.push(Error::invalid(&path.key(&version), text, "must be \"latest\" or \"v1.x\""));
+            errs.push(Error::invalid(&path.key(&version), text, BAD_VERSION));
         }
     }
     errs

@@ -145,7 +145,152 @@ async fn warnings() {
         f.warnings(update::<Namespace>(namespace(json!({})), stricter)).await,
         [
             "existing pods in namespace \"secure\" violate the new PodSecurity enforce level \"baseline:latest\"",
-            "p: host namespaces (hostPID=true)"
+            "p: host namespaces"
         ]
     );
+}
+
+/// A fixture whose plugins read this configuration of Pod Security.
+fn configured(pod_security: &str) -> Result<Fixture, String> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("admission.yaml");
+    std::fs::write(dir.path().join("pod-security.yaml"), pod_security).unwrap();
+    let file = "apiVersion: apiserver.config.k8s.io/v1\nkind: AdmissionConfiguration\nplugins:\n- name: PodSecurity\n  path: pod-security.yaml\n";
+    std::fs::write(&path, file).unwrap();
+    let read = crate::Configuration::read(&path);
+    read.map(fixture_with).map_err(|e| e.replace(dir.path().to_str().unwrap(), "DIR"))
+}
+
+const HEAD: &str = "apiVersion: pod-security.admission.config.k8s.io/v1\nkind: PodSecurityConfiguration\n";
+
+#[tokio::test]
+async fn defaults_and_exemptions() {
+    let f = configured(&format!(
+        "{HEAD}defaults: {{enforce: baseline, enforce-version: v1.30, warn: restricted}}\nexemptions:\n  usernames: [root]\n  \
+         namespaces: [free]\n  runtimeClasses: [vm]\n"
+    ))
+    .unwrap();
+    for name in ["secure", "free", "open"] {
+        // What a label says counts more than the default.
+        let labels = match name {
+            "open" => json!({"pod-security.kubernetes.io/enforce": "privileged"}),
+            _ => json!({}),
+        };
+        f.api.insert(&object::<Namespace>(json!({"metadata": {"name": name, "labels": labels}})));
+        f.api.insert(&object::<ServiceAccount>(json!({"metadata": {"name": "default", "namespace": name}})));
+    }
+    let bad =
+        || json!({"containers": [{"name": "c"}], "hostPID": true, "automountServiceAccountToken": false});
+    let no = "403 pods \"p\" is forbidden: violates PodSecurity \"baseline:v1.30\": host namespaces (hostPID=true)";
+    f.check(create::<Pod>(pod(bad())), no).await;
+    f.check(Write { user: "root", ..create::<Pod>(pod(bad())) }, "").await;
+    let free = json!({"metadata": {"name": "p", "namespace": "free"}, "spec": bad()});
+    f.check(create::<Pod>(free), "").await;
+    let mut vm = bad();
+    vm["runtimeClassName"] = json!("vm");
+    let class = json!({"metadata": {"name": "vm"}, "handler": "runc"});
+    f.api.insert(&object::<k8s_openapi::api::node::v1::RuntimeClass>(class));
+    f.check(create::<Pod>(pod(vm)), "").await;
+    let open = || json!({"metadata": {"name": "p", "namespace": "open"}, "spec": bad()});
+    f.check(create::<Pod>(open()), "").await;
+    let warned = f.warnings(create::<Pod>(open())).await;
+    assert!(warned[0].starts_with("would violate PodSecurity \"restricted:latest\": "), "{warned:?}");
+    let strict =
+        json!({"metadata": {"name": "free", "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}});
+    assert_eq!(
+        f.warnings(create::<Namespace>(strict)).await,
+        [
+            "namespace \"free\" is exempt from Pod Security, and the policy (enforce=restricted:latest) will be ignored"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn labels_that_cannot_be_read_ask_for_the_most() {
+    let bad = json!({
+        "pod-security.kubernetes.io/enforce": "baseline", "pod-security.kubernetes.io/enforce-version": "1.30",
+        "pod-security.kubernetes.io/warn": "odd",
+    });
+    let f = secure(bad);
+    f.check(create::<Pod>(pod(hardened())), "").await;
+    let no = "403 pods \"p\" is forbidden: violates PodSecurity \"baseline:latest\": host namespaces (hostPID=true)";
+    f.check(create::<Pod>(pod(json!({"containers": [{"name": "c"}], "hostPID": true}))), no).await;
+    let f = secure(json!({"pod-security.kubernetes.io/enforce": "odd"}));
+    let odd = f.run(create::<Pod>(pod(json!({"containers": [{"name": "c"}]})))).await.unwrap_err().message;
+    assert!(odd.contains("violates PodSecurity \"restricted:latest\""), "{odd}");
+}
+
+/// Each control at the versions around the one that changed it.
+#[tokio::test]
+async fn controls_of_versions() {
+    let sysctl = |name: &str| json!({"containers": [{"name": "c"}], "securityContext": {"sysctls": [{"name": name, "value": "1"}]}});
+    let selinux = json!({
+        "containers": [{"name": "c", "securityContext": {"seLinuxOptions": {"type": "container_engine_t"}}}]
+    });
+    let probe = json!({"containers": [{"name": "c", "readinessProbe": {"tcpSocket": {"port": 1, "host": "1.2.3.4"}}}]});
+    let cases = [
+        (
+            "v1.26",
+            sysctl("net.ipv4.ip_local_reserved_ports"),
+            "forbidden sysctls (net.ipv4.ip_local_reserved_ports)",
+        ),
+        ("v1.27", sysctl("net.ipv4.ip_local_reserved_ports"), ""),
+        ("v1.28", sysctl("net.ipv4.tcp_fin_timeout"), "forbidden sysctls (net.ipv4.tcp_fin_timeout)"),
+        ("v1.29", sysctl("net.ipv4.tcp_fin_timeout"), ""),
+        ("v1.31", sysctl("net.ipv4.tcp_rmem"), "forbidden sysctls (net.ipv4.tcp_rmem)"),
+        ("v1.32", sysctl("net.ipv4.tcp_rmem"), ""),
+        (
+            "v1.30",
+            selinux.clone(),
+            "seLinuxOptions (container \"c\" set forbidden securityContext.seLinuxOptions: type \"container_engine_t\")",
+        ),
+        ("v1.31", selinux, ""),
+        ("v1.33", probe.clone(), ""),
+        (
+            "v1.34",
+            probe,
+            "probe or lifecycle host (container \"c\" uses probe or lifecycle host \"1.2.3.4\")",
+        ),
+        ("v1.0", sysctl("kernel.shm_rmid_forced"), ""),
+    ];
+    for (version, spec, wanted) in cases {
+        let labels = json!({
+            "pod-security.kubernetes.io/enforce": "baseline", "pod-security.kubernetes.io/enforce-version": version,
+        });
+        let wanted = match wanted {
+            "" => String::new(),
+            wanted => {
+                format!("403 pods \"p\" is forbidden: violates PodSecurity \"baseline:{version}\": {wanted}")
+            }
+        };
+        secure(labels).check(create::<Pod>(pod(spec)), &wanted).await;
+    }
+}
+
+#[test]
+fn files_that_are_wrong() {
+    let error = |text: &str| configured(text).err().unwrap_or_default();
+    assert_eq!(error(HEAD), "");
+    assert_eq!(
+        error(&format!("{HEAD}defaults: {{enforce: odd, warn-version: 1.2}}\n")),
+        "DIR/admission.yaml: plugin \"PodSecurity\": invalid type: floating point `1.2`, expected a string"
+    );
+    assert_eq!(
+        error(&format!(
+            "{HEAD}defaults: {{enforce: odd, warn-version: '1.2'}}\nexemptions: {{namespaces: [A], usernames: ['', a, a]}}\n"
+        )),
+        "DIR/admission.yaml: plugin \"PodSecurity\": [defaults.enforce: Invalid value: \"odd\": must be one of privileged, baseline, \
+         restricted, defaults.warn-version: Invalid value: \"1.2\": must be \"latest\" or \"v1.x\", exemptions.namespaces[0]: Invalid \
+         value: \"A\": a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end \
+         with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is \
+         '[a-z0-9]([-a-z0-9]*[a-z0-9])?'), exemptions.usernames[0]: Required value, exemptions.usernames[2]: Duplicate value: \"a\"]"
+    );
+    assert_eq!(
+        error("apiVersion: v1\nkind: PodSecurityConfiguration\n"),
+        "DIR/admission.yaml: plugin \"PodSecurity\": no kind \"PodSecurityConfiguration\" is registered for version \"v1\"; write kind: \
+         PodSecurityConfiguration, apiVersion: pod-security.admission.config.k8s.io/v1"
+    );
+    assert!(error(&format!("{HEAD}default: {{}}\n")).contains("unknown field `default`"));
+    let none = crate::Configuration::read(std::path::Path::new("/nowhere/a.yaml")).unwrap_err();
+    assert_eq!(none, "read /nowhere/a.yaml: No such file or directory (os error 2)");
 }
