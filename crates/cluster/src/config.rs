@@ -9,6 +9,10 @@ use resources::Gate;
 
 use crate::token::Token;
 
+mod node;
+
+pub use node::NodeConfig;
+
 /// Where a default server keeps what must survive a reboot.
 pub const DEFAULT_DATA_DIR: &str = "/var/lib/knarr";
 
@@ -113,6 +117,28 @@ impl ServerConfig {
     /// Where pods find cluster DNS: the tenth service address, as everybody does it, or what was chosen. `None`: nowhere.
     pub fn cluster_dns(&self) -> Option<IpAddr> {
         self.cluster_dns.or_else(|| (!self.disable_dns).then(|| nth(&self.service_cidrs[0], 10)))
+    }
+
+    /// The part about this machine's node.
+    pub fn node(&self, node_ip: IpAddr) -> NodeConfig {
+        NodeConfig {
+            data_dir: self.data_dir.clone(),
+            run_dir: self.run_dir.clone(),
+            bind_address: self.bind_address,
+            kubelet_port: self.kubelet_port,
+            node_name: self.node_name.clone(),
+            node_ip,
+            node_labels: Default::default(),
+            cluster_cidrs: self.cluster_cidrs.clone(),
+            service_cidrs: self.service_cidrs.clone(),
+            cluster_domain: self.cluster_domain.clone(),
+            cluster_dns: self.cluster_dns(),
+            serve_dns: !self.disable_dns,
+            resolv_conf: self.resolv_conf.clone(),
+            registries: self.registries.clone(),
+            eviction_hard: self.eviction_hard,
+            pod_manifest_path: self.pod_manifest_path.clone(),
+        }
     }
 
     pub fn listen(&self) -> SocketAddr {

@@ -1,7 +1,7 @@
 //! Cluster DNS, and the service by which pods reach it.
 //!
-//! The server answers on the node itself, so there are no pods behind `kube-system/kube-dns`: its slice is kept here, one for each
-//! server, and put back whenever somebody removes or changes it.
+//! Servers answer on the nodes themselves, so there are no pods behind `kube-system/kube-dns`: its slices are kept here, one for each
+//! server ([`agents`] for those of agents), and put back whenever somebody removes or changes them.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -11,15 +11,21 @@ use anyhow::{Context as _, Result};
 use apimachinery::{ObjectKey, Status};
 use client::{Api, DeleteOptions, Informer, Requeue, Transport, ViewScope, WorkQueue};
 use codec::Kind;
-use dns::{Access, Dns};
+use dns::{Access, Dns, PodNames};
 use k8s_openapi::api::core::v1::{Node, Service, ServicePort, ServiceSpec};
-use k8s_openapi::api::discovery::v1::{Endpoint, EndpointConditions, EndpointPort, EndpointSlice};
+use k8s_openapi::api::discovery::v1::{
+    Endpoint, EndpointConditions, EndpointHints, EndpointPort, EndpointSlice, ForNode,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use stdx::clock::SharedClock;
+use stdx::{Random, Tasks};
 
-use crate::config::ServerConfig;
+use crate::config::{NodeConfig, ServerConfig};
 use crate::control_plane::{ControlPlane, Groups, Shared};
 use crate::{host, identities};
+
+pub mod agents;
 
 const NAMESPACE: &str = "kube-system";
 const NAME: &str = "kube-dns";
@@ -28,27 +34,36 @@ const MANAGER: &str = "knarr-dns";
 /// The node's port that is tried first. 53 is often taken by a resolver of the machine's own.
 const PORT: u16 = 10053;
 
-/// Starts the server and its service, unless the configuration says no.
-pub async fn start(
-    config: &ServerConfig,
-    shared: &Shared,
-    control_plane: &ControlPlane,
-    groups: &Groups,
-) -> Result<()> {
-    let Some(service_ip) = config.cluster_dns().filter(|_| !config.disable_dns) else { return Ok(()) };
+/// What a DNS server runs on.
+pub struct Around<'a> {
+    pub clock: &'a SharedClock,
+    pub random: &'a Random,
+    pub tasks: &'a Tasks,
+}
+
+/// Starts this node's DNS server. `None`: the configuration says no. `transport` may read services, endpoint slices, namespaces and,
+/// where their names are verified, pods.
+pub async fn serve(
+    config: &NodeConfig,
+    transport: Arc<dyn Transport>,
+    pods: PodNames,
+    nodes: Informer<Node>,
+    around: &Around<'_>,
+) -> Result<Option<SocketAddr>> {
+    let Some(service_ip) = config.cluster_dns.filter(|_| config.serve_dns) else { return Ok(None) };
     let ranges = [&config.cluster_cidrs[..], &config.service_cidrs[..]].concat();
+    let clock = around.clock.clone();
     let settings = dns::Config {
-        address: shared.node_ip,
+        address: config.node_ip,
         port: PORT,
         domain: config.cluster_domain.clone(),
         service_ips: vec![service_ip],
         ranges: ranges.clone(),
-        access: Access::new(ranges, machines(control_plane), shared.clock.clone()),
-        resolv_conf: resolv_conf(config),
+        pods,
+        access: Access::new(ranges, machines(nodes), clock.clone()),
+        resolv_conf: resolv_conf(config.resolv_conf.as_deref()),
     };
-    let transport = control_plane.api.local(identities::user("system:serviceaccount:kube-system:coredns"));
-    let (clock, tasks) = (shared.clock.clone(), &groups.components);
-    let server = Dns::start(settings, transport, clock, shared.random.clone(), tasks).await?;
+    let server = Dns::start(settings, transport, clock, around.random.clone(), around.tasks).await?;
     if server.address().ip().is_loopback() {
         // Without an endpoint the service refuses at once, which is better than a wait for nothing.
         tracing::warn!(
@@ -56,19 +71,30 @@ pub async fn start(
             server.address().ip()
         );
     }
-    let keeper = Keeper {
-        service_ip,
-        server: server.address(),
-        node: config.node_name.clone(),
-        transport: control_plane.api.local(identities::user("system:apiserver")),
-    };
-    keeper.start(shared, groups);
+    Ok(Some(server.address()))
+}
+
+/// Starts a server's DNS and keeps the service, unless the configuration says no.
+pub async fn start(
+    config: &ServerConfig,
+    shared: &Shared,
+    control_plane: &ControlPlane,
+    groups: &Groups,
+) -> Result<()> {
+    let node = config.node(shared.node_ip);
+    let reader = control_plane.api.local(identities::user("system:serviceaccount:kube-system:coredns"));
+    let writer: Arc<dyn Transport> = control_plane.api.local(identities::user("system:apiserver"));
+    let nodes = Informer::<Node>::all(&*writer);
+    let around = Around { clock: &shared.clock, random: &shared.random, tasks: &groups.components };
+    let served = serve(&node, reader, PodNames::Verified, nodes, &around).await?;
+    let (Some(server), Some(service_ip)) = (served, node.cluster_dns) else { return Ok(()) };
+    agents::keep(writer.clone(), shared, groups);
+    Keeper { service_ip, server, node: node.node_name, transport: writer }.start(shared, groups);
     Ok(())
 }
 
 /// The addresses of this machine and of all nodes, from which what runs on their network asks.
-fn machines(control_plane: &ControlPlane) -> impl Fn() -> Vec<IpAddr> + Send + Sync + 'static {
-    let nodes = Informer::<Node>::all(&*control_plane.api.local(identities::user("system:apiserver")));
+fn machines(nodes: Informer<Node>) -> impl Fn() -> Vec<IpAddr> + Send + Sync + 'static {
     move || {
         let addresses = nodes.list("").into_iter().filter_map(|n| n.status?.addresses).flatten();
         host::addresses().into_iter().chain(addresses.filter_map(|a| a.address.parse().ok())).collect()
@@ -77,11 +103,11 @@ fn machines(control_plane: &ControlPlane) -> impl Fn() -> Vec<IpAddr> + Send + S
 
 /// Where this node's own nameservers are written: what `--resolv-conf` says, or /etc/resolv.conf; but where that only names a
 /// local forwarder, which pods cannot reach, systemd-resolved's list of those behind it.
-pub fn resolv_conf(config: &ServerConfig) -> PathBuf {
+pub fn resolv_conf(named: Option<&Path>) -> PathBuf {
     const USUAL: &str = "/etc/resolv.conf";
     const BEHIND: &str = "/run/systemd/resolve/resolv.conf";
-    if let Some(named) = &config.resolv_conf {
-        return named.clone();
+    if let Some(named) = named {
+        return named.to_owned();
     }
     let local = |path: &str| only_local(&std::fs::read_to_string(path).unwrap_or_default());
     let better = local(USUAL) && Path::new(BEHIND).exists() && !local(BEHIND);
@@ -210,34 +236,48 @@ impl Keeper {
     }
 
     fn slice_name(&self) -> String {
-        format!("{NAME}-{}", self.node)
+        slice_name(&self.node)
     }
 
     fn slice(&self) -> EndpointSlice {
-        let port = |(name, protocol): (&str, &str)| EndpointPort {
-            name: Some(name.into()),
-            port: Some(self.server.port().into()),
-            protocol: Some(protocol.into()),
-            app_protocol: None,
-        };
-        EndpointSlice {
-            metadata: meta(
-                &self.slice_name(),
-                &[("endpointslice.kubernetes.io/managed-by", MANAGER), ("kubernetes.io/service-name", NAME)],
-            ),
-            address_type: if self.server.is_ipv4() { "IPv4" } else { "IPv6" }.into(),
-            endpoints: Some(vec![Endpoint {
-                addresses: vec![self.server.ip().to_string()],
-                conditions: Some(EndpointConditions {
-                    ready: Some(true),
-                    serving: Some(true),
-                    terminating: Some(false),
-                }),
-                node_name: Some(self.node.clone()),
-                ..Endpoint::default()
-            }]),
-            ports: Some([("dns", "UDP"), ("dns-tcp", "TCP")].map(port).into()),
-        }
+        slice(&self.slice_name(), MANAGER, &self.node, self.server, true)
+    }
+}
+
+fn slice_name(node: &str) -> String {
+    format!("{NAME}-{node}")
+}
+
+/// The slice of one server. Its hint leads the node's own pods to it: an answer from the same machine is the fastest, and needs
+/// no other machine.
+fn slice(name: &str, manager: &str, node: &str, server: SocketAddr, ready: bool) -> EndpointSlice {
+    let port = |(name, protocol): (&str, &str)| EndpointPort {
+        name: Some(name.into()),
+        port: Some(server.port().into()),
+        protocol: Some(protocol.into()),
+        app_protocol: None,
+    };
+    EndpointSlice {
+        metadata: meta(
+            name,
+            &[("endpointslice.kubernetes.io/managed-by", manager), ("kubernetes.io/service-name", NAME)],
+        ),
+        address_type: if server.is_ipv4() { "IPv4" } else { "IPv6" }.into(),
+        endpoints: Some(vec![Endpoint {
+            addresses: vec![server.ip().to_string()],
+            conditions: Some(EndpointConditions {
+                ready: Some(ready),
+                serving: Some(ready),
+                terminating: Some(false),
+            }),
+            node_name: Some(node.into()),
+            hints: Some(EndpointHints {
+                for_nodes: Some(vec![ForNode { name: node.into() }]),
+                for_zones: None,
+            }),
+            ..Endpoint::default()
+        }]),
+        ports: Some([("dns", "UDP"), ("dns-tcp", "TCP")].map(port).into()),
     }
 }
 

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use auth::UserInfo;
 use pki::Template;
 
-use crate::config::ServerConfig;
+use crate::config::{NodeConfig, ServerConfig};
 use crate::host;
 
 /// A user's name as the authorizers know him, with his groups.
@@ -51,7 +51,8 @@ pub fn api_server(config: &ServerConfig, node_ip: IpAddr) -> Template {
 }
 
 /// The kubelet's server.
-pub fn kubelet_server(config: &ServerConfig, node_ip: IpAddr) -> Template {
-    let names = [config.node_name.clone(), node_ip.to_string(), "127.0.0.1".into(), "localhost".into()];
+pub fn kubelet_server(config: &NodeConfig) -> Template {
+    let names =
+        [config.node_name.clone(), config.node_ip.to_string(), "127.0.0.1".into(), "localhost".into()];
     Template::server(&format!("system:node:{}", config.node_name), names.into_iter().collect::<BTreeSet<_>>())
 }

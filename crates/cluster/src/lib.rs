@@ -11,6 +11,7 @@ pub mod host;
 mod identities;
 mod network;
 mod node;
+mod peers;
 pub mod progress;
 mod proxy;
 pub mod reset;

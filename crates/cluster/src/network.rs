@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use ipnet::IpNet;
 use podnet::{HostPort, PodNetwork, Protocol, Ranges};
 use runtime::SandboxNetwork;
+use tokio::sync::watch;
 
 /// [`PodNetwork`] behind the runtime's seam.
 #[derive(Debug)]
@@ -28,6 +29,15 @@ impl Network {
     /// As [`PodNetwork::mend`].
     pub async fn mend(&self, told: impl Fn(&str, Result<()>)) -> Result<()> {
         self.pods.mend(told).await
+    }
+
+    /// As [`PodNetwork::keep_ways`].
+    pub async fn keep_ways(
+        &self,
+        cluster: watch::Receiver<podnet::Cluster>,
+        told: impl Fn(&str),
+    ) -> Result<()> {
+        self.pods.keep_ways(cluster, told).await
     }
 }
 

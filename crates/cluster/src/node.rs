@@ -14,20 +14,22 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kubelet::cgroups::Cgroups;
 use kubelet::mounts::SystemMounter;
 use kubelet::{Kubelet, ServerConfig as KubeletServer};
+use pki::LiveIdentity;
 use runtime::Runtime;
 use runtime::registries::Registries;
+use stdx::clock::SharedClock;
+use stdx::{Random, Tasks};
 use tokio::net::TcpListener;
 
-use crate::config::{DEFAULT_REGISTRIES, ServerConfig, cgroup_prefix};
-use crate::control_plane::{ControlPlane, Groups, Shared, live};
-use crate::identities;
+use crate::config::{DEFAULT_REGISTRIES, NodeConfig, cgroup_prefix};
+use crate::control_plane::Groups;
 use crate::network::Network;
 use crate::streams::Streams;
 
 /// The runtime's configuration; also what a reset undoes.
 pub fn runtime_config(
-    config: &ServerConfig,
-    shared: &Shared,
+    config: &NodeConfig,
+    clock: &SharedClock,
     groups: &Groups,
     network: Arc<Network>,
 ) -> Result<runtime::Config> {
@@ -36,16 +38,15 @@ pub fn runtime_config(
         data_dir: config.data_dir.clone(),
         cgroup_root: cgroup_prefix(&config.run_dir),
         network,
-        registries: registries(config)?,
+        registries: registries(config.registries.as_deref())?,
         program: "/proc/self/exe".into(),
-        clock: shared.clock.clone(),
+        clock: clock.clone(),
         tasks: groups.components.clone(),
     })
 }
 
 /// The file's contents. The usual one may be missing, one that was named may not.
-pub fn registries(config: &ServerConfig) -> Result<Registries> {
-    let named = config.registries.as_deref();
+pub fn registries(named: Option<&Path>) -> Result<Registries> {
     let path = named.unwrap_or(Path::new(DEFAULT_REGISTRIES));
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
@@ -58,11 +59,24 @@ pub fn registries(config: &ServerConfig) -> Result<Registries> {
         .with_context(|| format!("{} is not as registries.yaml should be", path.display()))
 }
 
+/// How the node's parts reach the API, and how others know the kubelet.
+pub struct Access {
+    /// As `system:node:NAME`.
+    pub kubelet: Arc<dyn Transport>,
+    /// May read nodes, services and endpoint slices.
+    pub network: Arc<dyn Transport>,
+    /// PEM; who vouches for those who come to the kubelet.
+    pub client_ca: String,
+    /// What the kubelet's server shows.
+    pub serving: Arc<LiveIdentity>,
+}
+
 /// Opens the runtime and starts the kubelet.
 pub async fn start(
-    config: &ServerConfig,
-    shared: &Shared,
-    control_plane: &ControlPlane,
+    config: &NodeConfig,
+    access: Access,
+    clock: &SharedClock,
+    random: &Random,
     groups: &Groups,
 ) -> Result<(Arc<Runtime>, Kubelet)> {
     std::fs::DirBuilder::new()
@@ -71,7 +85,7 @@ pub async fn start(
         .create(&config.run_dir)
         .with_context(|| format!("create {}", config.run_dir.display()))?;
     let network = Arc::new(Network::open(&config.run_dir.join("net"), &config.cluster_cidrs)?);
-    let runtime = Runtime::open(runtime_config(config, shared, groups, network.clone())?)
+    let runtime = Runtime::open(runtime_config(config, clock, groups, network.clone())?)
         .await
         .context("start the container runtime")?;
     load_images(&runtime, &config.data_dir.join("images")).await;
@@ -80,16 +94,15 @@ pub async fn start(
     let listener = TcpListener::bind(address).await.with_context(|| {
         format!("listen on {address} for the kubelet (choose another port with --kubelet-port)")
     })?;
-    let identity =
-        live(shared, "kubelet-server", &identities::kubelet_server(config, shared.node_ip), groups)?;
     let kubelet_dir = config.data_dir.join("kubelet");
     private(&kubelet_dir).with_context(|| format!("make {} root's alone", kubelet_dir.display()))?;
     let mut settings = kubelet::Config::new(&config.node_name, kubelet_dir, Arc::new(SystemMounter));
     settings.pod_logs_dir = config.data_dir.join("pod-logs");
-    settings.node_ips = vec![shared.node_ip];
+    settings.node_ips = vec![config.node_ip];
+    settings.node_labels = config.node_labels.clone();
     settings.cluster_domain = config.cluster_domain.clone();
-    settings.cluster_dns = config.cluster_dns().into_iter().collect();
-    settings.resolv_conf = crate::dns::resolv_conf(config);
+    settings.cluster_dns = config.cluster_dns.into_iter().collect();
+    settings.resolv_conf = crate::dns::resolv_conf(config.resolv_conf.as_deref());
     settings.seccomp_default = true;
     settings.eviction = config.eviction_hard;
     let manifests = &config.pod_manifest_path;
@@ -100,57 +113,50 @@ pub async fn start(
         .with_context(|| format!("create {}", manifests.display()))?;
     settings.static_pod_path = Some(manifests.clone());
     settings.cgroups = Cgroups::detect(&cgroup_prefix(&config.run_dir)).context("find the cgroups")?;
-    let transport = control_plane.api.local(identities::node(&config.node_name));
-    let x509 = X509::new(shared.pki.ca.cert_pem(), shared.clock.clone())?;
+    let transport = access.kubelet;
+    let x509 = X509::new(&access.client_ca, clock.clone())?;
     // As a kubelet of any cluster: certificates are judged here, everything else is asked of the API server.
     let authenticator =
-        DelegatedAuthentication::new(Some(x509), transport.clone(), false, shared.clock.clone());
-    let authorizer = DelegatedAuthorization::new(transport.clone(), shared.clock.clone());
+        DelegatedAuthentication::new(Some(x509), transport.clone(), false, clock.clone());
+    let authorizer = DelegatedAuthorization::new(transport.clone(), clock.clone());
     settings.server = Some(KubeletServer {
         listener,
-        tls: Arc::new(pki::tls::server_config(identity)?),
+        tls: Arc::new(pki::tls::server_config(access.serving)?),
         authenticator: Arc::new(authenticator),
         authorizer: Arc::new(authorizer),
         streaming: Some(Arc::new(Streams {
             runtime: runtime.clone(),
-            clock: shared.clock.clone(),
+            clock: clock.clone(),
             tasks: groups.components.clone(),
         })),
     });
-    let node_transport = transport.clone();
+    let recorder = EventRecorder::new(
+        transport.clone(),
+        &groups.components,
+        clock.clone(),
+        random.clone(),
+        "kubelet",
+        &config.node_name,
+    );
     let kubelet = Kubelet::start(
         settings,
         transport,
         runtime.clone(),
         runtime.clone(),
-        shared.clock.clone(),
-        shared.random.clone(),
+        clock.clone(),
+        random.clone(),
         &groups.components,
     )
     .await
     .context("start the kubelet")?;
-    mend_links(network, &runtime, node_transport, config, shared, groups);
+    mend_links(network.clone(), &runtime, recorder.clone(), &groups.components);
+    crate::peers::keep(network, &*access.network, config, recorder, &groups.components);
     Ok((runtime, kubelet))
 }
 
 /// Links of pods that somebody deletes come back, and an event of the pod says so.
-fn mend_links(
-    network: Arc<Network>,
-    runtime: &Arc<Runtime>,
-    transport: Arc<dyn Transport>,
-    config: &ServerConfig,
-    shared: &Shared,
-    groups: &Groups,
-) {
-    let tasks = groups.components.clone();
-    let recorder = EventRecorder::new(
-        transport,
-        &tasks,
-        shared.clock.clone(),
-        shared.random.clone(),
-        "kubelet",
-        &config.node_name,
-    );
+fn mend_links(network: Arc<Network>, runtime: &Arc<Runtime>, recorder: EventRecorder, group: &Tasks) {
+    let tasks = group.clone();
     let runtime = runtime.clone();
     let told = move |sandbox: &str, result: anyhow::Result<()>| {
         let (runtime, recorder, sandbox) = (runtime.clone(), recorder.clone(), sandbox.to_owned());
@@ -173,7 +179,7 @@ fn mend_links(
             recorder.event(&object, EventType::Warning, "NetworkLinkLost", message);
         });
     };
-    groups.components.spawn_until_shutdown(async move {
+    group.spawn_until_shutdown(async move {
         if let Err(e) = network.mend(told).await {
             tracing::error!("links that are deleted are not noticed any more: {e:#}");
         }

@@ -14,7 +14,7 @@ use stdx::{Random, SystemClock};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::ServerConfig;
-use crate::control_plane::{ControlPlane, Groups, Shared, open_engine};
+use crate::control_plane::{ControlPlane, Groups, Shared, live, open_engine};
 use crate::progress::Progress;
 use crate::{control, host, identities, node, proxy};
 
@@ -62,7 +62,7 @@ async fn start(
 ) -> Result<()> {
     // What is wrong in a file of the user's stops before anything is made.
     if !config.disable_agent {
-        node::registries(config)?;
+        node::registries(config.registries.as_deref())?;
     }
     std::fs::DirBuilder::new()
         .recursive(true)
@@ -80,11 +80,7 @@ async fn start(
     write_kubeconfig(config, &shared, &control_plane)?;
     crate::dns::start(config, &shared, &control_plane, groups).await?;
     if !config.disable_agent {
-        // Before the first pod: it looks for the API server by its service.
-        proxy::start(config, &shared, &control_plane, groups)?;
-        let (runtime, _kubelet) = node::start(config, &shared, &control_plane, groups).await?;
-        let node = control::Node { runtime, clock: shared.clock.clone() };
-        control::serve(Arc::new(node), &config.control_socket(), &groups.components)?;
+        start_node(config, &shared, &control_plane, groups).await?;
         progress.step("container runtime and kubelet");
         let transport = control_plane.api.local(identities::user("system:apiserver"));
         let name = config.node_name.clone();
@@ -102,6 +98,28 @@ async fn start(
         config.write_kubeconfig.display()
     ));
     Ok(())
+}
+
+/// This machine as a node of its own cluster.
+async fn start_node(
+    config: &ServerConfig,
+    shared: &Shared,
+    control_plane: &ControlPlane,
+    groups: &Groups,
+) -> Result<()> {
+    let node = config.node(shared.node_ip);
+    let network = control_plane.api.local(identities::user("system:kube-proxy"));
+    let access = node::Access {
+        kubelet: control_plane.api.local(identities::node(&node.node_name)),
+        network: network.clone(),
+        client_ca: shared.pki.ca.cert_pem().to_owned(),
+        serving: live(shared, "kubelet-server", &identities::kubelet_server(&node), groups)?,
+    };
+    // Before the first pod: it looks for the API server by its service.
+    proxy::start(&node, network, &shared.clock, &shared.random, groups)?;
+    let (runtime, _kubelet) = node::start(&node, access, &shared.clock, &shared.random, groups).await?;
+    let shown = control::Node { runtime, clock: shared.clock.clone() };
+    control::serve(Arc::new(shown), &config.control_socket(), &groups.components)
 }
 
 /// Gives the node the role that `kubectl get nodes` shows, whenever it is registered. A kubelet may not say so itself.

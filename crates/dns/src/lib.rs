@@ -30,6 +30,15 @@ use stdx::{Random, Tasks};
 
 pub use access::Access;
 
+/// How names such as `10-42-0-1.default.pod` are answered: CoreDNS' `pods verified` and `pods insecure`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PodNames {
+    /// When there is such a pod. Every pod of the cluster is watched for it.
+    Verified,
+    /// Always, in namespaces that there are: a node has no right to see others' pods.
+    Believed,
+}
+
 /// What a DNS server is started with.
 pub struct Config {
     /// The address to listen on: one by which the node is reached.
@@ -42,6 +51,7 @@ pub struct Config {
     pub service_ips: Vec<IpAddr>,
     /// The ranges of pods and services: reverse names in them are answered here alone.
     pub ranges: Vec<IpNet>,
+    pub pods: PodNames,
     /// Who is answered.
     pub access: Access,
     /// Where the node's own nameservers are read from, again whenever the file changes.
@@ -69,7 +79,7 @@ impl Dns {
             .with_context(|| format!("listen on {} for cluster DNS", config.address))?;
         let address = sockets.address;
         let index = records::Index::default();
-        watch::start(&*transport, &index, tasks);
+        watch::start(&*transport, &index, config.pods, tasks);
         let zone = zone::Zone::new(&config.domain, config.service_ips.clone(), config.ranges)
             .with_context(|| format!("cluster domain {:?}", config.domain))?;
         // A resolv.conf that names this very server would send questions in circles.

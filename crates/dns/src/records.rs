@@ -72,6 +72,8 @@ pub struct Records {
     /// Slices with a ready endpoint at the address, and the endpoint's label.
     endpoint_at: HashMap<IpAddr, BTreeMap<ObjectKey, Arc<str>>>,
     pods_at: HashMap<(Arc<str>, IpAddr), BTreeSet<ObjectKey>>,
+    /// Pods are not watched: any address is taken for a pod's.
+    any_pod: bool,
     /// Kinds whose first list has come.
     loaded: u8,
 }
@@ -83,6 +85,12 @@ impl Records {
     /// A kind's first list has been taken in.
     pub fn kind_is_loaded(&mut self) {
         self.loaded += 1;
+    }
+
+    /// From now on a name such as `10-42-0-1.NAMESPACE.pod` is answered without knowing the pods.
+    pub fn believe_pod_names(&mut self) {
+        self.any_pod = true;
+        self.kind_is_loaded();
     }
 
     /// False: a name that is not here may exist all the same.
@@ -163,7 +171,8 @@ impl Records {
     }
 
     pub fn has_pod(&self, namespace: &str, ip: IpAddr) -> bool {
-        self.pods_at.contains_key(&(namespace.into(), ip))
+        let believed = self.any_pod && self.has_namespace(namespace);
+        believed || self.pods_at.contains_key(&(namespace.into(), ip))
     }
 
     /// The service with this cluster address.

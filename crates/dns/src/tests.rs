@@ -25,6 +25,7 @@ async fn start(api: &FakeApi, tasks: &Tasks) -> SocketAddr {
         domain: "cluster.local".into(),
         service_ips: vec!["10.43.0.10".parse().unwrap()],
         ranges: vec!["10.43.0.0/16".parse().unwrap()],
+        pods: PodNames::Verified,
         access: Access::new(Vec::new(), Vec::new, clock.clone()),
         resolv_conf: "/does/not/exist".into(),
     };

@@ -8,14 +8,18 @@ use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use stdx::Tasks;
 
+use crate::PodNames;
 use crate::records::{Index, Records, pod_addresses};
 
 /// Keeps the index until `tasks` are stopped.
-pub fn start(transport: &dyn Transport, index: &Index, tasks: &Tasks) {
+pub fn start(transport: &dyn Transport, index: &Index, pods: PodNames, tasks: &Tasks) {
     keep::<Namespace>(transport, index, tasks, namespace);
     keep::<Service>(transport, index, tasks, service);
     keep::<EndpointSlice>(transport, index, tasks, slice);
-    keep::<Pod>(transport, index, tasks, pod);
+    match pods {
+        PodNames::Verified => keep::<Pod>(transport, index, tasks, pod),
+        PodNames::Believed => index.write().believe_pod_names(),
+    }
 }
 
 fn keep<K: Kind>(transport: &dyn Transport, index: &Index, tasks: &Tasks, apply: fn(&Index, &Change)) {
