@@ -65,6 +65,8 @@ pub struct Options {
     pub dry_run: bool,
     pub field_manager: String,
     pub force: bool,
+    /// Of the custom metrics API alone: which metrics, by their own labels.
+    pub metric_label_selector: String,
 }
 
 /// One event of a watch.

@@ -50,6 +50,7 @@ pub(super) fn query(options: &Options, more: &[(&str, &str)]) -> String {
         ("dryRun", if options.dry_run { "All" } else { "" }),
         ("fieldManager", &options.field_manager),
         ("force", if options.force { "true" } else { "" }),
+        ("metricLabelSelector", &options.metric_label_selector),
     ];
     let mut query = String::new();
     for (name, value) in all.into_iter().chain(more.iter().copied()).filter(|(_, v)| !v.is_empty()) {
