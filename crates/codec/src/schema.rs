@@ -50,6 +50,11 @@ impl BuiltIn {
         }
     }
 
+    /// The field that led here.
+    pub fn led_by(self) -> Option<&'static Field> {
+        self.field
+    }
+
     /// What stands here, when it is no struct.
     pub fn value(self) -> &'static Value {
         self.value

@@ -28,7 +28,8 @@ pub(super) struct Findings {
     pub type_error: Option<String>,
     /// Unknown and duplicate fields, each once, in the document's order.
     pub strict: Vec<String>,
-    /// Places that Go reads as something else: nulls in lists and maps, halves of characters. Ascending.
+    /// Places that Go reads as something else: nulls in lists and maps, halves of characters; and what it leaves out when it
+    /// writes: emptied lists and maps, zeros. Ascending.
     pub edits: Vec<(Range<usize>, &'static str)>,
 }
 
@@ -85,6 +86,8 @@ impl<'a> Pass<'a> {
         let mut place = Some(root);
         loop {
             // One value, or the start of one.
+            self.lexer.peek();
+            let start = self.lexer.position();
             if self.value(place)? {
                 let frame = self.top();
                 let (object, close) = if frame.object { (true, b'}') } else { (false, b']') };
@@ -94,6 +97,9 @@ impl<'a> Pass<'a> {
                 }
                 self.lexer.take();
                 self.frames.pop();
+                if place.is_some_and(|place| place.struct_type().is_none()) {
+                    self.leave_out(place, start);
+                }
             }
             // A value is complete, and with it perhaps what contains it.
             match self.after_value()? {
@@ -238,13 +244,26 @@ impl<'a> Pass<'a> {
         let wrong = match container {
             true => Wrong::Type(scalar_name(&scalar).into()),
             false => match leaf::check(place.value(), &scalar, self.lexer.since(start)) {
-                Ok(()) => return,
+                Ok(()) => {
+                    if matches!(self.lexer.since(start), "\"\"" | "0" | "false") {
+                        self.leave_out(Some(place), start);
+                    }
+                    return;
+                }
                 Err(wrong) => wrong,
             },
         };
         match wrong {
             Wrong::Type(what) => self.wrong_type(place, &what),
             Wrong::Message(message) => self.type_error(|_| message),
+        }
+    }
+
+    /// The empty value that began at `start` is none, if its field is one that Go leaves out then.
+    fn leave_out(&mut self, place: Option<BuiltIn>, start: usize) {
+        let Some(Of::Struct(parent)) = self.frames.last().map(|f| f.of) else { return };
+        if place.and_then(BuiltIn::led_by).is_some_and(|field| parent.leaves_out(field)) {
+            self.found.edits.push((start..self.lexer.position(), "null"));
         }
     }
 

@@ -147,6 +147,27 @@ fn wrong_types() {
     .assert_eq(&status.message);
 }
 
+/// What Go's structs do not write when it is empty is not there; pointers' zeros and required lists are.
+#[test]
+fn what_is_empty_is_left_out() {
+    let spec = r#""containers": [], "nodeSelector": {}, "tolerations": [ ], "hostNetwork": false, "nodeName": "",
+        "securityContext": {}, "terminationGracePeriodSeconds": 0, "shareProcessNamespace": false,
+        "volumes": [{"name": "a", "emptyDir": {"medium": ""}}]"#;
+    let meta =
+        r#""labels": {}, "annotations": { }, "finalizers": [], "ownerReferences": [], "generateName": """#;
+    let body = format!(r#"{{"metadata": {{{meta}}}, "spec": {{{spec}}}}}"#);
+    let decoded = decode(&pod(), body.as_bytes(), Content::Json, Strictness::Strict).unwrap();
+    let pod = Pod::from_json(&decoded.json).unwrap();
+    expect![[
+        r#"{"apiVersion":"v1","kind":"Pod","metadata":{},"spec":{"containers":[],"securityContext":{},"shareProcessNamespace":false,"terminationGracePeriodSeconds":0,"volumes":[{"emptyDir":{},"name":"a"}]}}"#
+    ]]
+    .assert_eq(&String::from_utf8(pod.to_json()).unwrap());
+    let role = Gvk::new("rbac.authorization.k8s.io", "v1", "Role");
+    let body = br#"{"rules": []}"#;
+    let decoded = decode(&role, body, Content::Json, Strictness::Strict).unwrap();
+    assert_eq!(decoded.json, body);
+}
+
 #[test]
 fn unknown_and_duplicate_fields() {
     check(
@@ -166,7 +187,7 @@ fn unknown_and_duplicate_fields() {
     let body = br#"{"spec":{"foo":1,"hostPID":true,"hostPID":false}}"#;
     let warned = decode(&pod(), body, Content::Json, Strictness::Warn).unwrap();
     assert_eq!(warned.warnings, [r#"unknown field "spec.foo""#, r#"duplicate field "spec.hostPID""#]);
-    assert_eq!(Pod::from_json(&warned.json).unwrap().spec.unwrap().host_pid, Some(false));
+    assert_eq!(Pod::from_json(&warned.json).unwrap().spec.unwrap().host_pid, None);
     let ignored = decode(&pod(), body, Content::Json, Strictness::Ignore).unwrap();
     assert!(ignored.warnings.is_empty());
 }
