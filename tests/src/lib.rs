@@ -38,6 +38,8 @@ pub struct Cluster {
     flags: Vec<String>,
     /// What starts the server: the binary, with whatever comes before it.
     program: Vec<String>,
+    /// The kubectl that is a user's.
+    kubectl: PathBuf,
 }
 
 /// What a command printed and how it ended.
@@ -90,6 +92,7 @@ impl Cluster {
             server: None,
             flags: flags.iter().map(|f| (*f).to_owned()).collect(),
             program: vec![binary().display().to_string()],
+            kubectl: kubectl(),
         };
         fs::create_dir_all(cluster.data_dir().join("images")).expect("make the image directory");
         for image in fs::read_dir(images_dir()).expect("read target/images (made by `cargo xtask images`)") {
@@ -105,6 +108,11 @@ impl Cluster {
     /// From its next start on the server is started so: another binary, or one after a command such as `setpriv`.
     pub fn start_as(&mut self, program: &[&str]) {
         self.program = program.iter().map(|p| (*p).to_owned()).collect();
+    }
+
+    /// From now on its user has this kubectl.
+    pub fn use_kubectl(&mut self, program: PathBuf) {
+        self.kubectl = program;
     }
 
     /// From its next start on the server has these flags.
@@ -214,7 +222,12 @@ impl Cluster {
 
     /// A stock kubectl ready to be given arguments, streams and a start.
     pub fn kubectl_command(&self) -> Command {
-        self.client_command(&kubectl())
+        self.client_command(&self.kubectl)
+    }
+
+    /// The kubectl's path, for who starts it by a shell.
+    pub fn kubectl_path(&self) -> String {
+        self.kubectl.display().to_string()
     }
 
     /// Any other client's program, where it reaches the cluster.
@@ -329,6 +342,19 @@ pub fn binary() -> PathBuf {
 pub fn kubectl() -> PathBuf {
     let fetched = from_env("KNARR_KUBECTL", "target/tools/kubectl");
     if fetched.exists() { fetched } else { PathBuf::from("kubectl") }
+}
+
+/// A client that stands beside kubectl, where `cargo xtask test` puts them.
+#[track_caller]
+pub fn tool(path: &str) -> PathBuf {
+    let tool = kubectl().with_file_name(path);
+    assert!(tool.exists(), "{} is not there: cargo xtask test --only tools installs it", tool.display());
+    tool
+}
+
+/// The last kubectl that speaks SPDY alone to what streams.
+pub fn old_kubectl() -> PathBuf {
+    tool("kubectl-1.28")
 }
 
 /// Where the test images' archives are.

@@ -1,16 +1,8 @@
 //! Other people's clients, as they are: Helm 4 and the Python client. `cargo xtask test` installs them beside kubectl.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
-use e2e::{Cluster, eventually, run};
-
-/// A tool that stands beside kubectl.
-fn tool(path: &str) -> PathBuf {
-    let tool = e2e::kubectl().with_file_name("x").with_file_name(path);
-    assert!(tool.exists(), "{} is not there: cargo xtask test --only tools installs it", tool.display());
-    tool
-}
+use e2e::{Cluster, eventually, run, tool};
 
 fn asset(name: &str) -> String {
     format!("{}/clients/{name}", env!("CARGO_MANIFEST_DIR"))

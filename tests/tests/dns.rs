@@ -5,7 +5,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use e2e::{Cluster, Nameserver, Output, ask, eventually};
+use e2e::{Cluster, Nameserver, Output, ask, eventually, patience};
 
 const PODS: &str = r#"
 apiVersion: v1
@@ -117,7 +117,10 @@ fn finds(cluster: &Cluster, kind: &str, name: &str, wanted: &[&str]) {
     let mut last = String::new();
     let start = Instant::now();
     while !wanted.iter().all(|w| last.contains(w)) {
-        assert!(start.elapsed() < Duration::from_secs(60), "{kind} {name}: no {wanted:?} in\n{last}");
+        assert!(
+            start.elapsed() < Duration::from_secs(60) * patience(),
+            "{kind} {name}: no {wanted:?} in\n{last}"
+        );
         let out = lookup(cluster, kind, name);
         last = out.stdout + &out.stderr;
     }
@@ -188,7 +191,7 @@ fn names_lead_to_services_pods_and_the_world() {
     let start = Instant::now();
     let failed = lookup(&cluster, "a", "other.example");
     assert!(format!("{}{}", failed.stdout, failed.stderr).contains("SERVFAIL"), "{failed:?}");
-    assert!(start.elapsed() < Duration::from_secs(20), "it took {:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(20) * patience(), "it took {:?}", start.elapsed());
     finds(&cluster, "a", "web.default.svc.cluster.local", &[&web]);
     let _world = Nameserver::start(&cluster.host);
     finds(&cluster, "a", "again.example", &["192.0.2.77"]);

@@ -218,7 +218,7 @@ fn terminal(cluster: &Cluster, line: &str, keys: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn terminals_interrupt_and_older_protocols_work() {
+fn terminals_interrupt() {
     let cluster = Cluster::start("terminal");
     box_pod(&cluster);
     let kubectl = e2e::kubectl().display().to_string();
@@ -240,31 +240,6 @@ fn terminals_interrupt_and_older_protocols_work() {
     eventually(LONG, "the pod is gone", || {
         cluster.kubectl(&["get", "pod", "once", "--ignore-not-found"]).stdout.is_empty()
     });
-    // SPDY/3.1, as kubectl 1.28 and older speak it.
-    let old = |args: &[&str]| {
-        let mut command = cluster.kubectl_command();
-        command
-            .env("KUBECTL_REMOTE_COMMAND_WEBSOCKETS", "false")
-            .env("KUBECTL_PORT_FORWARD_WEBSOCKETS", "false");
-        command.args(args);
-        command
-    };
-    let both = run(&mut old(&["exec", "box", "--", "sh", "-c", "echo out; echo err >&2; exit 3"]));
-    assert_eq!((both.stdout.as_str(), both.code), ("out\n", 3));
-    assert_eq!(both.stderr, "err\ncommand terminated with exit code 3\n");
-    cluster.kubectl(&["run", "nginx", "--image=nginx"]).ok();
-    cluster.wait_for("condition=Ready", "pod/nginx", 90);
-    let mut forward = old(&["port-forward", "nginx", "18082:80"]);
-    let mut forward = forward.stdout(Stdio::piped()).spawn().expect("start kubectl");
-    let mut first = String::new();
-    let mut told = BufReader::new(forward.stdout.take().expect("stdout"));
-    told.read_line(&mut first).expect("read");
-    let page =
-        run(cluster.host.command(Path::new("busybox")).args(["wget", "-qO-", "http://127.0.0.1:18082/"]))
-            .ok();
-    assert!(page.contains("Welcome to nginx!"), "{page}");
-    forward.kill().expect("kill");
-    forward.wait().expect("wait");
 }
 
 const HANGING: &str = r#"

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use e2e::host::MACHINE;
-use e2e::{Cluster, eventually, run};
+use e2e::{Cluster, eventually, patience, run};
 
 /// Generous: tests share two processors.
 const SOON: Duration = Duration::from_secs(60);
@@ -90,7 +90,8 @@ impl Web {
     /// Asks for a page. Standard output is the page.
     fn ask(&self, from: From<'_>, url: &str) -> e2e::Output {
         let host = &self.cluster.host;
-        let curl = ["-sS", "--max-time", "10", url];
+        let most = (10 * patience()).to_string();
+        let curl = ["-sS", "--max-time", &most, url];
         match from {
             From::Node => run(host.command(Path::new("curl")).args(curl)),
             From::World => run(host.world_command(Path::new("curl")).args(curl)),
@@ -201,7 +202,7 @@ fn services_answer_everybody() {
     }
     let by_udp = |namespace: &Path| {
         let client = socket(namespace, "0.0.0.0:0");
-        client.set_read_timeout(Some(Duration::from_secs(10))).expect("set");
+        client.set_read_timeout(Some(Duration::from_secs(10) * patience())).expect("set");
         client.send_to(b"who", format!("{}:53", web.ip)).expect("send");
         let mut buffer = [0; 64];
         let n = client.recv(&mut buffer).expect("an answer");
@@ -220,7 +221,8 @@ fn services_answer_everybody() {
     let token = format!("Authorization: Bearer {}", inside("token"));
     let api = |through: &mut Command| {
         let url = "https://10.43.0.1/api/v1/namespaces/default/pods";
-        run(through.args(["-sS", "--max-time", "10", "--cacert", &authority, "-H", &token, url])).ok()
+        let most = (10 * patience()).to_string();
+        run(through.args(["-sS", "--max-time", &most, "--cacert", &authority, "-H", &token, url])).ok()
     };
     let mut in_pod = Command::new("nsenter");
     in_pod.arg(format!("--net={}", web.namespace("client").display())).arg("curl");

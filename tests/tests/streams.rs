@@ -1,15 +1,45 @@
-//! exec, attach, cp and port-forward with stock kubectl.
+//! exec, attach, cp, port-forward and logs with stock kubectl: the newest, which speaks WebSocket, and 1.28, which speaks SPDY.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use e2e::{Cluster, eventually, run};
+use e2e::{Cluster, Terminal, eventually, run};
 
 #[test]
 fn exec_carries_streams_and_exit_codes() {
-    let cluster = Cluster::start("exec");
+    exec(&Cluster::start("exec"));
+}
+
+#[test]
+fn port_forward_reaches_the_pod() {
+    port_forward(&Cluster::start("forward"));
+}
+
+#[test]
+fn a_shell_is_attached_and_completes() {
+    attach(&Cluster::start("attach"));
+}
+
+#[test]
+fn logs_are_followed() {
+    logs(&Cluster::start("follow"));
+}
+
+#[test]
+fn an_old_kubectl_streams_by_spdy() {
+    let mut cluster = Cluster::start("spdy");
+    cluster.use_kubectl(e2e::old_kubectl());
+    assert!(cluster.kubectl(&["version"]).ok().contains("Client Version: v1.28"));
+    exec(&cluster);
+    port_forward(&cluster);
+    attach(&cluster);
+    terminal(&cluster);
+    logs(&cluster);
+}
+
+fn exec(cluster: &Cluster) {
     cluster.kubectl(&["run", "box", "--image=busybox", "--", "sleep", "3600"]).ok();
     cluster.wait_for("condition=Ready", "pod/box", 60);
     assert!(cluster.kubectl(&["exec", "box", "--", "uname", "-a"]).ok().starts_with("Linux box "));
@@ -43,7 +73,7 @@ fn exec_carries_streams_and_exit_codes() {
     // A terminal: the program sees one, which soon has the size of ours.
     let line = format!(
         "stty cols 91 rows 17; {} exec -it box -- sh -c 'test -t 1 && sleep 1 && stty size'",
-        e2e::kubectl().display()
+        cluster.kubectl_path()
     );
     let mut script = cluster.host.command(Path::new("script"));
     script
@@ -58,9 +88,7 @@ fn exec_carries_streams_and_exit_codes() {
     assert_eq!(cluster.kubectl(&["exec", "box", "--", "cat", "/tmp/up.txt"]).ok(), "copied\n");
 }
 
-#[test]
-fn port_forward_reaches_the_pod() {
-    let cluster = Cluster::start("forward");
+fn port_forward(cluster: &Cluster) {
     cluster.kubectl(&["run", "nginx", "--image=nginx"]).ok();
     cluster.wait_for("condition=Ready", "pod/nginx", 60);
     let mut child = cluster
@@ -83,9 +111,7 @@ fn port_forward_reaches_the_pod() {
     child.wait().expect("wait");
 }
 
-#[test]
-fn a_shell_is_attached_and_completes() {
-    let cluster = Cluster::start("attach");
+fn attach(cluster: &Cluster) {
     let mut child = cluster
         .kubectl_command()
         .args(["run", "-i", "busybox", "--image=busybox", "--restart=Never", "--", "sh"])
@@ -104,4 +130,39 @@ fn a_shell_is_attached_and_completes() {
     eventually(Duration::from_secs(30), "the pod completes", || {
         cluster.kubectl(&["get", "pod", "busybox", "--no-headers"]).stdout.contains("Completed")
     });
+}
+
+/// `run -it --rm`: a terminal, keys, an interrupt, and nothing left.
+fn terminal(cluster: &Cluster) {
+    let mut command = cluster.kubectl_command();
+    command.args(["run", "once", "-it", "--rm", "--restart=Never", "--image=busybox", "--", "sh"]);
+    let mut shell = Terminal::run(&command);
+    eventually(Duration::from_secs(60), "the shell runs", || {
+        cluster.value("pod", "once", "{.status.phase}") == "Running"
+    });
+    shell.keys("\n");
+    shell.sees("/ # ");
+    shell.keys("test -t 0 && echo $((6*7)); sleep 1000\n");
+    shell.sees("42");
+    shell.keys("\u{3}");
+    shell.sees("/ # ");
+    shell.keys("exit 3\n");
+    shell.ends();
+    let screen = shell.screen();
+    assert!(screen.contains("pod \"once\" deleted"), "{screen}");
+    eventually(Duration::from_secs(60), "the pod is gone", || {
+        cluster.kubectl(&["get", "pod", "once", "--ignore-not-found"]).stdout.is_empty()
+    });
+}
+
+fn logs(cluster: &Cluster) {
+    let count = "i=0; while [ $i -lt 40 ]; do echo line $i; i=$((i+1)); sleep 0.1; done; sleep 1; echo last";
+    cluster.kubectl(&["run", "counter", "--restart=Never", "--image=busybox", "--", "sh", "-c", count]).ok();
+    eventually(Duration::from_secs(60), "it runs", || {
+        ["Running", "Succeeded"].contains(&cluster.value("pod", "counter", "{.status.phase}").as_str())
+    });
+    let all = cluster.kubectl(&["logs", "-f", "counter"]).ok();
+    let wanted: String = (0..40).map(|n| format!("line {n}\n")).collect();
+    assert_eq!(all, wanted + "last\n");
+    assert_eq!(cluster.kubectl(&["logs", "--tail=1", "counter"]).ok(), "last\n");
 }

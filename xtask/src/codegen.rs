@@ -1,8 +1,9 @@
 //! `cargo xtask codegen`: the tables of `crates/facts`, from the JSON schemas in the PyPI package kubernetes-validate and
-//! the protobuf field numbers in the crate k8s-pb. Start at [`run`].
+//! the protobuf field numbers in the crate k8s-pb; and etcd's client, from a contract in the tree. Start at [`run`].
 //!
 //! Names and numbers only: descriptions are prose, and prose is not taken.
 
+mod grpc;
 mod protobuf;
 mod render;
 mod schema;
@@ -23,6 +24,7 @@ pub fn run(check: bool) -> Result<()> {
     let facts = Path::new("crates/facts");
     put(&facts.join("src/tables.rs"), &render::tables(&model)?, check)?;
     put(&facts.join("json-only.txt"), &render::json_only(&missing), check)?;
+    put(Path::new("crates/storage/src/etcd/rpc.rs"), &grpc::etcd(&cache)?, check)?;
     let types = model.types.len();
     println!(
         "{types} types, {} kinds, {} fields without a protobuf number",

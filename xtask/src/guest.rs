@@ -64,10 +64,11 @@ echo
 echo "guest: kernel $(uname -r)"
 echo "guest: cgroups $(stat -fc %T /sys/fs/cgroup) ($(cat /sys/fs/cgroup/cgroup.controllers))"
 echo "guest: init $(cat /proc/1/comm), $(nproc) processors"
+mkdir -p "$(dirname "@ROOT@")" && ln -sn /mnt/tree "@ROOT@"
 before=$(find /sys/fs/cgroup -maxdepth 1 -name 'knarr*' | wc -l)
 for program in /mnt/tests/*; do
     echo "guest: begin $(basename "$program")"
-    "$program" @FILTER@ --test-threads=2 2>&1
+    timeout @MOST@ "$program" @FILTER@ --test-threads=@THREADS@ 2>&1
     echo "guest: end $(basename "$program") $?"
 done
 echo "guest: cgroups left over $(($(find /sys/fs/cgroup -maxdepth 1 -name 'knarr*' | wc -l) - before))"
@@ -163,8 +164,22 @@ fn work_image(dir: &Path, args: &Args) -> Result<PathBuf> {
     if !filter.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
         bail!("--filter takes a part of a test's name");
     }
-    let patience = if accelerator(args) == "kvm" { "1" } else { "10" };
-    fs::write(work.join("run"), SCRIPT.replace("@FILTER@", filter).replace("@PATIENCE@", patience))?;
+    // Where they were built, so that they find what belongs to them.
+    for part in ["docs", "tests/guide", "tests/clients"] {
+        let to = work.join("tree").join(part);
+        fs::create_dir_all(&to)?;
+        sh::run("cp", &["-r", &text(&sh::root().join(part).join(".")), &text(&to)])?;
+    }
+    let kvm = accelerator(args) == "kvm";
+    let script = [
+        ("@FILTER@", filter),
+        ("@PATIENCE@", if kvm { "1" } else { "10" }),
+        ("@THREADS@", if kvm { "2" } else { "1" }),
+        ("@MOST@", if kvm { "30m" } else { "3h" }),
+        ("@ROOT@", &text(&sh::root())),
+    ];
+    let script = script.iter().fold(SCRIPT.to_owned(), |script, (name, value)| script.replace(name, value));
+    fs::write(work.join("run"), script)?;
     fs::set_permissions(work.join("run"), fs::Permissions::from_mode(0o755))?;
     disk(&work, &image, "3G")?;
     fs::remove_dir_all(&work)?;
@@ -239,7 +254,9 @@ fn boot(dir: &Path, root: &Path, work: &Path, accelerator: &str) -> Result<Strin
     command.args(["-m", "4096", "-smp", "2", "-nographic", "-no-reboot", "-snapshot", "-nic", "none"]);
     command.args(["-device", "virtio-rng-pci"]).arg("-kernel").arg(dir.join("vmlinuz"));
     command.arg("-initrd").arg(dir.join("initrd.img"));
-    command.args(["-append", "root=/dev/vda rw console=ttyS0 systemd.unified_cgroup_hierarchy=1 quiet"]);
+    // A login prompt would hang up the console, and the tests' next line be their last.
+    let quiet = "quiet systemd.unified_cgroup_hierarchy=1 systemd.mask=serial-getty@ttyS0.service";
+    command.args(["-append", &format!("root=/dev/vda rw console=ttyS0 {quiet}")]);
     for image in [root, work] {
         command.args(["-drive", &format!("file={},format=raw,if=virtio,cache=unsafe", image.display())]);
     }

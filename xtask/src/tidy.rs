@@ -73,6 +73,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("scheduler", &["client", "resources", "cache", "codec", "apimachinery"]),
     ("dns", &["client", "resources", "cache", "codec", "apimachinery"]),
     ("testkit", &["apimachinery"]),
+    ("bench", &["pki"]),
 ];
 
 fn edges(metadata: &Value) -> Vec<String> {

@@ -3,12 +3,14 @@
 //! - `endpoints`: which endpoints a port is led to. `render`: a service → its [`rules::Part`] of the table. `table`: all parts,
 //!   and the [`table::Delta`] that a changed one makes. All pure: the work per event is in proportion to what changed.
 //! - `kernel`: the table's fixed part, and deltas as transactions; the only file that writes to the kernel's tables.
-//! - `watch`: who else changes tables. `conntrack`: UDP flows to endpoints that are gone. `health`: `healthCheckNodePort`.
+//! - `watch`: who else changes tables. `conntrack`: UDP flows to endpoints that are gone. `full`: when the kernel has no room for
+//!   connections. `health`: `healthCheckNodePort`.
 //!
 //! Never touches a table that is not ours, and never knows the pod network: pods are where their ranges say.
 
 mod conntrack;
 mod endpoints;
+mod full;
 mod health;
 mod kernel;
 mod proxy;

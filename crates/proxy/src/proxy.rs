@@ -19,6 +19,7 @@ use stdx::{Random, Tasks};
 
 use crate::conntrack::{self, Fronts};
 use crate::endpoints::Node;
+use crate::full;
 use crate::health::Health;
 use crate::kernel::{Kernel, Ranges, TABLE};
 use crate::render::{Ids, OTHER_PROXY, render};
@@ -55,6 +56,7 @@ pub fn start(
     let watch = Watch::open(kernel.port_id()).context("watch the kernel's nftables")?;
     let recorder =
         EventRecorder::new(transport.clone(), tasks, clock.clone(), random, "kube-proxy", &config.node_name);
+    tasks.spawn_until_shutdown(full::watch(clock.clone(), recorder.clone(), reference(&config.node_name)));
     let proxy = Proxy {
         services: Informer::all(&*transport),
         slices: Informer::all(&*transport),
@@ -283,17 +285,26 @@ impl Proxy {
                 new.join(", ")
             );
             tracing::warn!("{message}");
-            let node = ObjectReference {
-                kind: Some("Node".into()),
-                api_version: Some("v1".into()),
-                name: Some(self.node.name.clone()),
-                // As kubelets name the node in their events, so that `kubectl describe node` finds them.
-                uid: Some(self.node.name.clone()),
-                ..ObjectReference::default()
-            };
-            self.recorder.event(&node, EventType::Warning, "ForeignForwardDrop", message);
+            self.recorder.event(
+                &reference(&self.node.name),
+                EventType::Warning,
+                "ForeignForwardDrop",
+                message,
+            );
         }
         self.drops = drops;
+    }
+}
+
+/// The node, as events name it.
+fn reference(name: &str) -> ObjectReference {
+    ObjectReference {
+        kind: Some("Node".into()),
+        api_version: Some("v1".into()),
+        name: Some(name.to_owned()),
+        // As kubelets name the node in their events, so that `kubectl describe node` finds them.
+        uid: Some(name.to_owned()),
+        ..ObjectReference::default()
     }
 }
 

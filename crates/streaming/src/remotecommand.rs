@@ -177,6 +177,10 @@ impl Session {
             result = carry(&mut streams, start) => result,
             () = closed.cancelled() => return,
         };
+        // What never started has no output. Older clients look at how it ended when they have read all of that.
+        for output in [&mut streams.stdout, &mut streams.stderr].into_iter().flatten() {
+            let _ = output.shutdown().await;
+        }
         let text = status::text(version, purpose, &result);
         // A client that is gone by now does not want to know.
         let _ = streams.error.write_all(&text).await;
