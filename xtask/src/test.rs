@@ -61,7 +61,22 @@ fn install_tools() -> Result<()> {
         sh::run_with("apt-get", &args, &[("DEBIAN_FRONTEND", "noninteractive")])?;
     }
     install_kubectl()?;
+    install_etcd()?;
     install_clients()
+}
+
+/// Unpacked, not installed: Debian's package would run it.
+fn install_etcd() -> Result<()> {
+    let dir = sh::root().join("target/tools/etcd");
+    if dir.join("usr/bin/etcd").exists() {
+        return Ok(());
+    }
+    std::fs::create_dir_all(&dir)?;
+    let dir = dir.to_string_lossy().into_owned();
+    sh::run("sh", &["-c", &format!("cd '{dir}' && apt-get download -qq etcd-server")])?;
+    let found = sh::output("find", &[&dir, "-name", "etcd-server_*.deb"])?;
+    let Some(package) = found.lines().next() else { bail!("apt-get downloaded no etcd-server") };
+    sh::run("dpkg-deb", &["-x", package, &dir])
 }
 
 /// Programs that no registry has by themselves: packages for AWS functions carry them. Which program, as what, from which.

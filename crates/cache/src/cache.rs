@@ -202,6 +202,12 @@ impl Cache {
     /// Makes `objects` all there is at `revision`: after a list. Watchers see the differences; exact lists and new
     /// watches from before it are refused.
     pub fn replace(&self, objects: Vec<Object>, revision: Revision) {
+        self.reset(objects, revision);
+        self.progress(revision);
+    }
+
+    /// As [`Cache::replace`], but for the progress, which is shared with others that are not there yet.
+    pub fn reset(&self, objects: Vec<Object>, revision: Revision) {
         let mut writer = self.lock();
         let now = self.config.clock.monotonic();
         let mut state = State::clone(&self.state.load());
@@ -219,8 +225,6 @@ impl Cache {
         }
         self.publish(&mut writer, state, events, now);
         self.main.write().floor = revision;
-        drop(writer);
-        self.progress(revision);
     }
 
     /// Nothing more will be applied up to `revision`.

@@ -82,6 +82,16 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// These objects, as of `revision`; without indexes.
+    pub fn of(objects: Vec<Arc<Object>>, revision: Revision) -> Self {
+        let mut state = State::new(&[]);
+        for object in objects {
+            state.put(object);
+        }
+        state.last = revision;
+        Snapshot { state: Arc::new(state), revision }
+    }
+
     /// The resourceVersion of a list made from this.
     pub fn revision(&self) -> Revision {
         self.revision

@@ -24,7 +24,7 @@ impl Registry {
     ) -> Result<Written, Status> {
         let options = WriteOptions { applied: true, ..options.clone() };
         let creates = kind.part == Part::Main && options.may_create;
-        if creates && self.rows.current(target.resource, &target.key()).is_none() {
+        if creates && self.rows.latest(target.resource, &target.key()).await?.is_none() {
             let Changed { object, warnings } = self.applied(target, kind, apply, None, &options)?;
             matches_request(target, &*object)?;
             let mut written = self.create_by_update(target, object, &options).await?;

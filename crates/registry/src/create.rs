@@ -39,6 +39,9 @@ impl Registry {
         }
         let mut status = last.unwrap_or_else(|| Status::internal("no attempt was made"));
         status.message.push_str(", the server was not able to generate a unique name for the object");
+        if let Some(details) = &mut status.details {
+            details.retry_after_seconds = 1;
+        }
         Err(status)
     }
 
@@ -176,10 +179,10 @@ impl Registry {
         let name = name_of(object);
         let here = Target { resource, namespace: target.namespace, name };
         let exists = || Status::already_exists(&resource.gvr.group_resource(), name);
-        for _ in 0..GUARD_ATTEMPTS {
-            let guards = namespaces::open(self, &here)?;
+        for attempt in 0..GUARD_ATTEMPTS {
+            let guards = namespaces::open(self, &here, attempt > 0).await?;
             if options.dry_run {
-                return match self.rows.current(resource, &here.key()) {
+                return match self.rows.latest(resource, &here.key()).await? {
                     Some(_) => Err(exists()),
                     None => Ok(object.encode().into()),
                 };

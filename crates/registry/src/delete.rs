@@ -1,7 +1,7 @@
 //! Deleting: preconditions, grace, finalizers, what becomes of dependents.
 
-use apimachinery::Status;
 use apimachinery::status::Details;
+use apimachinery::{GroupResource, Status};
 use bytes::Bytes;
 use cache::Object;
 use codec::AnyObject;
@@ -14,7 +14,7 @@ use resources::strategy::{Grace, Part};
 use crate::admit::{Attributes, Operation};
 use crate::create::{namespace_of, whole_seconds};
 use crate::namespaces;
-use crate::options::{DeleteOptions, ListOptions, Propagation, Selection};
+use crate::options::{DeleteOptions, ListOptions, Propagation};
 use crate::registry::{Registry, Target};
 use crate::rows::{Commit, Refused};
 
@@ -23,6 +23,8 @@ pub const ORPHAN: &str = "orphan";
 pub const FOREGROUND: &str = "foregroundDeletion";
 
 const ATTEMPTS: usize = 128;
+/// So many objects of a collection are deleted at once: their writes share a sync of the disk.
+const AT_ONCE: usize = 64;
 
 /// Kinds whose dependents stay when the request does not say, as they did before there was a garbage collector.
 const ORPHAN_BY_DEFAULT: &[(&str, &str)] = &[("", "replicationcontrollers"), ("batch", "jobs")];
@@ -72,9 +74,6 @@ impl Registry {
     pub async fn delete(&self, target: &Target<'_>, options: &DeleteOptions) -> Result<Deleted, Status> {
         let conditional = options.uid.is_some() || options.resource_version.is_some();
         for attempt in 0..ATTEMPTS {
-            if attempt > 0 {
-                self.rows.settle(target.resource).await?;
-            }
             match self.delete_once(target, options).await {
                 Ok(deleted) => return Ok(deleted),
                 // Read again: a precondition that no longer holds says so itself.
@@ -89,8 +88,8 @@ impl Registry {
 
     async fn delete_once(&self, target: &Target<'_>, options: &DeleteOptions) -> Result<Deleted, Refused> {
         let key = target.key();
-        let stored =
-            self.rows.current(target.resource, &key).ok_or_else(|| Refused::Failed(target.not_found()))?;
+        let stored = self.rows.latest(target.resource, &key).await?;
+        let stored = stored.ok_or_else(|| Refused::Failed(target.not_found()))?;
         let old = target.decode(&stored)?;
         check_preconditions(target, old.object_meta(), options)?;
         let attributes = Attributes {
@@ -142,29 +141,34 @@ impl Registry {
         Ok(())
     }
 
-    /// Deletes every object of the selection; those that somebody else deletes meanwhile are no error. Returns the
-    /// objects as they were.
+    /// Deletes what the options list; what somebody else deletes meanwhile is no error. Returns the objects as they were.
     pub async fn delete_collection(
         &self,
         target: &Target<'_>,
-        selection: &Selection,
+        wanted: &ListOptions,
         options: &DeleteOptions,
     ) -> Result<crate::Listing, Status> {
-        let wanted = ListOptions { selection: selection.clone(), ..ListOptions::default() };
-        let listing = self.list(target, &wanted).await?;
-        for object in &listing.items {
-            let one = Target {
-                resource: target.resource,
-                namespace: &object.key.namespace,
-                name: &object.key.name,
-            };
-            match self.delete(&one, options).await {
-                Ok(_) => {}
-                Err(status) if status.is_not_found() => {}
-                Err(status) => return Err(status),
+        let listing = self.list(target, wanted).await?;
+        for chunk in listing.items.chunks(AT_ONCE) {
+            let deletes = chunk.iter().map(|object| self.delete_listed(target.resource, object, options));
+            for done in futures::future::join_all(deletes).await {
+                done?;
             }
         }
         Ok(listing)
+    }
+
+    async fn delete_listed(
+        &self,
+        resource: &Resource,
+        object: &Object,
+        options: &DeleteOptions,
+    ) -> Result<(), Status> {
+        let one = Target { resource, namespace: &object.key.namespace, name: &object.key.name };
+        match self.delete(&one, options).await {
+            Err(status) if !status.is_not_found() => Err(status),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -183,20 +187,25 @@ fn check_preconditions(
     options: &DeleteOptions,
 ) -> Result<(), Status> {
     let record = |value: &Option<String>| value.clone().unwrap_or_default();
+    // Upstream names the kind here, not the resource.
+    let gvk = &target.resource.gvk;
+    let kind = GroupResource { group: gvk.group.clone(), resource: gvk.kind.clone() };
     if let Some(uid) = options.uid.as_deref().filter(|u| meta.uid.as_deref() != Some(*u)) {
-        return Err(target.conflict(&format!(
+        let why = format!(
             "the UID in the precondition ({uid}) does not match the UID in record ({}). The object might have been \
              deleted and then recreated",
             record(&meta.uid)
-        )));
+        );
+        return Err(Status::conflict(&kind, target.name, &why));
     }
     let other = |v: &&str| meta.resource_version.as_deref() != Some(*v);
     if let Some(version) = options.resource_version.as_deref().filter(other) {
-        return Err(target.conflict(&format!(
+        let why = format!(
             "the ResourceVersion in the precondition ({version}) does not match the ResourceVersion in record ({}). \
              The object might have been modified",
             record(&meta.resource_version)
-        )));
+        );
+        return Err(Status::conflict(&kind, target.name, &why));
     }
     Ok(())
 }

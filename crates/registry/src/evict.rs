@@ -47,9 +47,7 @@ impl Registry {
         for _ in 0..ATTEMPTS {
             match self.evict_once(target, &wanted, options).await {
                 // It changed in between. Who named no state of the pod does not care, but the verdict may be another now.
-                Err(e) if e.is_conflict() && wanted.resource_version.is_none() && wanted.uid.is_none() => {
-                    self.rows.settle(target.resource).await?;
-                }
+                Err(e) if e.is_conflict() && wanted.resource_version.is_none() && wanted.uid.is_none() => {}
                 result => return result,
             }
         }
@@ -62,7 +60,8 @@ impl Registry {
         wanted: &DeleteOptions,
         options: &WriteOptions,
     ) -> Result<Status, Status> {
-        let stored = self.rows.current(target.resource, &target.key()).ok_or_else(|| target.not_found())?;
+        let stored = self.rows.latest(target.resource, &target.key()).await?;
+        let stored = stored.ok_or_else(|| target.not_found())?;
         let object = target.decode(&stored)?;
         let pod: &Pod = object.downcast_ref().ok_or_else(|| target.not_found())?;
         let mut delete = wanted.clone();

@@ -6,6 +6,7 @@ use codec::AnyObject;
 use codec::managed;
 use jiff::Timestamp;
 use resources::Resource;
+use resources::strategy::Part;
 
 use crate::options::WriteOptions;
 use crate::registry::Registry;
@@ -62,12 +63,13 @@ impl Registry {
 
 impl<'a> Write<'a> {
     pub(crate) fn writer(&self, api_version: &'a str) -> Writer<'a> {
-        // What this part of the resource puts back to what it was.
-        let ignored: &[&str] = match self.subresource {
-            "" if self.resource.subresources.contains(&"status") => &["status"],
-            "status" => &["spec"],
-            _ => &[],
+        let part = match self.subresource {
+            "" if self.resource.subresources.contains(&"status") => Some(Part::Main),
+            "status" => Some(Part::Status),
+            "approval" => Some(Part::Approval),
+            _ => None,
         };
+        let ignored = part.map_or(&[][..], |part| self.resource.strategy.reset_fields(part));
         Writer {
             manager: &self.options.field_manager,
             api_version,

@@ -11,13 +11,23 @@ use crate::registry::{Registry, Target};
 use crate::rows::Guard;
 
 /// The guards of a create within a namespace: it exists, and is not terminating when the create is committed.
-pub(crate) fn open(registry: &Registry, target: &Target<'_>) -> Result<Vec<Guard>, Status> {
+/// `again`: what the cache has has not held.
+pub(crate) async fn open(
+    registry: &Registry,
+    target: &Target<'_>,
+    again: bool,
+) -> Result<Vec<Guard>, Status> {
     if !target.resource.namespaced() {
         return Ok(Vec::new());
     }
     let Some(resource) = registry.resource("", "v1", "namespaces") else { return Ok(Vec::new()) };
     let key = ObjectKey::cluster(target.namespace);
-    let Some(namespace) = registry.rows.current(resource, &key) else {
+    let cached = registry.rows.current(resource, &key).filter(|_| !again);
+    let found = match cached {
+        Some(cached) => Some(cached),
+        None => registry.rows.latest(resource, &key).await?,
+    };
+    let Some(namespace) = found else {
         return Err(Status::not_found(&resource.gvr.group_resource(), target.namespace));
     };
     if namespace.meta.deleting {

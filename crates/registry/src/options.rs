@@ -54,6 +54,8 @@ pub struct ListOptions {
     /// 0: no limit.
     pub limit: u64,
     pub continue_token: String,
+    /// Only watches may ask for it.
+    pub send_initial_events: Option<bool>,
 }
 
 /// Of a watch.
@@ -62,6 +64,8 @@ pub struct WatchOptions {
     pub selection: Selection,
     pub resource_version: String,
     pub resource_version_match: String,
+    /// A continue token came along, which means nothing here.
+    pub continued: bool,
     pub bookmarks: bool,
     pub send_initial_events: Option<bool>,
     /// The stream ends then.

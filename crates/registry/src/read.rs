@@ -16,6 +16,11 @@ use crate::select;
 /// How long a read waits for a revision that has not been reached.
 const FRESH_TIMEOUT: Duration = Duration::from_secs(3);
 
+const EXACT: &str = "Exact";
+pub(crate) const NOT_OLDER: &str = "NotOlderThan";
+const TOO_OLD: &str = "The resourceVersion for the provided list is too old.";
+pub(crate) const CONTINUED: &str = "resourceVersionMatch is forbidden when continue is provided";
+
 /// Objects of one state, in key order.
 #[derive(Clone, Debug, Default)]
 pub struct Listing {
@@ -30,12 +35,15 @@ pub struct Listing {
 impl Registry {
     /// One object, not older than `resource_version`: empty is the newest, `0` what is at hand.
     pub async fn get(&self, target: &Target<'_>, resource_version: &str) -> Result<Arc<Object>, Status> {
-        match resource_version {
-            "" => self.rows.settle(target.resource).await?,
-            "0" => {}
-            text => self.reached(target, parse_revision(text)?).await?,
-        }
-        self.rows.current(target.resource, &target.key()).ok_or_else(|| target.not_found())
+        let found = match resource_version {
+            "" => self.rows.latest(target.resource, &target.key()).await?,
+            "0" => self.rows.current(target.resource, &target.key()),
+            text => {
+                self.reached(target, parse_revision(text)?).await?;
+                self.rows.current(target.resource, &target.key())
+            }
+        };
+        found.ok_or_else(|| target.not_found())
     }
 
     /// The objects of a namespace (or of all) that the selection matches.
@@ -62,8 +70,8 @@ impl Registry {
         let mut listing = Listing { items, revision: snapshot.revision(), ..Listing::default() };
         let mut rest = matching.peekable();
         if let (Some(last), true) = (listing.items.last(), options.limit > 0 && rest.peek().is_some()) {
-            let consistent = after.as_ref().is_none_or(|t| t.revision.is_some());
-            let revision = consistent.then_some(listing.revision);
+            // The rest of an inconsistent list is consistent again, with this page.
+            let revision = Some(listing.revision);
             listing.continue_token = Token { revision, after: last.key.clone() }.encode();
             listing.remaining = (!select::selects(&options.selection)).then(|| rest.count() as u64);
         }
@@ -80,23 +88,19 @@ impl Registry {
         if !options.continue_token.is_empty() {
             let token = Token::decode(&options.continue_token)?;
             let Some(revision) = token.revision else {
-                self.rows.settle(target.resource).await?;
-                return Ok((cache.snapshot(), Some(token)));
+                return Ok((self.rows.snapshot(target.resource).await?, Some(token)));
             };
             self.reached(target, revision).await?;
             let snapshot = cache.snapshot_at(revision).map_err(|_| continuation::expired(&token))?;
             return Ok((snapshot, Some(token)));
         }
         let exact = match &*options.resource_version_match {
-            "Exact" => true,
-            "NotOlderThan" => false,
+            EXACT => true,
+            NOT_OLDER => false,
             _ => options.limit > 0,
         };
         match &*options.resource_version {
-            "" => {
-                self.rows.settle(target.resource).await?;
-                Ok((cache.snapshot(), None))
-            }
+            "" => Ok((self.rows.snapshot(target.resource).await?, None)),
             "0" => Ok((cache.snapshot(), None)),
             text => {
                 let revision = parse_revision(text)?;
@@ -104,7 +108,7 @@ impl Registry {
                 if !exact {
                     return Ok((cache.snapshot(), None));
                 }
-                let snapshot = cache.snapshot_at(revision).map_err(|e| Status::expired(e.to_string()))?;
+                let snapshot = cache.snapshot_at(revision).map_err(|_| Status::expired(TOO_OLD))?;
                 Ok((snapshot, None))
             }
         }
@@ -117,7 +121,7 @@ impl Registry {
             return Ok(());
         }
         tokio::select! {
-            () = cache.wait_for(revision) => Ok(()),
+            () = self.rows.wait_for(target.resource, revision) => Ok(()),
             () = self.clock.sleep(FRESH_TIMEOUT) => Err(too_large(revision, cache.revision())),
         }
     }
@@ -145,32 +149,37 @@ pub(crate) fn parse_revision(text: &str) -> Result<Revision, Status> {
     })
 }
 
+/// What options cannot be together, as upstream says it, all of it at once.
 fn validate(options: &ListOptions) -> Result<(), Status> {
     let mut errors = ErrorList::new();
     let path = Path::new("resourceVersionMatch");
     let version = &*options.resource_version;
     let matching = &*options.resource_version_match;
+    let mut forbid = |forbidden: bool, why: &str| {
+        if forbidden {
+            errors.push(Error::forbidden(&path, why));
+        }
+    };
+    if !matching.is_empty() {
+        forbid(version.is_empty(), "resourceVersionMatch is forbidden unless resourceVersion is provided");
+        forbid(!options.continue_token.is_empty(), CONTINUED);
+        if !matches!(matching, EXACT | NOT_OLDER) {
+            errors.push(Error::not_supported(&path, matching, &[EXACT, NOT_OLDER, ""]));
+        }
+        if matching == EXACT && version == "0" {
+            let why = "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"";
+            errors.push(Error::forbidden(&path, why));
+        }
+    }
+    if options.send_initial_events.is_some() {
+        let path = Path::new("sendInitialEvents");
+        errors.push(Error::forbidden(&path, "sendInitialEvents is forbidden for list"));
+    }
+    invalid_options(&errors)?;
     if !options.continue_token.is_empty() && !matches!(version, "" | "0") {
         return Err(Status::bad_request("specifying resource version is not allowed when using continue"));
     }
-    match matching {
-        "" => {}
-        _ if version.is_empty() => errors.push(Error::forbidden(
-            &path,
-            "resourceVersionMatch is forbidden unless resourceVersion is provided",
-        )),
-        _ if !options.continue_token.is_empty() => {
-            errors
-                .push(Error::forbidden(&path, "resourceVersionMatch is forbidden when continue is provided"));
-        }
-        "Exact" if version == "0" => errors.push(Error::forbidden(
-            &path,
-            "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"",
-        )),
-        "Exact" | "NotOlderThan" => {}
-        other => errors.push(Error::not_supported(&path, other, &["Exact", "NotOlderThan", ""])),
-    }
-    invalid_options(&errors)
+    Ok(())
 }
 
 /// 422 about `ListOptions`, when there is something wrong.

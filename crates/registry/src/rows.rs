@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use apimachinery::{ObjectKey, Revision, Status};
 use bytes::Bytes;
-use cache::{Cache, Object};
+use cache::{Cache, Object, Snapshot};
 use codec::AnyObject;
 use resources::Resource;
 use storage::collection::{Collection, CollectionSpec, ParseError, Terms, WriteError};
@@ -20,10 +21,18 @@ const PATHS: &[(&str, &str, &str)] = &[
     ("", "services", "services/specs"),
     ("", "endpoints", "services/endpoints"),
     ("networking.k8s.io", "ingresses", "ingress"),
+    ("apiregistration.k8s.io", "apiservices", "apiregistration.k8s.io/apiservices"),
+    ("apiextensions.k8s.io", "customresourcedefinitions", "apiextensions.k8s.io/customresourcedefinitions"),
 ];
 
-/// Kinds whose latest writes a power cut may take back, to spare flash.
+/// Kinds whose latest writes a power cut may take back, to spare flash, and that expire where the engine lets them.
 const RELAXED: &[(&str, &str)] = &[("", "events"), ("events.k8s.io", "events")];
+
+/// Upstream's `--event-ttl`.
+const EVENT_TTL: Duration = Duration::from_secs(3600);
+
+/// What begins a value that upstream wrote.
+const PROTOBUF: &[u8] = b"k8s\0";
 
 /// Cached by index: what is asked for by controllers, the kubelet and the garbage collector.
 const INDEXES: &[(&str, &str, &[&str])] =
@@ -92,7 +101,13 @@ pub(crate) fn spec(resource: &Resource) -> CollectionSpec {
     let relaxed = RELAXED.contains(&(group, plural));
     let strategy = resource.strategy.clone();
     let parse = move |key: &ObjectKey, revision: Revision, value: &[u8]| {
-        let json = codec::splice::with_resource_version(value, revision);
+        let json = match value.starts_with(PROTOBUF) {
+            true => {
+                let json = codec::protobuf::to_json(value).map_err(|e| ParseError(e.to_string()))?;
+                codec::splice::with_resource_version(&json, revision)
+            }
+            false => codec::splice::with_resource_version(value, revision),
+        };
         let meta = codec::meta::parse(&json).map_err(|e| ParseError(e.to_string()))?;
         let fields: Box<[_]> = match strategy.field_names() {
             [] => Box::default(),
@@ -108,6 +123,7 @@ pub(crate) fn spec(resource: &Resource) -> CollectionSpec {
         parse: Arc::new(parse),
         indexes: indexes.to_vec(),
         durability: if relaxed { Durability::Relaxed } else { Durability::Durable },
+        ttl: relaxed.then_some(EVENT_TTL),
     }
 }
 
@@ -138,6 +154,26 @@ impl Rows {
     /// Waits until the cache shows everything that was committed before.
     pub async fn settle(&self, resource: &Resource) -> Result<(), Status> {
         self.collection(resource)?.fresh().await.map_err(unreadable)
+    }
+
+    /// All objects, with everything that was committed before.
+    pub async fn snapshot(&self, resource: &Resource) -> Result<Snapshot, Status> {
+        self.collection(resource)?.snapshot().await.map_err(unreadable)
+    }
+
+    /// The object, with everything that was committed before.
+    pub async fn latest(&self, resource: &Resource, key: &ObjectKey) -> Result<Option<Arc<Object>>, Status> {
+        match self.find(resource) {
+            Some(collection) => collection.latest(key).await.map_err(unreadable),
+            None => Ok(None),
+        }
+    }
+
+    /// Waits until the cache shows a revision.
+    pub async fn wait_for(&self, resource: &Resource, revision: Revision) {
+        if let Some(collection) = self.find(resource) {
+            collection.wait_for(revision).await;
+        }
     }
 
     /// Stores an object. Returns it as published.
@@ -177,6 +213,7 @@ fn refused(error: WriteError) -> Refused {
         ))),
         WriteError::Unavailable(why) => Refused::Failed(Status::service_unavailable(why)),
         WriteError::Lost(why) => Refused::Failed(Status::internal(why)),
+        WriteError::Unknown(why) => Refused::Failed(Status::timeout(why)),
     }
 }
 
@@ -184,5 +221,6 @@ fn unreadable(error: ReadError) -> Status {
     match error {
         ReadError::Compacted { .. } => Status::expired(error.to_string()),
         ReadError::Unavailable(why) => Status::service_unavailable(why),
+        ReadError::Corrupt { .. } => Status::internal(error),
     }
 }

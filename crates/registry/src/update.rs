@@ -51,7 +51,7 @@ impl Registry {
     ) -> Result<Written, Status> {
         matches_request(target, &*object)?;
         let creates = part == Part::Main && options.may_create && target.strategy().allow_create_on_update();
-        if creates && self.rows.current(target.resource, &target.key()).is_none() {
+        if creates && self.rows.latest(target.resource, &target.key()).await?.is_none() {
             return self.create_by_update(target, object, options).await;
         }
         let change = |_: &dyn AnyObject| Ok(Changed { object: object.clone_box(), warnings: Vec::new() });
@@ -85,9 +85,6 @@ impl Registry {
         options: &WriteOptions,
     ) -> Result<Written, Status> {
         for attempt in 0..ATTEMPTS {
-            if attempt > 0 {
-                self.rows.settle(target.resource).await?;
-            }
             match self.change_once(target, kind, change, options).await? {
                 Some(written) => return Ok(written),
                 None => tracing::trace!(key = %target.key(), attempt, "write lost a race"),
@@ -105,7 +102,7 @@ impl Registry {
         options: &WriteOptions,
     ) -> Result<Option<Written>, Status> {
         let resource = target.resource;
-        let stored = self.rows.current(resource, &target.key()).ok_or_else(|| target.not_found())?;
+        let stored = self.rows.latest(resource, &target.key()).await?.ok_or_else(|| target.not_found())?;
         let old = target.decode(&stored)?;
         let Changed { object: mut new, warnings } = change(&*old)?;
         if kind.checked {

@@ -11,7 +11,7 @@ use futures::stream::BoxStream;
 use stdx::clock::SharedClock;
 
 use crate::options::WatchOptions;
-use crate::read::{invalid_options, parse_revision};
+use crate::read::{CONTINUED, NOT_OLDER, invalid_options, parse_revision};
 use crate::registry::{Registry, Target};
 use crate::select;
 
@@ -172,21 +172,27 @@ fn start(options: &WatchOptions) -> Result<Start, Status> {
     })
 }
 
+/// What options cannot be together, as upstream says it, all of it at once.
 fn validate(options: &WatchOptions) -> Result<(), Status> {
     let mut errors = ErrorList::new();
-    let matching = Path::new("resourceVersionMatch");
-    match (options.send_initial_events, &*options.resource_version_match) {
-        (None, "") => {}
-        (None, _) => errors.push(Error::forbidden(
-            &matching,
-            "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
-        )),
-        (Some(_), "NotOlderThan") => {}
-        (Some(_), "") => errors.push(Error::forbidden(
-            &matching,
-            "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
-        )),
-        (Some(_), other) => errors.push(Error::not_supported(&matching, other, &["NotOlderThan"])),
+    let path = Path::new("resourceVersionMatch");
+    let matching = &*options.resource_version_match;
+    let asked = options.send_initial_events.is_some();
+    if asked && matching != NOT_OLDER {
+        let why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
+        errors.push(Error::forbidden(&path, why));
+    }
+    if !matching.is_empty() {
+        if !asked {
+            let why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
+            errors.push(Error::forbidden(&path, why));
+        }
+        if matching != NOT_OLDER {
+            errors.push(Error::not_supported(&path, matching, &[NOT_OLDER]));
+        }
+        if options.continued {
+            errors.push(Error::forbidden(&path, CONTINUED));
+        }
     }
     invalid_options(&errors)
 }

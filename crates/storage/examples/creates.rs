@@ -37,6 +37,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         parse: parse(),
         indexes: vec!["owner"],
         durability: Durability::Durable,
+        ttl: None,
     };
     let things = store.collection(spec).await?;
     let collection = things.clone();

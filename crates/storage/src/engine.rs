@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::time::Duration;
 
 use apimachinery::Revision;
 use async_trait::async_trait;
@@ -60,7 +61,7 @@ pub enum Op {
         value: Bytes,
     },
     /// Nothing happens when the key is absent. `last` is what watchers are told as the final value instead of the
-    /// stored one.
+    /// stored one, where the engine can keep it ([`Engine::keeps_last`]).
     Delete {
         key: Key,
         last: Option<Bytes>,
@@ -99,9 +100,11 @@ pub struct Txn {
     /// At most [`MAX_OPS`], each key once.
     pub ops: Vec<Op>,
     pub durability: Durability,
+    /// How long what is put lives, where the engine lets values expire ([`Engine::expires`]).
+    pub ttl: Option<Duration>,
 }
 
-/// Why a transaction did not happen. Nothing has changed then.
+/// Why a transaction did not happen. Nothing has changed then, except perhaps after `Unknown`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CommitError {
     /// The first guard that does not hold, by its place in [`Txn::guards`], as of `revision`.
@@ -112,6 +115,9 @@ pub enum CommitError {
     /// May work later, e.g. when there is space on the disk again.
     #[error("{0}")]
     Unavailable(String),
+    /// The engine did not answer in time: it may have happened, or may still happen.
+    #[error("{0}")]
+    Unknown(String),
 }
 
 /// Why a read gave nothing.
@@ -121,6 +127,9 @@ pub enum ReadError {
     Compacted { requested: Revision, oldest: Revision },
     #[error("{0}")]
     Unavailable(String),
+    /// A stored value is not what it should be.
+    #[error("{key}: {why}")]
+    Corrupt { key: Key, why: String },
 }
 
 /// Which keys to list.
@@ -168,6 +177,15 @@ pub struct EventBatch {
     pub revision: Revision,
 }
 
+/// How a collection makes sure that a read is not stale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    /// Streams deliver every commit at once: a read waits for the cache.
+    Prompt,
+    /// Streams may stall: a read waits so long for the cache, then asks the engine itself.
+    Remote { patience: Duration },
+}
+
 /// Ends when the engine is closed, or after an error.
 pub type EventStream = BoxStream<'static, Result<EventBatch, ReadError>>;
 
@@ -194,6 +212,33 @@ pub trait Engine: Send + Sync + 'static {
 
     /// The first revision that can be listed at and watched from.
     fn oldest_revision(&self) -> Revision;
+
+    /// Where a collection that is loaded begins its history: older history can be read, but costs too much.
+    fn history_start(&self) -> Revision {
+        self.oldest_revision()
+    }
+
+    /// A revision that streams come to by themselves, however quiet it is.
+    async fn delivered(&self) -> Result<Revision, ReadError> {
+        self.current_revision().await
+    }
+
+    fn freshness(&self) -> Freshness {
+        Freshness::Prompt
+    }
+
+    /// Asks the engine to let its streams know how far they are. Only for engines whose streams may stall.
+    async fn nudge(&self) {}
+
+    /// Whether watchers are told [`Op::Delete`]'s `last`.
+    fn keeps_last(&self) -> bool {
+        true
+    }
+
+    /// Whether [`Txn::ttl`] is kept to.
+    fn expires(&self) -> bool {
+        false
+    }
 
     /// Revisions that were acknowledged as relaxed writes and lost in a crash.
     fn lost_revisions(&self) -> Vec<RangeInclusive<u64>> {

@@ -74,9 +74,48 @@ impl Feed {
             recent.bytes -= weight(&event);
             recent.floor = event.revision;
         }
+        recent.head = recent.head.max(head);
+        drop(recent);
+        self.wake.send_replace(());
+    }
+
+    /// Everything between the last event and `head` is lost: streams that have not read up to there find out when they
+    /// ask for history.
+    pub fn jump(&self, head: Revision) {
+        let mut recent = self.lock();
+        recent.events.clear();
+        recent.bytes = 0;
+        recent.floor = head;
         recent.head = head;
         drop(recent);
         self.wake.send_replace(());
+    }
+
+    /// All events up to here have been here.
+    pub fn head(&self) -> Revision {
+        self.lock().head
+    }
+
+    /// All events above this revision are here.
+    pub fn floor(&self) -> Revision {
+        self.lock().floor
+    }
+
+    /// Completes when `revision` has been here; false when the feed is closed before that.
+    pub async fn reached(&self, revision: Revision) -> bool {
+        let mut woken = self.wake.subscribe();
+        loop {
+            woken.mark_unchanged();
+            {
+                let recent = self.lock();
+                if recent.head >= revision || recent.closed {
+                    return recent.head >= revision;
+                }
+            }
+            if woken.changed().await.is_err() {
+                return false;
+            }
+        }
     }
 
     /// Ends all streams.

@@ -144,6 +144,6 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn passes_the_suite() {
-        crate::testsuite::run(|| Arc::new(MemoryEngine::new())).await;
+        crate::testsuite::run(async || Arc::new(MemoryEngine::new()) as Arc<dyn Engine>).await;
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use apimachinery::{ObjectKey, Revision};
@@ -30,6 +31,8 @@ pub struct StoreConfig {
     pub window_bytes: usize,
     /// History in the engine of all collections, in bytes.
     pub log_bytes: usize,
+    /// Have the engine forget what is older or more. False for an engine that several stores share: it does so itself.
+    pub compact: bool,
 }
 
 impl StoreConfig {
@@ -40,6 +43,7 @@ impl StoreConfig {
             window_age: Duration::from_secs(600),
             window_bytes: 16 << 20,
             log_bytes: 64 << 20,
+            compact: true,
         }
     }
 }
@@ -76,7 +80,7 @@ impl Store {
         config: StoreConfig,
         tasks: &Tasks,
     ) -> Result<Arc<Store>, ReadError> {
-        let position = engine.current_revision().await?;
+        let position = engine.delivered().await?;
         let events = engine.watch("", position).await?;
         let progress = Arc::new(Progress::default());
         progress.advance(position);
@@ -131,6 +135,8 @@ impl Publisher {
                 () = shutdown.cancelled() => break,
                 batch = events.next() => match batch {
                     Some(Ok(batch)) => self.publish(batch),
+                    // Other engines forget only what this task has seen.
+                    Some(Err(ReadError::Compacted { .. })) => events = self.list_anew().await,
                     Some(Err(error)) => {
                         tracing::error!(%error, "cannot follow the store; nothing is published any more");
                         break;
@@ -156,7 +162,10 @@ impl Publisher {
         }
         self.position = batch.revision;
         self.progress.advance(batch.revision);
-        if let Some(revision) = self.retention.advance(self.config.clock.monotonic(), batch.revision, bytes) {
+        if self.config.compact
+            && let Some(revision) =
+                self.retention.advance(self.config.clock.monotonic(), batch.revision, bytes)
+        {
             self.forget(revision);
         }
     }
@@ -172,6 +181,48 @@ impl Publisher {
         });
     }
 
+    /// Makes the caches what the engine has now, after it has forgotten what would have come next: watchers see the
+    /// differences, and who asks for something from before is told that it is gone. Tried until it works.
+    async fn list_anew(&mut self) -> EventStream {
+        loop {
+            match self.try_list_anew().await {
+                Ok(events) => return events,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot list the store anew; will be tried again");
+                    self.config.clock.sleep(Duration::from_secs(1)).await;
+                }
+            }
+        }
+    }
+
+    async fn try_list_anew(&mut self) -> Result<EventStream, ReadError> {
+        let at = self.engine.current_revision().await?;
+        let mut listed = Vec::new();
+        for collection in self.routes.values() {
+            let prefix = collection.spec.prefix.clone();
+            let page =
+                self.engine.list(ListRequest { prefix, at: Some(at), ..ListRequest::default() }).await?;
+            let objects = page.items.into_iter().filter_map(|kv| {
+                let key = object_key(&collection.spec.prefix, &kv.key);
+                let parsed = (collection.spec.parse)(&key, kv.revision, &kv.value);
+                parsed
+                    .inspect_err(
+                        |error| tracing::error!(key = %kv.key, %error, "stored value cannot be read"),
+                    )
+                    .ok()
+            });
+            listed.push((collection.cache.clone(), objects.collect::<Vec<_>>()));
+        }
+        let events = self.engine.watch("", at).await?;
+        // All before the position moves, which is the same for all.
+        for (cache, objects) in listed {
+            cache.reset(objects, at);
+        }
+        self.position = at;
+        self.progress.advance(at);
+        Ok(events)
+    }
+
     async fn open(&mut self, spec: CollectionSpec) -> Result<Arc<Collection>, OpenError> {
         if self.routes.contains_key(&spec.prefix) {
             return Err(OpenError::Twice(spec.prefix));
@@ -184,8 +235,14 @@ impl Publisher {
             }
         };
         let prefix = spec.prefix.clone();
-        let collection =
-            Arc::new(Collection { spec, cache, engine: self.engine.clone(), closed: self.closed.clone() });
+        let collection = Arc::new(Collection {
+            spec,
+            cache,
+            engine: self.engine.clone(),
+            closed: self.closed.clone(),
+            clock: self.config.clock.clone(),
+            stalled: AtomicU64::new(0),
+        });
         self.routes.insert(prefix, collection.clone());
         Ok(collection)
     }
@@ -200,7 +257,7 @@ impl Publisher {
             progress: self.progress.clone(),
             lost: self.engine.lost_revisions(),
         });
-        let oldest = self.engine.oldest_revision();
+        let oldest = self.engine.history_start();
         let request = ListRequest { prefix: spec.prefix.clone(), at: Some(oldest), ..ListRequest::default() };
         let listed = self.engine.list(request).await?.items.into_iter().map(|kv| {
             let key = object_key(&spec.prefix, &kv.key);
@@ -264,7 +321,7 @@ fn update(spec: &CollectionSpec, event: KeyEvent) -> Result<Update, OpenError> {
 }
 
 /// The inverse of [`Collection::path`].
-fn object_key(prefix: &str, path: &str) -> ObjectKey {
+pub(crate) fn object_key(prefix: &str, path: &str) -> ObjectKey {
     let rest = path.strip_prefix(prefix).unwrap_or(path);
     match rest.split_once('/') {
         Some((namespace, name)) => ObjectKey::new(namespace, name),

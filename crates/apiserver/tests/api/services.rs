@@ -153,7 +153,7 @@ async fn repaired_at_start() {
     };
     let ops = left.map(put).into();
     let engine = Arc::new(MemoryEngine::new());
-    engine.commit(Txn { guards: Vec::new(), ops, durability: Durability::Durable }).await.unwrap();
+    engine.commit(Txn { ops, durability: Durability::Durable, ..Txn::default() }).await.unwrap();
 
     let (clock, tasks) = (SystemClock::shared(), Tasks::new());
     let store = Store::open(engine.clone(), StoreConfig::new(clock.clone()), &tasks).await.unwrap();

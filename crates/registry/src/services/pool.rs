@@ -55,6 +55,7 @@ pub(crate) fn spec(kind: &str) -> CollectionSpec {
         parse: Arc::new(parse),
         indexes: Vec::new(),
         durability: Durability::Durable,
+        ttl: None,
     }
 }
 

@@ -41,11 +41,11 @@ async fn count(engine: &EmbeddedEngine) -> usize {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn passes_the_suite() {
     let dirs: Mutex<Vec<tempfile::TempDir>> = Mutex::default();
-    let engine = || -> Arc<dyn Engine> {
+    let engine = async || {
         let dir = tempfile::tempdir().unwrap();
         let engine = open(dir.path()).unwrap();
         dirs.lock().unwrap().push(dir);
-        Arc::new(engine)
+        Arc::new(engine) as Arc<dyn Engine>
     };
     crate::testsuite::run(engine).await;
 }

@@ -77,7 +77,7 @@ async fn writer(engine: Arc<EmbeddedEngine>, acked: Arc<Mutex<Acked>>, writer: u
             _ => Op::Put { key: (*key).into(), value: Bytes::from(value.clone()) },
         };
         let put = matches!(op, Op::Put { .. });
-        let revision = engine.commit(Txn { guards: vec![], ops: vec![op], durability }).await.unwrap();
+        let revision = engine.commit(Txn { ops: vec![op], durability, ..Txn::default() }).await.unwrap();
         let mut acked = acked.lock().unwrap();
         acked.highest = acked.highest.max(revision);
         if durability == Durability::Durable {
