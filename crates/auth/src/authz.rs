@@ -61,18 +61,52 @@ pub trait Authorizer: Send + Sync {
     async fn authorize(&self, attributes: &Attributes) -> Decision;
 }
 
-/// All of authorization, in this order: masters, nodes, RBAC.
+/// One of `--authorization-mode`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    Node,
+    Rbac,
+    AlwaysAllow,
+    AlwaysDeny,
+}
+
+impl Mode {
+    const ALL: &[(&str, Mode)] = &[
+        ("Node", Mode::Node),
+        ("RBAC", Mode::Rbac),
+        ("AlwaysAllow", Mode::AlwaysAllow),
+        ("AlwaysDeny", Mode::AlwaysDeny),
+    ];
+}
+
+impl std::str::FromStr for Mode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Mode::ALL.iter().find(|(name, _)| *name == text);
+        found.map(|(_, mode)| *mode).ok_or_else(|| {
+            let names: Vec<&str> = Mode::ALL.iter().map(|(name, _)| *name).collect();
+            format!("authorization-mode {text:?} is not a valid mode; choose of {}", names.join(", "))
+        })
+    }
+}
+
+/// All of authorization: masters, nodes, RBAC, everybody or nobody. As no part of it ever denies what another may allow,
+/// their order makes no difference.
+#[derive(Default)]
 pub struct Authorization {
     pub node: Option<Arc<NodeAuthorizer>>,
     pub rbac: Option<Arc<Rbac>>,
     /// `--authorization-mode=AlwaysAllow`
     pub always_allow: bool,
+    /// `--authorization-mode=AlwaysDeny`: says so when nobody allows the request.
+    pub always_deny: bool,
 }
 
 impl Authorization {
     /// `--authorization-mode=Node,RBAC`
     pub fn new(node: Arc<NodeAuthorizer>, rbac: Arc<Rbac>) -> Self {
-        Authorization { node: Some(node), rbac: Some(rbac), always_allow: false }
+        Authorization { node: Some(node), rbac: Some(rbac), ..Authorization::default() }
     }
 
     /// Completes when roles, bindings and what nodes run are known.
@@ -103,6 +137,9 @@ impl Authorizer for Authorization {
                 Decision::NoOpinion(reason) => reasons.push(reason),
                 decided => return decided,
             }
+        }
+        if self.always_deny {
+            reasons.push("Everything is forbidden.".into());
         }
         Decision::NoOpinion(reasons.join("\n"))
     }

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use ipnet::IpNet;
 use resources::Gate;
 
+use crate::security::SecurityConfig;
 use crate::token::Token;
 
 mod node;
@@ -58,6 +59,8 @@ pub struct ServerConfig {
     pub disable_agent: bool,
     /// Kinds behind these are served, since something in this process enforces them.
     pub gates: Vec<Gate>,
+    /// Who is who, and who may do what.
+    pub security: SecurityConfig,
 }
 
 impl ServerConfig {
@@ -101,6 +104,11 @@ impl ServerConfig {
             !l.is_empty() && l.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
         };
         if !self.node_name.split('.').all(label) {
+    /// What service-account tokens are of and for, unless something else was chosen.
+    pub fn issuer(&self) -> String {
+        format!("https://kubernetes.default.svc.{}", self.cluster_domain)
+    }
+
             bail!(
                 "node name {:?} is not a DNS name (lower-case letters, digits, '-' and '.'); choose another with --node-name",
                 self.node_name

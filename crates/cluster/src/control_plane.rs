@@ -7,21 +7,23 @@ use anyhow::{Context, Result, anyhow};
 use apiserver::local::Loopback;
 use apiserver::{Api, Check, KubeletProxy};
 use auth::Answers;
-use auth::authn::service_account::TokenConfig;
-use auth::authn::{Authentication, BootstrapTokens, ServiceAccountTokens, X509};
+use auth::authn::service_account::legacy;
+use auth::authn::{Authentication, BootstrapTokens, ServiceAccountTokens, TokenAuthenticator, X509};
 use auth::authz::{Authorization, NodeAuthorizer, Rbac};
 use client::{Api as Objects, Transport};
+use codec::Kind as _;
 use controller::namespace::bootstrap as namespace;
 use controller::service_cidr;
-use k8s_openapi::api::core::v1::Namespace;
-use pki::{LiveIdentity, Pki, Template};
+use k8s_openapi::api::core::v1::{Namespace, Secret, ServiceAccount};
+use pki::{LiveIdentity, Pki, SigningKey, Template};
 use registry::{NODE_PORTS, Registry, ServiceConfig};
 use stdx::clock::SharedClock;
 use stdx::{Random, Tasks};
 use storage::{EmbeddedConfig, EmbeddedEngine, Store, StoreConfig};
 
 use crate::config::ServerConfig;
-use crate::{identities, token, virtuals};
+use crate::security::{Mode, Security, SecurityConfig, published};
+use crate::{identities, joining, token, virtuals};
 
 /// What everything of a process shares.
 #[derive(Clone)]
@@ -75,32 +77,28 @@ impl ControlPlane {
             .context("open the store")?;
         let registry = open_registry(config, shared, &store).await?;
         let loopback: Arc<dyn Transport> = Arc::new(Loopback::new(registry.clone()));
-        let rbac = Rbac::start(&*loopback, &groups.api);
-        let node = NodeAuthorizer::start(
-            &*loopback,
-            registry.resource("", "v1", "persistentvolumes").is_some(),
-            &groups.api,
-        );
-        let authorization = Arc::new(Authorization::new(node, rbac.clone()));
-        let tokens = Arc::new(service_account_tokens(config, shared, &loopback));
-        let bootstrap_tokens = BootstrapTokens::new(&*loopback, clock.clone(), vec![issuer(config)]);
-        let authentication = Arc::new(Authentication::new(
-            Some(X509::new(shared.pki.ca.cert_pem(), clock.clone())?),
-            vec![tokens.clone(), Arc::new(bootstrap_tokens)],
-            vec![issuer(config)],
-            true,
-        ));
+        let mut security = config.security.read(&config.issuer())?;
+        let authorization = Arc::new(authorization(&config.security, &registry, &*loopback, groups));
+        let tokens = Arc::new(service_account_tokens(&security, shared, &loopback));
+        let authentication = Arc::new(authentication(&mut security, shared, &loopback, &tokens)?);
         let context = admission::Context {
             transport: loopback.clone(),
             authorization: authorization.clone(),
-            rbac: Some(rbac),
-            configuration: Arc::default(),
+            rbac: authorization.rbac.clone(),
+            configuration: security.admission.clone(),
             clock: clock.clone(),
             random: shared.random.clone(),
         };
-        registry.set_admit(Arc::new(admission::Chain::standard(&context)));
-        let policy = auth::policy::bootstrap();
-        auth::policy::reconcile::reconcile(&loopback, &policy).await.context("write the default roles")?;
+        let (enable, disable) =
+            (&config.security.enable_admission_plugins, &config.security.disable_admission_plugins);
+        let chain = admission::Chain::new(&context, enable, disable).map_err(|why| anyhow!("{why}"))?;
+        registry.set_admit(Arc::new(chain));
+        if authorization.rbac.is_some() {
+            let policy = auth::policy::bootstrap();
+            auth::policy::reconcile::reconcile(&loopback, &policy)
+                .await
+                .context("write the default roles")?;
+        }
         admission::priority::ensure_system_classes(&loopback).await.context("write the priority classes")?;
         // Their controller would make them, too, but what others want to put into them would fail until then.
         let namespaces = Objects::<Namespace>::new(loopback.clone());
@@ -113,6 +111,9 @@ impl ControlPlane {
             .context("make the service CIDR")?;
         let token = token::load_or_create(&config.data_dir, config.token.as_deref())?;
         token::publish(&loopback, &token).await.context("write the join token")?;
+        let advertised = SocketAddr::new(shared.node_ip, config.https_listen_port).to_string();
+        joining::open(&loopback, config, shared.pki.ca.cert_pem(), &advertised).await?;
+        write_join_token(config, shared, &token)?;
         authorization.synced().await;
 
         let answers = Arc::new(Answers::new(
@@ -121,7 +122,6 @@ impl ControlPlane {
             tokens.clone(),
             loopback.clone(),
         ));
-        let advertised = SocketAddr::new(shared.node_ip, config.https_listen_port).to_string();
         let api = Api::new(apiserver::Config {
             registry,
             authenticator: authentication.clone(),
@@ -134,14 +134,15 @@ impl ControlPlane {
             random: shared.random.clone(),
             tasks: groups.api.clone(),
         });
-        publish_issuer(&api, &tokens, &advertised)?;
+        api.limits.set(config.security.max_requests_inflight, config.security.max_mutating_requests_inflight);
+        publish_issuer(&api, &security, &tokens, &advertised)?;
         let identity =
             live(shared, "kube-apiserver", &identities::api_server(config, shared.node_ip), groups)?;
         let tls = Arc::new(pki::tls::server_config(identity)?);
         let address = apiserver::listen(api.clone(), config.listen(), tls, &groups.api)
             .await
             .context("start the API server (choose another port with --https-listen-port)")?;
-        start_components(config, shared, &api, address, groups);
+        start_components(config, shared, &security, &api, address, groups);
         Ok(ControlPlane { api, address })
     }
 }
@@ -158,13 +159,54 @@ async fn open_registry(config: &ServerConfig, shared: &Shared, store: &Store) ->
     opened.context("load the objects")
 }
 
-/// `iss` and audience of service-account tokens.
-fn issuer(config: &ServerConfig) -> String {
-    format!("https://kubernetes.default.svc.{}", config.cluster_domain)
+/// For whoever looks for it: the token that never ends, in the form that `knarr agent` takes.
+fn write_join_token(config: &ServerConfig, shared: &Shared, kept: &token::Kept) -> Result<()> {
+    let token = token::JoinToken::new(pki::pin::of(shared.pki.ca.cert_der())?, kept.token.clone());
+    pki::files::write_private(&config.data_dir.join("join-token"), format!("{}\n", token.text()).as_bytes())
+}
+
+/// As `--authorization-mode` says.
+fn authorization(
+    config: &SecurityConfig,
+    registry: &Registry,
+    loopback: &dyn Transport,
+    groups: &Groups,
+) -> Authorization {
+    let volumes = registry.resource("", "v1", "persistentvolumes").is_some();
+    Authorization {
+        node: config.has(Mode::Node).then(|| NodeAuthorizer::start(loopback, volumes, &groups.api)),
+        rbac: config.has(Mode::Rbac).then(|| Rbac::start(loopback, &groups.api)),
+        always_allow: config.has(Mode::AlwaysAllow),
+        always_deny: config.has(Mode::AlwaysDeny),
+    }
+}
+
+/// Front proxies, certificates, tokens of every sort, and nobody.
+fn authentication(
+    security: &mut Security,
+    shared: &Shared,
+    loopback: &Arc<dyn Transport>,
+    tokens: &Arc<ServiceAccountTokens>,
+) -> Result<Authentication> {
+    let clock = &shared.clock;
+    let audiences = security.tokens.audiences.clone();
+    let mut bearers: Vec<Arc<dyn TokenAuthenticator>> = Vec::new();
+    if let Some(statics) = security.static_tokens.take() {
+        bearers.push(Arc::new(statics));
+    }
+    bearers.push(tokens.clone());
+    bearers.push(Arc::new(BootstrapTokens::new(&**loopback, clock.clone(), audiences.clone())));
+    let cas = security.client_cas(shared.pki.ca.cert_pem());
+    let x509 = X509::new(&cas, clock.clone())?;
+    let all = Authentication::new(Some(x509), bearers, audiences, security.anonymous);
+    Ok(match security.request_header(&cas, clock.clone())? {
+        Some(proxy) => all.with_front_proxy(proxy),
+        None => all,
+    })
 }
 
 fn service_account_tokens(
-    config: &ServerConfig,
+    security: &Security,
     shared: &Shared,
     transport: &Arc<dyn Transport>,
 ) -> ServiceAccountTokens {
@@ -172,14 +214,29 @@ fn service_account_tokens(
         transport.clone(),
         shared.clock.clone(),
         shared.random.clone(),
-        TokenConfig::new(&issuer(config)),
-        shared.pki.service_account.clone(),
-        Vec::new(),
+        security.tokens.clone(),
+        signing_key(security, shared),
+        security.keys.clone(),
     )
 }
 
-/// What others need to check service-account tokens on their own.
-fn publish_issuer(api: &Api, tokens: &ServiceAccountTokens, address: &str) -> Result<()> {
+fn signing_key(security: &Security, shared: &Shared) -> Arc<SigningKey> {
+    security.signing.clone().unwrap_or_else(|| shared.pki.service_account.clone())
+}
+
+/// What others need to check service-account tokens on their own. An issuer that is no https URL can tell nobody.
+fn publish_issuer(
+    api: &Api,
+    security: &Security,
+    tokens: &ServiceAccountTokens,
+    address: &str,
+) -> Result<()> {
+    if !security.tokens.issuers.first().is_some_and(|issuer| issuer.starts_with("https://")) {
+        tracing::warn!(
+            "--service-account-issuer is no https URL: /.well-known/openid-configuration is not served"
+        );
+        return Ok(());
+    }
     let keys = tokens.jwks().map_err(|e| anyhow!("publish the service-account keys: {e}"))?;
     let about = tokens.openid_configuration(&format!("https://{address}"));
     api.publish("/openid/v1/jwks", "application/jwk-set+json", keys.to_string());
@@ -209,6 +266,7 @@ fn checks() -> Vec<Check> {
 fn start_components(
     config: &ServerConfig,
     shared: &Shared,
+    security: &Security,
     api: &Arc<Api>,
     address: SocketAddr,
     groups: &Groups,
@@ -222,8 +280,13 @@ fn start_components(
     };
     let pki = shared.pki.clone();
     let sign = move |pem: &str, usage, lifetime, now| pki.ca.sign_request(pem, usage, lifetime, now);
+    let key = signing_key(security, shared);
+    let sign_token = move |secret: &Secret, account: &ServiceAccount| {
+        legacy::sign(&key, secret.namespace(), secret.name(), account.name(), account.uid())
+    };
     let controllers = controller::Config {
         signer: Some(controller::certificates::Signer::new(sign)),
+        token_signer: Some(controller::service_account_tokens::TokenSigner::new(sign_token)),
         root_ca: shared.pki.ca.cert_pem().to_owned(),
         cluster_cidrs: config.cluster_cidrs.iter().map(ToString::to_string).collect(),
         resources: controller::Served::builtin(&config.gates),
@@ -241,6 +304,13 @@ fn start_components(
         shared.clock.clone(),
         shared.random.clone(),
         &groups.components,
+    );
+    published::start(
+        api.local(identities::user("system:apiserver")),
+        shared.clock.clone(),
+        &groups.components,
+        &security.client_cas(shared.pki.ca.cert_pem()),
+        security.front_proxy.as_ref(),
     );
     controller::kubernetes_service::start(
         api.local(identities::user("system:apiserver")),

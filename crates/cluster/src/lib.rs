@@ -19,3 +19,4 @@ pub mod server;
 mod streams;
 pub mod token;
 mod virtuals;
+pub mod security;

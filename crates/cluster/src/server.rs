@@ -61,6 +61,7 @@ async fn start(
     groups: &Groups,
 ) -> Result<()> {
     // What is wrong in a file of the user's stops before anything is made.
+    config.security.read(&config.issuer())?;
     if !config.disable_agent {
         node::registries(config.registries.as_deref())?;
     }

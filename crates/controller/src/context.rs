@@ -37,6 +37,8 @@ pub struct Config {
     pub root_ca: String,
     /// Signs certificate requests; none: they wait.
     pub signer: Option<crate::certificates::Signer>,
+    /// Signs the tokens of secrets; none: those stay without.
+    pub token_signer: Option<crate::service_account_tokens::TokenSigner>,
     /// Everything served, for the controllers that act on all resources.
     pub resources: Vec<Served>,
     /// Address ranges that nodes get their pods' ranges from, one for each family; empty: nodes get none.
@@ -55,6 +57,7 @@ impl Default for Config {
         Config {
             root_ca: String::new(),
             signer: None,
+            token_signer: None,
             resources: Served::builtin(&[]),
             cluster_cidrs: Vec::new(),
             node_mask_v4: 24,

@@ -32,6 +32,7 @@ pub mod service_account;
 pub mod service_cidr;
 pub mod service_ip_repair;
 pub mod stateful_set;
+pub mod service_account_tokens;
 mod status;
 pub mod table;
 #[cfg(test)]

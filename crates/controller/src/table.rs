@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use crate::context::{Component, Config, Context, READER};
 use crate::{
-    certificates, cron_job, daemon_set, deployment, disruption, endpoints, garbage, job, namespace, node,
-    persistent_volume, pod_gc, replicas, resource_quota, root_ca, service_account, service_cidr,
-    service_ip_repair, stateful_set, ttl_after_finished,
+    bootstrap, certificates, cron_job, daemon_set, deployment, disruption, endpoints, ephemeral_volume,
+    garbage, horizontal_pod_autoscaler, job, namespace, node, persistent_volume, pod_gc, replicas,
+    resource_quota, root_ca, service_account, service_account_tokens, service_cidr, service_ip_repair,
+    stateful_set, ttl_after_finished,
 };
 
 /// One controller.
@@ -27,6 +28,7 @@ pub const CONTROLLERS: &[Spec] = &[
         identity: "service-account-controller",
         start: service_account::start,
     },
+    Spec { name: "serviceaccount-token-controller", identity: "", start: service_account_tokens::start },
     Spec {
         name: "root-ca-certificate-publisher-controller",
         identity: "root-ca-cert-publisher",

@@ -6,3 +6,4 @@ pub mod node;
 pub mod ps;
 pub mod reset;
 pub mod server;
+pub mod security;

@@ -15,7 +15,7 @@ use ring::signature::{
     UnparsedPublicKey,
 };
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{PrivateKeyDer, SubjectPublicKeyInfoDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, SubjectPublicKeyInfoDer};
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
@@ -139,7 +139,33 @@ impl PublicKey {
     pub fn from_pem(pem: &str) -> Result<Self> {
         let der = SubjectPublicKeyInfoDer::from_pem_slice(pem.as_bytes())
             .map_err(|e| anyhow!("read public key: {e}"))?;
-        let (_, info) = SubjectPublicKeyInfo::from_der(&der).context("read public key")?;
+        Self::from_der(&der)
+    }
+
+    /// Every key in a PEM text: public ones, the public halves of private ones, and certificates' own. One at least.
+    pub fn all_from_pem(pem: &str) -> Result<Vec<Self>> {
+        let unreadable = |e: rustls::pki_types::pem::Error| anyhow!("read public keys: {e}");
+        let mut keys = Vec::new();
+        for der in SubjectPublicKeyInfoDer::pem_slice_iter(pem.as_bytes()) {
+            keys.push(Self::from_der(&der.map_err(unreadable)?)?);
+        }
+        for der in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+            let der = der.map_err(unreadable)?;
+            let (_, cert) = x509_parser::parse_x509_certificate(&der).context("read certificate")?;
+            keys.push(Self::from_der(cert.public_key().raw)?);
+        }
+        if PrivateKeyDer::pem_slice_iter(pem.as_bytes()).next().is_some() {
+            keys.push(SigningKey::from_pem(pem)?.public().clone());
+        }
+        if keys.is_empty() {
+            bail!("no key in PEM text (BEGIN PUBLIC KEY, BEGIN PRIVATE KEY or BEGIN CERTIFICATE)");
+        }
+        Ok(keys)
+    }
+
+    /// A SubjectPublicKeyInfo.
+    fn from_der(der: &[u8]) -> Result<Self> {
+        let (_, info) = SubjectPublicKeyInfo::from_der(der).context("read public key")?;
         let bytes = &info.subject_public_key.data;
         match info.algorithm.algorithm.to_id_string().as_str() {
             "1.2.840.10045.2.1" if bytes.len() == 65 && bytes[0] == 4 => {

@@ -78,7 +78,7 @@ pub async fn start_with(gates: &[Gate]) -> Server {
     let api = Api::new(Config {
         registry,
         authenticator: Arc::new(Authentication::new(Some(x509), Vec::new(), Vec::new(), true)),
-        authorizer: Arc::new(Authorization { node: None, rbac: Some(rbac), always_allow: false }),
+        authorizer: Arc::new(Authorization { rbac: Some(rbac), ..Authorization::default() }),
         virtuals: Vec::new(),
         node_proxy: Arc::new(KubeletProxy::new(Arc::new(kubelets), clock.clone(), tasks.clone())),
         checks: Vec::new(),

@@ -1,6 +1,7 @@
 //! Service-account tokens: issued by `serviceaccounts/token`, believed while everything they are bound to lives.
 
 mod issue;
+pub mod legacy;
 mod subjects;
 
 use std::sync::Arc;
@@ -35,6 +36,8 @@ pub struct TokenConfig {
     pub max_lifetime: Option<Duration>,
     /// Tokens that kubelets fetch for old clients (3607 s) live a year and are watched for late use.
     pub extend: bool,
+    /// Where others find the keys; this server, when empty.
+    pub jwks_uri: Option<String>,
 }
 
 impl TokenConfig {
@@ -45,6 +48,7 @@ impl TokenConfig {
             audiences: vec![issuer.into()],
             max_lifetime: None,
             extend: true,
+            jwks_uri: None,
         }
     }
 }
@@ -102,9 +106,10 @@ impl ServiceAccountTokens {
         let mut algorithms: Vec<&str> = self.keys.iter().map(PublicKey::algorithm).collect();
         algorithms.sort_unstable();
         algorithms.dedup();
+        let here = || format!("{}/openid/v1/jwks", base.trim_end_matches('/'));
         json!({
             "issuer": self.config.issuers.first(),
-            "jwks_uri": format!("{}/openid/v1/jwks", base.trim_end_matches('/')),
+            "jwks_uri": self.config.jwks_uri.clone().unwrap_or_else(here),
             "response_types_supported": ["id_token"],
             "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": algorithms,
@@ -160,6 +165,9 @@ impl TokenAuthenticator for ServiceAccountTokens {
         token: &str,
         audiences: &[String],
     ) -> Result<Option<TokenUser>, String> {
+        if let Some(found) = self.legacy(token, audiences).await? {
+            return Ok(Some(found));
+        }
         let Some(claims) = self.read(token)? else { return Ok(None) };
         let good: Vec<String> = claims.aud.iter().filter(|a| audiences.contains(a)).cloned().collect();
         if good.is_empty() {

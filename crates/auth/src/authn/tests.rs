@@ -463,3 +463,51 @@ fn the_cache_forgets_what_is_not_used() {
     assert_eq!(cache.get(&2), None);
     assert_eq!(cache.get(&9), Some(9));
 }
+
+#[tokio::test]
+async fn tokens_in_secrets_live_as_long_as_their_secret() {
+    use service_account::legacy;
+    let f = fixture();
+    let token = legacy::sign(&f.signing, "ns", "kept", "robot", "sa-1").unwrap();
+    assert_eq!(f.bearer(&token).await, "401 service account token has been invalidated");
+    let kept = |token: &str| Secret {
+        metadata: meta("ns", "kept", "secret-2"),
+        data: Some([("token".to_owned(), k8s_openapi::ByteString(token.into()))].into()),
+        ..Default::default()
+    };
+    f.api.insert(&kept(&token));
+    let who = ROBOT;
+    assert_eq!(f.bearer(&token).await, who);
+    // The day is noted, and a year later the token is as good.
+    let label = |key: &str| {
+        let labels = f.api.find::<Secret>("ns", "kept").unwrap().metadata.labels.unwrap_or_default();
+        labels.get(key).cloned().unwrap_or_default()
+    };
+    let first = label("kubernetes.io/legacy-token-last-used");
+    assert_eq!(first, f.clock.now().to_string()[..10]);
+    f.clock.advance(DAY * 365).await;
+    assert_eq!(f.bearer(&token).await, who);
+    assert_ne!(label("kubernetes.io/legacy-token-last-used"), first);
+    // Another token of the same secret, another key, another account, another audience, a mark: all no.
+    let other = legacy::sign(&f.signing, "ns", "kept", "robot", "sa-0").unwrap();
+    assert_eq!(f.bearer(&other).await, "401 token does not match server's copy");
+    let stranger = SigningKey::from_pem(&SigningKey::generate_pem().unwrap()).unwrap();
+    let forged = legacy::sign(&stranger, "ns", "kept", "robot", "sa-1").unwrap();
+    assert_eq!(f.bearer(&forged).await, "401 token signature is not by a known key");
+    let vault = f.tokens.authenticate_token(&token, &["vault".into()]).await.unwrap_err();
+    assert!(vault.ends_with("is invalid for the target audiences [\"vault\"]"), "{vault}");
+    f.api.edit::<Secret>("ns", "kept", |s| {
+        let labels = s.metadata.labels.get_or_insert_default();
+        labels.insert("kubernetes.io/legacy-token-invalid-since".into(), "2026-01-01".into());
+    });
+    let marked = f.bearer(&token).await;
+    assert!(
+        marked.starts_with(
+            "401 the token in secret ns/kept for service account ns/robot has been marked invalid."
+        ),
+        "{marked}"
+    );
+    f.api.edit::<Secret>("ns", "kept", |s| s.metadata.labels = None);
+    f.api.remove::<ServiceAccount>("ns", "robot");
+    assert_eq!(f.bearer(&token).await, "401 service account ns/robot has been deleted");
+}

@@ -548,7 +548,7 @@ async fn reviews_answer_as_requests_would() {
     let authorization = Authorization {
         node: Some(NodeAuthorizer::fixed(Default::default())),
         rbac: Some(rbac(&api, &tasks).await),
-        always_allow: false,
+        ..Authorization::default()
     };
     let spec = |body: serde_json::Value| api::SubjectAccessReview {
         spec: serde_json::from_value(body).unwrap(),
@@ -619,4 +619,26 @@ async fn reviews_answer_as_requests_would() {
         (true, Some("node authorizer does not support user rule resolution"))
     );
     tasks.stop().await;
+}
+
+#[tokio::test]
+async fn modes() {
+    assert_eq!("RBAC".parse(), Ok(Mode::Rbac));
+    assert_eq!(
+        "ABAC".parse::<Mode>(),
+        Err("authorization-mode \"ABAC\" is not a valid mode; choose of Node, RBAC, AlwaysAllow, AlwaysDeny"
+            .into())
+    );
+    let deny = Authorization { always_deny: true, ..Authorization::default() };
+    check(
+        &deny,
+        "ann get pods ns/a => no: Everything is forbidden.\nroot+system:masters get pods ns/a => yes",
+    )
+    .await;
+    let (api, tasks) = (api(), Tasks::new());
+    cluster_role(&api, "r", vec![rule("get", "core", "pods")]);
+    cluster_binding(&api, "b", "r", vec![user("ann")]);
+    let both = Authorization { rbac: Some(rbac(&api, &tasks).await), ..deny };
+    check(&both, "ann get pods ns/a => yes\nbob get pods ns/a => no: Everything is forbidden.").await;
+    check(&Authorization { always_allow: true, ..Authorization::default() }, "bob get /x => yes").await;
 }

@@ -9,6 +9,7 @@ use cluster::config::{DEFAULT_DATA_DIR, ServerConfig, default_run_dir};
 use cluster::host;
 use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
+use crate::commands::security::SecurityArgs;
 
 use crate::commands::node::absolute;
 
@@ -80,6 +81,8 @@ pub struct Args {
     )]
     eviction_hard: String,
     /// Run only the control plane: no kubelet, no containers
+    #[command(flatten)]
+    security: SecurityArgs,
     #[arg(long)]
     disable_agent: bool,
     /// What to log: error, warn, info, debug, or a filter such as kubelet=debug,info
@@ -118,6 +121,7 @@ pub fn run(args: Args) -> Result<()> {
         token: args.token,
         registries: args.private_registry.as_deref().map(absolute),
         cluster_dns: args.cluster_dns,
+        security: args.security.config()?,
         disable_dns: args.disable_dns,
         resolv_conf: args.resolv_conf.as_deref().map(absolute),
         disable_agent: args.disable_agent,

@@ -57,7 +57,34 @@ impl Subjects {
         // Deleted objects are gone, but for the clocks' difference.
         let dead_since = now.checked_sub(LEEWAY).unwrap_or(Timestamp::MIN);
         let namespace = claim.namespace.as_str();
-        let account = &claim.serviceaccount;
+        self.account(namespace, &claim.serviceaccount, now).await?;
+        if let Some(secret) = &claim.secret {
+            let found = self.find::<Secret>(&self.secrets, namespace, secret).await?;
+            judge(found, secret, "secret", dead_since)?;
+        }
+        if let Some(pod) = &claim.pod {
+            let found = self.find::<Pod>(&self.pods, namespace, pod).await?;
+            judge(found, pod, "pod", dead_since)?;
+        // A pod's node is told, not checked: the pod's own life is what counts.
+        } else if let Some(node) = &claim.node {
+            let found = self.find::<Node>(&self.nodes, "", node).await?;
+            judge(found, node, "node", dead_since)?;
+        }
+        Ok(())
+    }
+
+    /// A secret as it is seen; where there is none, by asking: the view may lag behind.
+    pub(super) async fn secret(&self, namespace: &str, name: &str) -> Result<Option<Secret>, String> {
+        let key = ObjectKey::new(namespace, name);
+        match self.secrets.get(&key) {
+            Some(seen) => Ok(informer::decode(&seen)),
+            None => Api::new(self.transport.clone()).find(&key).await.map_err(|e| e.message),
+        }
+    }
+
+    /// Whether the account still lives under that uid; the error says how it does not.
+    pub(super) async fn account(&self, namespace: &str, account: &Ref, now: Timestamp) -> Result<(), String> {
+        let dead_since = now.checked_sub(LEEWAY).unwrap_or(Timestamp::MIN);
         let name = format!("{namespace}/{}", account.name);
         let found = self
             .find::<ServiceAccount>(&self.accounts, namespace, account)
@@ -71,18 +98,6 @@ impl Subjects {
                 "service account UID ({}) does not match claim ({})",
                 found.uid, account.uid
             ));
-        }
-        if let Some(secret) = &claim.secret {
-            let found = self.find::<Secret>(&self.secrets, namespace, secret).await?;
-            judge(found, secret, "secret", dead_since)?;
-        }
-        if let Some(pod) = &claim.pod {
-            let found = self.find::<Pod>(&self.pods, namespace, pod).await?;
-            judge(found, pod, "pod", dead_since)?;
-        // A pod's node is told, not checked: the pod's own life is what counts.
-        } else if let Some(node) = &claim.node {
-            let found = self.find::<Node>(&self.nodes, "", node).await?;
-            judge(found, node, "node", dead_since)?;
         }
         Ok(())
     }
