@@ -72,6 +72,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("controller", &["client", "resources", "pki", "cache", "codec", "apimachinery"]),
     ("scheduler", &["client", "resources", "cache", "codec", "apimachinery"]),
     ("dns", &["client", "resources", "cache", "codec", "apimachinery"]),
+    ("kubectl", &["client", "streaming", "pki", "codec", "facts", "apimachinery"]),
     ("testkit", &["apimachinery"]),
     ("bench", &["pki"]),
 ];

@@ -3,7 +3,7 @@
 //! - [`transport`]: a request as values, a view as a trait. The API server implements it in process.
 //! - [`api`]: typed calls. [`informer`]: typed reads from a live view. [`queue`]: rate-limited work queues and the loop that
 //!   runs a controller. [`events`]: the event recorder. [`leader`]: leader election over a Lease.
-//! - [`https`]: the API over the wire, kubeconfig files.
+//! - [`https`]: the API over the wire, kubeconfig files. [`wire`]: any request, for tools.
 //!
 //! Never starts a server, never knows which Transport it has.
 
@@ -18,6 +18,7 @@ pub mod list;
 mod partial;
 pub mod queue;
 pub mod transport;
+pub mod wire;
 
 pub use api::{Api, DeleteOptions, Propagation};
 pub use events::{EventRecorder, EventType};

@@ -85,13 +85,42 @@ fn string(out: &mut String, text: &str, indent: usize, key: bool) {
     }
     let resolves = !resolve::is_string(text);
     match (resolves || text.contains('\n'), traits.plain, traits.single) {
-        (false, true, _) => out.push_str(text),
+        (false, true, _) => folded(out, text, (!key).then_some(indent), false),
         (false, false, true) => {
             out.push('\'');
-            out.push_str(&text.replace('\'', "''"));
+            folded(out, &text.replace('\'', "''"), (!key).then_some(indent), true);
             out.push('\'');
         }
-        _ => double_quoted(out, text),
+        _ => double_quoted(out, text, (!key).then_some(indent)),
+    }
+}
+
+/// Lines longer than this are broken at the next single space.
+const WIDTH: usize = 80;
+
+/// How many characters stand on the last line.
+fn column(out: &str) -> usize {
+    out[out.rfind('\n').map_or(0, |at| at + 1)..].chars().count()
+}
+
+/// A text whose lines may be broken, unless it is a key (no indent). Quotes keep a space at either end.
+fn folded(out: &mut String, text: &str, indent: Option<usize>, quoted: bool) {
+    let mut at = column(out);
+    let Some(indent) = indent.filter(|_| at + text.len() > WIDTH) else { return out.push_str(text) };
+    let (mut after_space, mut first) = (false, true);
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        let inside = !quoted || !(first || chars.peek().is_none());
+        if c == ' ' && inside && !after_space && at > WIDTH && chars.peek() != Some(&' ') {
+            out.push('\n');
+            spaces(out, indent);
+            at = indent;
+        } else {
+            out.push(c);
+            at += 1;
+        }
+        after_space = c == ' ';
+        first = false;
     }
 }
 
@@ -117,9 +146,25 @@ fn literal(out: &mut String, text: &str, indent: usize) {
     }
 }
 
-fn double_quoted(out: &mut String, text: &str) {
+fn double_quoted(out: &mut String, text: &str, indent: Option<usize>) {
     out.push('"');
-    for c in text.chars() {
+    let (mut at, mut measured) = (column(out), out.len());
+    let mut after_space = false;
+    let mut chars = text.chars().enumerate().peekable();
+    while let Some((index, c)) = chars.next() {
+        at += out[measured..].chars().count();
+        measured = out.len();
+        let breaks = c == ' ' && !after_space && at > WIDTH && index > 0 && chars.peek().is_some();
+        after_space = c == ' ';
+        if let Some(indent) = indent.filter(|_| breaks) {
+            out.push('\n');
+            spaces(out, indent);
+            (at, measured) = (indent, out.len());
+            if chars.peek().is_some_and(|(_, next)| *next == ' ') {
+                out.push('\\');
+            }
+            continue;
+        }
         match c {
             '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),

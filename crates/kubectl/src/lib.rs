@@ -1,0 +1,64 @@
+//! kubectl: the tool at the other end of the API. Start at [`main`], which finds the command; `verbs` has a file for each.
+//!
+//! - `command`: command lines, from one list of commands and flags. `session`: configuration and the way to the server.
+//! - `discovery`, `targets`, `manifest`: from what people type to objects.
+//! - `print`: objects as JSON, YAML, tables. `describe`: objects told at length. `jsonpath`, `template`: rooms of their own.
+//!
+//! Objects are JSON values: what a server knows and this tool does not goes through unharmed. Never starts a thread before a request
+//! is needed, never knows the server's insides.
+
+mod command;
+mod config;
+mod discovery;
+mod error;
+mod fetch;
+mod jsonpath;
+mod manifest;
+mod print;
+mod session;
+mod stream;
+mod targets;
+mod template;
+mod text;
+mod verbs;
+
+use std::io::Write;
+
+use error::Result;
+use session::Session;
+
+/// Runs kubectl with the words after the program's name; the exit code.
+pub fn main(args: &[String]) -> u8 {
+    let outcome = command::parse(args).and_then(run);
+    // Who reads us may have gone.
+    let _ = std::io::stdout().flush();
+    match outcome {
+        Ok(()) => 0,
+        Err(error) => {
+            let (text, code) = error.report();
+            eprint!("{text}");
+            u8::try_from(code).unwrap_or(1)
+        }
+    }
+}
+
+fn run(call: command::Call) -> Result<()> {
+    if call.help {
+        print!("{}", command::help(&call.command));
+        return Ok(());
+    }
+    let strict = call.is("warnings-as-errors");
+    let session = Session::new(call);
+    verbs::run(&session)?;
+    let warnings = *session.warnings.borrow();
+    match (strict, warnings) {
+        (false, _) | (_, 0) => Ok(()),
+        (true, 1) => Err(error::Error::text("1 warning received")),
+        (true, n) => Err(error::Error::text(format!("{n} warnings received"))),
+    }
+}
+
+/// What a kustomization makes.
+fn kustomized(_dir: &str) -> Result<Vec<manifest::Manifest>> {
+    Err(error::Error::text("kustomize is not there yet"))
+}

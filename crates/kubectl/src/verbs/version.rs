@@ -1,0 +1,99 @@
+//! `version`: ours and the server's.
+
+use serde_json::{Value, json};
+
+use crate::error::{Error, Result};
+use crate::print::json;
+use crate::session::Session;
+
+pub const VERSION: &str = "v1.37.1";
+const KUSTOMIZE: &str = "v5.8.1";
+
+pub fn run(session: &Session) -> Result<()> {
+    let call = &session.call;
+    let output = call.text("output");
+    if !matches!(output, "" | "yaml" | "json") {
+        return Err(Error::text("--output must be 'yaml' or 'json'"));
+    }
+    let mut shown = json!({ "clientVersion": client(), "kustomizeVersion": KUSTOMIZE });
+    let mut failed = None;
+    if !call.is("client") {
+        match session.get("/version") {
+            Ok(version) => shown["serverVersion"] = version,
+            Err(e) => failed = Some(e),
+        }
+    }
+    match output {
+        "yaml" => session.print(&codec::yaml::from_value(&shown))?,
+        "json" => session.println(&pretty(&shown))?,
+        _ => {
+            session.println(&format!("Client Version: {VERSION}\nKustomize Version: {KUSTOMIZE}"))?;
+            if let Some(version) = shown["serverVersion"]["gitVersion"].as_str() {
+                session.println(&format!("Server Version: {version}"))?;
+                skew(version);
+            }
+        }
+    }
+    failed.map_or(Ok(()), Err)
+}
+
+fn client() -> Value {
+    json!({
+        "major": "1", "minor": "37", "gitVersion": VERSION, "gitCommit": "", "gitTreeState": "clean",
+        "buildDate": "1970-01-01T00:00:00Z", "goVersion": "", "compiler": "rustc", "platform": "linux/amd64",
+    })
+}
+
+/// In the order of Go's structs.
+fn pretty(shown: &Value) -> String {
+    let mut out = "{\n".to_owned();
+    for (at, part) in ["clientVersion", "kustomizeVersion", "serverVersion"]
+        .iter()
+        .filter(|p| !shown[**p].is_null())
+        .enumerate()
+    {
+        if at > 0 {
+            out.push_str(",\n");
+        }
+        match &shown[*part] {
+            Value::String(text) => out.push_str(&format!("  \"{part}\": \"{text}\"")),
+            Value::Object(map) => {
+                out.push_str(&format!("  \"{part}\": {{\n"));
+                let fields = [
+                    "major",
+                    "minor",
+                    "emulationMajor",
+                    "emulationMinor",
+                    "minCompatibilityMajor",
+                    "minCompatibilityMinor",
+                    "gitVersion",
+                    "gitCommit",
+                    "gitTreeState",
+                    "buildDate",
+                    "goVersion",
+                    "compiler",
+                    "platform",
+                ];
+                let lines: Vec<String> = fields
+                    .iter()
+                    .filter_map(|f| Some((f, map.get(*f)?)))
+                    .map(|(f, v)| format!("    \"{f}\": {}", json::compact(v)))
+                    .collect();
+                out.push_str(&lines.join(",\n"));
+                out.push_str("\n  }");
+            }
+            _ => {}
+        }
+    }
+    out + "\n}"
+}
+
+/// Versions more than one minor apart are warned of.
+fn skew(server: &str) {
+    let minor = server.split('.').nth(1).and_then(|m| m.parse::<i64>().ok()).unwrap_or(37);
+    if (minor - 37).abs() > 1 {
+        eprintln!(
+            "Warning: version difference between client (1.37) and server (1.{minor}) exceeds the supported minor version skew of +/-1"
+        );
+    }
+}
