@@ -142,6 +142,12 @@ macro_rules! kinds {
 }
 
 kinds! {
+    api::admissionregistration::v1::MutatingAdmissionPolicy;
+    api::admissionregistration::v1::MutatingAdmissionPolicyBinding;
+    api::admissionregistration::v1::MutatingWebhookConfiguration;
+    api::admissionregistration::v1::ValidatingAdmissionPolicy;
+    api::admissionregistration::v1::ValidatingAdmissionPolicyBinding;
+    api::admissionregistration::v1::ValidatingWebhookConfiguration;
     api::apps::v1::ControllerRevision;
     api::apps::v1::DaemonSet;
     api::apps::v1::Deployment;
@@ -154,6 +160,7 @@ kinds! {
     api::authorization::v1::SelfSubjectAccessReview;
     api::authorization::v1::SelfSubjectRulesReview;
     api::authorization::v1::SubjectAccessReview;
+    api::autoscaling::v1::HorizontalPodAutoscaler;
     api::autoscaling::v1::Scale;
     api::autoscaling::v2::HorizontalPodAutoscaler;
     api::batch::v1::CronJob;
@@ -178,9 +185,12 @@ kinds! {
     api::core::v1::ServiceAccount;
     api::discovery::v1::EndpointSlice;
     api::events::v1::Event;
+    api::flowcontrol::v1::FlowSchema;
+    api::flowcontrol::v1::PriorityLevelConfiguration;
     api::networking::v1::IPAddress;
     api::networking::v1::Ingress;
     api::networking::v1::IngressClass;
+    api::networking::v1::NetworkPolicy;
     api::networking::v1::ServiceCIDR;
     api::node::v1::RuntimeClass;
     api::policy::v1::Eviction;
@@ -196,4 +206,5 @@ kinds! {
     api::storage::v1::StorageClass;
     api::storage::v1::VolumeAttachment;
     api::storage::v1::VolumeAttributesClass;
+    kube_aggregator::pkg::apis::apiregistration::v1::APIService;
 }

@@ -4,7 +4,10 @@
 //!
 //! Never does IO. A kind is one room here and one line in its group's table; nothing else in the tree lists kinds.
 
+pub mod admissionregistration;
+pub mod apiregistration;
 pub mod apps;
+pub mod autoscaling;
 pub mod batch;
 pub mod certificates;
 mod check;
@@ -16,6 +19,7 @@ pub mod desired;
 pub mod discovery;
 pub mod events;
 mod fill;
+pub mod flowcontrol;
 pub mod gate;
 pub mod meta;
 pub mod networking;
@@ -37,10 +41,12 @@ pub use strategy::{AnyStrategy, Resource, Scope, Strategy};
 
 /// The methods of kinds: `use resources::prelude::*;`
 pub mod prelude {
+    pub use crate::apiregistration::api_service::APIServiceExt;
     pub use crate::apps::daemon_set::DaemonSetExt;
     pub use crate::apps::deployment::DeploymentExt;
     pub use crate::apps::replica_set::ReplicaSetExt;
     pub use crate::apps::stateful_set::StatefulSetExt;
+    pub use crate::autoscaling::horizontal_pod_autoscaler::HorizontalPodAutoscalerExt;
     pub use crate::batch::job::JobExt;
     pub use crate::certificates::certificate_signing_request::CertificateSigningRequestExt;
     pub use crate::core::namespace::NamespaceExt;
@@ -53,6 +59,7 @@ pub mod prelude {
     pub use crate::discovery::endpoint_slice::EndpointExt;
     pub use crate::networking::ingress_class::IngressClassExt;
     pub use crate::networking::ip_address::IPAddressExt;
+    pub use crate::networking::network_policy::NetworkPolicyExt;
     pub use crate::networking::service_cidr::ServiceCIDRExt;
     pub use crate::owner::ObjectMetaExt;
     pub use crate::policy::pod_disruption_budget::PodDisruptionBudgetExt;

@@ -3,8 +3,8 @@
 use crate::gate::Gate;
 use crate::strategy::Resource;
 use crate::{
-    apps, batch, certificates, coordination, core, discovery, events, networking, node, policy, rbac,
-    scheduling, storage,
+    admissionregistration, apiregistration, apps, autoscaling, batch, certificates, coordination, core,
+    discovery, events, flowcontrol, networking, node, policy, rbac, scheduling, storage,
 };
 
 /// The rows that are served where these gates are open: router, discovery, OpenAPI and store know no others.
@@ -16,12 +16,16 @@ pub fn served(open: &[Gate]) -> Vec<Resource> {
 pub fn all() -> Vec<Resource> {
     [
         core::resources(),
+        admissionregistration::resources(),
+        apiregistration::resources(),
         apps::resources(),
+        autoscaling::resources(),
         batch::resources(),
         certificates::resources(),
         events::resources(),
         coordination::resources(),
         discovery::resources(),
+        flowcontrol::resources(),
         networking::resources(),
         node::resources(),
         policy::resources(),

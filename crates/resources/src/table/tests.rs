@@ -41,20 +41,32 @@ fn the_table() {
         v1 secrets secret fields=type
         v1 serviceaccounts serviceaccount short=sa with=token
         v1 services service short=svc in=all with=proxy,status fields=spec.clusterIP,spec.type
+        admissionregistration.k8s.io/v1 mutatingadmissionpolicies mutatingadmissionpolicy cluster in=api-extensions behind AdmissionPolicies
+        admissionregistration.k8s.io/v1 mutatingadmissionpolicybindings mutatingadmissionpolicybinding cluster in=api-extensions behind AdmissionPolicies
+        admissionregistration.k8s.io/v1 mutatingwebhookconfigurations mutatingwebhookconfiguration cluster in=api-extensions behind AdmissionWebhooks
+        admissionregistration.k8s.io/v1 validatingadmissionpolicies validatingadmissionpolicy cluster in=api-extensions with=status behind AdmissionPolicies
+        admissionregistration.k8s.io/v1 validatingadmissionpolicybindings validatingadmissionpolicybinding cluster in=api-extensions behind AdmissionPolicies
+        admissionregistration.k8s.io/v1 validatingwebhookconfigurations validatingwebhookconfiguration cluster in=api-extensions behind AdmissionWebhooks
+        apiregistration.k8s.io/v1 apiservices apiservice cluster in=api-extensions with=status behind Aggregation
         apps/v1 controllerrevisions controllerrevision
         apps/v1 daemonsets daemonset short=ds in=all with=status
         apps/v1 deployments deployment short=deploy in=all with=scale,status
         apps/v1 replicasets replicaset short=rs in=all with=scale,status fields=status.replicas
         apps/v1 statefulsets statefulset short=sts in=all with=scale,status
+        autoscaling/v2 horizontalpodautoscalers horizontalpodautoscaler short=hpa in=all with=status
+        autoscaling/v1 horizontalpodautoscalers horizontalpodautoscaler short=hpa in=all with=status
         batch/v1 cronjobs cronjob short=cj in=all with=status
         batch/v1 jobs job in=all with=status fields=status.successful
         certificates.k8s.io/v1 certificatesigningrequests certificatesigningrequest cluster short=csr with=approval,status fields=spec.signerName
         events.k8s.io/v1 events event short=ev fields=involvedObject.kind,involvedObject.namespace,involvedObject.name,involvedObject.uid,involvedObject.apiVersion,involvedObject.resourceVersion,involvedObject.fieldPath,reason,reportingComponent,source,type
         coordination.k8s.io/v1 leases lease
         discovery.k8s.io/v1 endpointslices endpointslice
+        flowcontrol.apiserver.k8s.io/v1 flowschemas flowschema cluster with=status behind FlowControl
+        flowcontrol.apiserver.k8s.io/v1 prioritylevelconfigurations prioritylevelconfiguration cluster with=status behind FlowControl
         networking.k8s.io/v1 ingressclasses ingressclass cluster
         networking.k8s.io/v1 ingresses ingress short=ing with=status
         networking.k8s.io/v1 ipaddresses ipaddress cluster short=ip
+        networking.k8s.io/v1 networkpolicies networkpolicy short=netpol behind NetworkPolicies
         networking.k8s.io/v1 servicecidrs servicecidr cluster with=status
         node.k8s.io/v1 runtimeclasses runtimeclass cluster
         policy/v1 poddisruptionbudgets poddisruptionbudget short=pdb with=status
