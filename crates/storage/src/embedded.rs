@@ -3,11 +3,12 @@
 //!
 //! Which versions there are is held in memory ([`Mvcc`]), so that guards, lists and watches never search the file;
 //! values are read from it by row. `writer` commits, `checkpoint` moves the write-ahead log into the file, `database`
-//! says what the file looks like, `lock` keeps a second server out.
+//! says what the file looks like, `lock` keeps a second server out, `snapshot` copies and puts back.
 
 mod checkpoint;
 mod database;
 mod lock;
+pub mod snapshot;
 mod writer;
 
 use std::ops::RangeInclusive;
@@ -28,6 +29,7 @@ use crate::engine::{
 use crate::feed::{Feed, History};
 use crate::mvcc::{Mvcc, Version};
 use database::Row;
+pub use lock::DirLock;
 use writer::{Request, Writer};
 
 /// How many writes may wait for the writer.
@@ -77,10 +79,29 @@ pub enum EmbeddedError {
     Newer { path: PathBuf, found: i64, known: i64 },
     #[error("{} is not a Knarr store", path.display())]
     Foreign { path: PathBuf },
-    #[error("cannot use {}: {source}", path.display())]
+    /// Found at the start; nothing has been changed.
+    #[error(
+        "the store {} is damaged: {why}. Put a snapshot back (`knarr snapshot ls`, `knarr snapshot restore FILE`), or move {} away to begin with an empty cluster; look after the disk first",
+        path.display(),
+        path.parent().unwrap_or(path).display()
+    )]
+    Corrupt { path: PathBuf, why: String },
+    #[error("cannot use {}: {source}{}", path.display(), advice(source))]
     Io { path: PathBuf, source: std::io::Error },
     #[error("cannot open the store {}: {source}", path.display())]
     Sql { path: PathBuf, source: rusqlite::Error },
+}
+
+/// What to do about an error of the disk.
+fn advice(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::ReadOnlyFilesystem => {
+            "; the store must be written to: mount the disk for writing, or choose another --data-dir"
+        }
+        std::io::ErrorKind::StorageFull => "; make space on this disk, or choose another --data-dir",
+        std::io::ErrorKind::PermissionDenied => "; it must belong to the user that runs the server",
+        _ => "",
+    }
 }
 
 /// The store in a data directory.
@@ -105,7 +126,7 @@ impl EmbeddedEngine {
     pub fn open(config: EmbeddedConfig) -> Result<Self, EmbeddedError> {
         let lock = lock::DirLock::take(&config.dir)?;
         let path = config.dir.join(database::FILE);
-        let sql = |source| EmbeddedError::Sql { path: path.clone(), source };
+        let sql = |source| database::explain(&path, source);
         let conn = database::open(&path, config.vfs.as_deref())?;
         let loaded = database::load(&conn).map_err(sql)?;
         let shared = Arc::new(Shared {
@@ -263,7 +284,12 @@ impl Shared {
             };
             rows.iter().map(&mut value).collect::<rusqlite::Result<Vec<_>>>()
         };
-        read().map_err(|e| ReadError::Unavailable(format!("read the store: {e}")))
+        read().map_err(|e| match e.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::DatabaseCorrupt) => ReadError::Unavailable(format!(
+                "read the store: {e}; the disk has damaged it: put a snapshot back (`knarr snapshot restore FILE`)"
+            )),
+            _ => ReadError::Unavailable(format!("read the store: {e}")),
+        })
     }
 
     fn compacted(&self, requested: Revision) -> ReadError {

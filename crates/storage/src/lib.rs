@@ -13,12 +13,14 @@ pub mod engine;
 pub mod etcd;
 mod feed;
 pub mod memory;
+pub mod migrate;
 mod mvcc;
 mod retention;
 pub mod store;
 
 pub use collection::{Collection, CollectionSpec, Parse, ParseError, Terms, WriteError};
-pub use embedded::{EmbeddedConfig, EmbeddedEngine, EmbeddedError, OnFatal};
+pub use embedded::snapshot::{self, SnapshotError};
+pub use embedded::{DirLock, EmbeddedConfig, EmbeddedEngine, EmbeddedError, OnFatal};
 pub use engine::{Durability, Engine, Guard, ReadError};
 pub use etcd::{EtcdConfig, EtcdEngine, EtcdError};
 pub use memory::MemoryEngine;

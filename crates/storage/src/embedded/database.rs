@@ -105,7 +105,7 @@ pub(super) fn open(path: &Path, vfs: Option<&str>) -> Result<Connection, Embedde
 }
 
 /// The file's format; 0 for a new file.
-fn identify(conn: &Connection, path: &Path) -> Result<i64, EmbeddedError> {
+pub(super) fn identify(conn: &Connection, path: &Path) -> Result<i64, EmbeddedError> {
     let number = |sql: &str| conn.query_row(sql, [], |r| r.get::<_, i64>(0));
     let read = || -> rusqlite::Result<_> {
         let application = number("PRAGMA application_id")?;
@@ -178,6 +178,32 @@ pub(super) fn load(conn: &Connection) -> rusqlite::Result<Loaded> {
     Ok(Loaded { versions, reserved, lost })
 }
 
+/// Of the last change that is in the file, or the start of history.
+pub(super) fn last_revision(conn: &Connection) -> rusqlite::Result<Revision> {
+    let last = conn.query_row("SELECT max(id) FROM log", [], |r| r.get::<_, Option<i64>>(0))?;
+    let last = last.map_or(0, |id| row_revision(id).0);
+    Ok(Revision(last.max(meta(conn, "compacted")?.unwrap_or(1)).max(meta(conn, "clean")?.unwrap_or(1))))
+}
+
+/// No revision above this one has been given to anybody.
+pub(super) fn last_handed_out(conn: &Connection) -> rusqlite::Result<Revision> {
+    let reserved = meta(conn, "reserved")?.unwrap_or(1);
+    Ok(last_revision(conn)?.max(Revision(reserved)))
+}
+
+/// Forgets all history, and goes on above `revision`, as after a proper close.
+pub(super) fn begin_at(conn: &Connection, revision: Revision) -> rusqlite::Result<()> {
+    let tx = conn.unchecked_transaction()?;
+    tx.execute_batch(
+        "DELETE FROM log WHERE live = 0 OR id NOT IN (SELECT max(id) FROM log GROUP BY key);
+         DELETE FROM lost;",
+    )?;
+    for name in ["reserved", "clean", "compacted"] {
+        set_meta(&tx, name, revision.0)?;
+    }
+    tx.commit()
+}
+
 /// Reserves revisions above `current`; counts when it is durable.
 pub(super) fn reserve(conn: &Connection, current: u64) -> rusqlite::Result<u64> {
     let reserved = current + RESERVED;
@@ -197,9 +223,20 @@ fn meta(conn: &Connection, name: &str) -> rusqlite::Result<Option<u64>> {
 }
 
 /// An error of opening, in words.
-fn explain(path: &Path, source: rusqlite::Error) -> EmbeddedError {
+pub(super) fn explain(path: &Path, source: rusqlite::Error) -> EmbeddedError {
     match source.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => EmbeddedError::Foreign { path: path.into() },
+        Some(ErrorCode::DatabaseCorrupt) => {
+            EmbeddedError::Corrupt { path: path.into(), why: source.to_string() }
+        }
+        Some(ErrorCode::ReadOnly | ErrorCode::DiskFull | ErrorCode::PermissionDenied) => {
+            let kind = match source.sqlite_error_code() {
+                Some(ErrorCode::ReadOnly) => std::io::ErrorKind::ReadOnlyFilesystem,
+                Some(ErrorCode::DiskFull) => std::io::ErrorKind::StorageFull,
+                _ => std::io::ErrorKind::PermissionDenied,
+            };
+            EmbeddedError::Io { path: path.into(), source: std::io::Error::new(kind, source.to_string()) }
+        }
         _ => EmbeddedError::Sql { path: path.into(), source },
     }
 }

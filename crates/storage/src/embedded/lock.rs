@@ -9,7 +9,7 @@ use super::EmbeddedError;
 
 /// Held as long as the directory is used; the kernel lets go of it when the process dies.
 #[derive(Debug)]
-pub(super) struct DirLock {
+pub struct DirLock {
     _file: File,
 }
 

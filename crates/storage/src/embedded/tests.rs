@@ -3,6 +3,8 @@
 mod crash;
 mod disk;
 mod powercut;
+mod snapshots;
+mod trouble;
 
 use std::path::Path;
 use std::sync::Arc;

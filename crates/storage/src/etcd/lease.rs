@@ -1,4 +1,5 @@
-//! Leases for what expires. One lease is shared by what is written within a minute, as upstream does it: etcd pays for each.
+//! Leases for what expires. One lease is shared by what is written at about the same time, as upstream
+//! does it: etcd pays for each.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -9,8 +10,13 @@ use super::{Shared, members};
 use crate::engine::CommitError;
 
 /// How long, and for how many keys, a lease is used again.
-const REUSE: Duration = Duration::from_secs(60);
+const REUSE_MAX: Duration = Duration::from_secs(60);
 const REUSE_KEYS: u32 = 1000;
+
+/// What is written last may live longer by no more than a twentieth.
+fn reuse(ttl: Duration) -> Duration {
+    (ttl / 20).min(REUSE_MAX)
+}
 
 #[derive(Debug, Default)]
 pub(super) struct Leases {
@@ -33,7 +39,7 @@ impl Leases {
         if let Some(id) = self.again(ttl, now) {
             return Ok(id);
         }
-        let request = LeaseGrantRequest { ttl: (ttl + REUSE).as_secs() as i64, id: 0 };
+        let request = LeaseGrantRequest { ttl: (ttl + reuse(ttl)).as_secs() as i64, id: 0 };
         // A lease that nobody uses ends by itself, so that this may be tried twice.
         let granted = shared.members.read(|channel| async move {
             LeaseClient::new(channel).lease_grant(members::request(request)).await
@@ -52,7 +58,7 @@ impl Leases {
     fn again(&self, ttl: Duration, now: Duration) -> Option<i64> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let lent = last.as_mut()?;
-        if lent.ttl != ttl || now.saturating_sub(lent.granted) >= REUSE || lent.keys >= REUSE_KEYS {
+        if lent.ttl != ttl || now.saturating_sub(lent.granted) >= reuse(ttl) || lent.keys >= REUSE_KEYS {
             return None;
         }
         lent.keys += 1;
