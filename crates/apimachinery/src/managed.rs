@@ -63,7 +63,7 @@ pub struct Writer<'a> {
     pub api_version: &'a str,
     /// Empty for the main resource.
     pub subresource: &'a str,
-    /// Top-level fields that this part of the resource cannot set, such as `status`: changes there do not count.
+    /// Fields that this part of the resource cannot set, such as `status` or `metadata.labels`: changes there do not count.
     pub ignored: &'a [&'a str],
     pub now: Timestamp,
 }
@@ -88,7 +88,9 @@ impl Writer<'_> {
 
     fn ignored_set(&self) -> FieldSet {
         let mut set = FieldSet::new();
-        self.ignored.iter().for_each(|name| set.insert(&[Element::field(name)]));
+        for path in self.ignored {
+            set.insert(&path.split('.').map(Element::field).collect::<Vec<_>>());
+        }
         set
     }
 }

@@ -2,11 +2,11 @@
 //! [`from_core`] and [`to_core`] are the conversion at the edge, and [`validate_create`] and [`validate_update`] the
 //! rules that only clients of this group are held to.
 
-use apimachinery::field::{Error, ErrorList, Path};
-use k8s_openapi::api::core::v1::{Event as CoreEvent, EventSeries as CoreSeries};
+use apimachinery::field::{Error, ErrorList, Path, Raw};
+use k8s_openapi::api::core::v1::{Event as CoreEvent, EventSeries as CoreSeries, ObjectReference};
 use k8s_openapi::api::events::v1::{Event, EventSeries};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::core::event;
 use crate::strategy::{Column, NameRule, Part, Resource, Scope};
@@ -28,6 +28,8 @@ const LABELS: &[(&str, &str)] = &[
     ("type", "type"),
 ];
 
+const REPORTER: &str = "reportingController";
+
 /// The group's table.
 pub(crate) fn resources() -> Vec<Resource> {
     let row = Resource::new(Scope::Namespaced, "event", Strategy).short(&["ev"]);
@@ -45,13 +47,13 @@ impl crate::Strategy for Strategy {
     }
 
     fn validate(&self, event: &CoreEvent) -> ErrorList {
-        let mut errs = event::Strategy.validate(event);
+        let mut errs = event::validate(event, REPORTER);
         errs.extend(validate_create(event));
         errs
     }
 
-    fn validate_update(&self, new: &CoreEvent, old: &CoreEvent, part: Part) -> ErrorList {
-        let mut errs = event::Strategy.validate_update(new, old, part);
+    fn validate_update(&self, new: &CoreEvent, old: &CoreEvent, _part: Part) -> ErrorList {
+        let mut errs = event::validate(new, REPORTER);
         errs.extend(validate_update(new, old));
         errs
     }
@@ -157,26 +159,53 @@ pub fn validate_create(event: &CoreEvent) -> ErrorList {
 /// Nothing but the series changes.
 pub fn validate_update(new: &CoreEvent, old: &CoreEvent) -> ErrorList {
     let mut errs = if new.series == old.series { ErrorList::new() } else { series_errors(new) };
-    for (field, same) in [
-        ("involvedObject", new.involved_object == old.involved_object),
-        ("reason", new.reason == old.reason),
-        ("message", new.message == old.message),
-        ("source", new.source == old.source),
-        ("firstTimestamp", new.first_timestamp == old.first_timestamp),
-        ("lastTimestamp", new.last_timestamp == old.last_timestamp),
-        ("count", new.count == old.count),
-        ("type", new.type_ == old.type_),
-        ("eventTime", new.event_time == old.event_time),
-        ("action", new.action == old.action),
-        ("related", new.related == old.related),
-        ("reportingController", new.reporting_component == old.reporting_component),
-        ("reportingInstance", new.reporting_instance == old.reporting_instance),
-    ] {
-        if !same {
-            errs.push(Error::invalid(&Path::new(field), "", "field is immutable"));
+    let shown = |event: &CoreEvent| {
+        [
+            ("involvedObject", reference(Some(&event.involved_object))),
+            ("reason", text(&event.reason)),
+            ("message", text(&event.message)),
+            ("source", source(event)),
+            ("firstTimestamp", json!(event.first_timestamp).to_string()),
+            ("lastTimestamp", json!(event.last_timestamp).to_string()),
+            ("count", event.count.unwrap_or(0).to_string()),
+            ("type", text(&event.type_)),
+            ("eventTime", json!(event.event_time).to_string()),
+            ("action", text(&event.action)),
+            ("related", reference(event.related.as_ref())),
+            (REPORTER, text(&event.reporting_component)),
+            ("reportingInstance", text(&event.reporting_instance)),
+        ]
+    };
+    for ((field, new), (_, old)) in shown(new).into_iter().zip(shown(old)) {
+        if new != old {
+            errs.push(Error::invalid(&Path::new(field), Raw(new), "field is immutable"));
         }
     }
     errs
+}
+
+fn text(value: &Option<String>) -> String {
+    json!(value.as_deref().unwrap_or_default()).to_string()
+}
+
+/// As Go's JSON shows the internal type, in the order of its fields.
+fn reference(object: Option<&ObjectReference>) -> String {
+    let Some(object) = object else { return "null".into() };
+    format!(
+        r#"{{"Kind":{},"Namespace":{},"Name":{},"UID":{},"APIVersion":{},"ResourceVersion":{},"FieldPath":{}}}"#,
+        text(&object.kind),
+        text(&object.namespace),
+        text(&object.name),
+        text(&object.uid),
+        text(&object.api_version),
+        text(&object.resource_version),
+        text(&object.field_path)
+    )
+}
+
+fn source(event: &CoreEvent) -> String {
+    let source = event.source.clone().unwrap_or_default();
+    format!(r#"{{"Component":{},"Host":{}}}"#, text(&source.component), text(&source.host))
 }
 
 fn series_errors(event: &CoreEvent) -> ErrorList {

@@ -84,6 +84,16 @@ pub trait Strategy: Send + Sync + 'static {
     /// the desired state changed.
     fn prepare_update(&self, new: &mut Self::Kind, old: &Self::Kind, part: Part) {}
 
+    /// What an update of `part` puts back to what it was, as dotted paths: such fields are never managed through it. Only asked
+    /// for parts of kinds that have a status.
+    fn reset_fields(&self, part: Part) -> &'static [&'static str] {
+        match part {
+            Part::Main => &["status"],
+            Part::Status => &["spec"],
+            _ => &[],
+        }
+    }
+
     /// All rules for a new object but those of ObjectMeta, which the registry checks itself.
     fn validate(&self, object: &Self::Kind) -> ErrorList {
         ErrorList::new()
@@ -205,6 +215,7 @@ pub trait AnyStrategy: Send + Sync {
     fn default(&self, object: &mut dyn AnyObject);
     fn prepare_create(&self, object: &mut dyn AnyObject);
     fn prepare_update(&self, new: &mut dyn AnyObject, old: &dyn AnyObject, part: Part);
+    fn reset_fields(&self, part: Part) -> &'static [&'static str];
     fn validate(&self, object: &dyn AnyObject) -> ErrorList;
     fn validate_update(&self, new: &dyn AnyObject, old: &dyn AnyObject, part: Part) -> ErrorList;
     fn warnings(&self, object: &dyn AnyObject) -> Vec<String>;
@@ -246,6 +257,9 @@ impl<S: Strategy> AnyStrategy for Erased<S> {
     }
     fn prepare_update(&self, new: &mut dyn AnyObject, old: &dyn AnyObject, part: Part) {
         self.0.prepare_update(typed_mut(new), typed(old), part);
+    }
+    fn reset_fields(&self, part: Part) -> &'static [&'static str] {
+        self.0.reset_fields(part)
     }
     fn validate(&self, object: &dyn AnyObject) -> ErrorList {
         self.0.validate(typed(object))

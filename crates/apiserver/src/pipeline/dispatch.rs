@@ -81,7 +81,7 @@ async fn main(backend: Backend<'_>, target: &Target<'_>, call: &Call) -> Result<
         }
         Verb::DeleteCollection => {
             let options = delete_options::parse(call, options::requester(call))?;
-            let listing = registry.delete_collection(target, &selection(call), &options).await?;
+            let listing = registry.delete_collection(target, &list_options(call), &options).await?;
             let outcome = Answer::List { resource: resource.clone(), listing }.into();
             Ok(warned(outcome, delete_warning(resource, &options)))
         }
@@ -184,6 +184,7 @@ fn list_options(call: &Call) -> ListOptions {
         resource_version_match: call.params.resource_version_match.clone(),
         limit: call.params.limit,
         continue_token: call.params.continue_token.clone(),
+        send_initial_events: call.params.send_initial_events,
     }
 }
 
@@ -192,6 +193,7 @@ fn watch_options(call: &Call) -> WatchOptions {
         selection: selection(call),
         resource_version: call.params.resource_version.clone(),
         resource_version_match: call.params.resource_version_match.clone(),
+        continued: !call.params.continue_token.is_empty(),
         bookmarks: call.params.allow_watch_bookmarks,
         send_initial_events: call.params.send_initial_events,
         timeout: call.params.timeout,

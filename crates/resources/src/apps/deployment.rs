@@ -150,6 +150,13 @@ impl crate::Strategy for Strategy {
         }
     }
 
+    fn reset_fields(&self, part: Part) -> &'static [&'static str] {
+        match part {
+            Part::Main => &["status"],
+            _ => &["spec", "metadata.labels"],
+        }
+    }
+
     fn validate(&self, deployment: &Deployment) -> apimachinery::field::ErrorList {
         validation::create(deployment)
     }

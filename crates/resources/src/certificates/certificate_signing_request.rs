@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::columns::{AGE, NAME, text};
 use crate::strategy::{Column, Part, age, human_duration};
 
-mod validation;
+pub(super) mod validation;
 
 #[cfg(test)]
 mod tests;
@@ -68,6 +68,14 @@ impl crate::Strategy for Strategy {
             }
             Part::Approval => status.certificate = before.certificate,
             _ => new.status = Some(before),
+        }
+    }
+
+    fn reset_fields(&self, part: Part) -> &'static [&'static str] {
+        match part {
+            Part::Main => &["spec", "status"],
+            Part::Approval => &["spec", "status.certificate"],
+            _ => &["spec"],
         }
     }
 

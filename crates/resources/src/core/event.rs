@@ -24,7 +24,7 @@ impl crate::Strategy for Strategy {
     }
 
     fn validate(&self, event: &Event) -> ErrorList {
-        validate(event)
+        validate(event, "reportingComponent")
     }
 
     fn allow_create_on_update(&self) -> bool {
@@ -136,7 +136,8 @@ fn source(event: &Event) -> String {
     }
 }
 
-fn validate(event: &Event) -> ErrorList {
+/// The rules of every event; its reporter is called otherwise in each version.
+pub(crate) fn validate(event: &Event, reporter_field: &str) -> ErrorList {
     let mut errs = ErrorList::new();
     let namespace = event.namespace();
     let about = event.involved_object.namespace.as_deref().unwrap_or_default();
@@ -151,7 +152,7 @@ fn validate(event: &Event) -> ErrorList {
             ));
         }
     } else {
-        errs.extend(validate_new(event, about));
+        errs.extend(validate_new(event, about, reporter_field));
     }
     for message in names::dns1123_subdomain(namespace) {
         errs.push(Error::invalid(&Path::new("namespace"), namespace, message));
@@ -160,7 +161,7 @@ fn validate(event: &Event) -> ErrorList {
 }
 
 /// Events with an eventTime say who reports what he does and why.
-fn validate_new(event: &Event, about: &str) -> ErrorList {
+fn validate_new(event: &Event, about: &str, reporter_field: &str) -> ErrorList {
     const MAX: usize = 128;
     const MESSAGE_MAX: usize = 1024;
     let mut errs = ErrorList::new();
@@ -172,7 +173,7 @@ fn validate_new(event: &Event, about: &str) -> ErrorList {
         ));
     }
     let reporter = event.reporting_component.as_deref().unwrap_or_default();
-    let path = Path::new("reportingComponent");
+    let path = Path::new(reporter_field);
     if reporter.is_empty() {
         errs.push(Error::required(&path, ""));
     }

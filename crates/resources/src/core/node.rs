@@ -3,7 +3,7 @@
 use apimachinery::field::ErrorList;
 use codec::Kind;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Node, NodeCondition, NodeStatus, PodSpec, Taint};
+use k8s_openapi::api::core::v1::{Node, NodeCondition, NodeSpec, NodeStatus, PodSpec, Taint};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
 
@@ -120,6 +120,9 @@ impl crate::Strategy for Strategy {
     type Kind = Node;
 
     fn default(&self, node: &mut Node) {
+        if let Some(spec) = &mut node.spec {
+            one_pod_cidr(spec);
+        }
         let Some(status) = &mut node.status else { return };
         canonicalize(status.capacity.as_mut());
         canonicalize(status.allocatable.as_mut());
@@ -128,10 +131,21 @@ impl crate::Strategy for Strategy {
         }
     }
 
+    fn prepare_create(&self, node: &mut Node) {
+        // Dynamic configuration of kubelets is gone; what has it keeps it.
+        if let Some(spec) = &mut node.spec {
+            spec.config_source = None;
+        }
+    }
+
     fn prepare_update(&self, new: &mut Node, old: &Node, part: Part) {
         match part {
             Part::Status => new.spec.clone_from(&old.spec),
             _ => new.status.clone_from(&old.status),
+        }
+        let configured = old.spec.as_ref().is_some_and(|s| s.config_source.is_some());
+        if let (Some(spec), false) = (&mut new.spec, configured) {
+            spec.config_source = None;
         }
     }
 
@@ -182,6 +196,20 @@ impl crate::Strategy for Strategy {
             json!(known(&info.kernel_version)),
             json!(known(&info.container_runtime_version)),
         ]
+    }
+}
+
+/// The single field and the list say the same; where they differ, the single one is what older clients meant.
+fn one_pod_cidr(spec: &mut NodeSpec) {
+    let list = spec.pod_cidrs.get_or_insert_default();
+    match spec.pod_cidr.as_deref() {
+        Some(one) if !one.is_empty() && list.first().map(String::as_str) != Some(one) => {
+            *list = vec![one.to_owned()];
+        }
+        _ => spec.pod_cidr = list.first().cloned(),
+    }
+    if list.is_empty() {
+        spec.pod_cidrs = None;
     }
 }
 

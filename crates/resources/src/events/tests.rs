@@ -41,7 +41,7 @@ fn strict_rules() {
     .assert_eq(&causes(&validate_create(&bad)));
     let changed = event("reason = \"Other\"\nseries.count = 3");
     expect![[r#"
-            reason: Invalid value: "": field is immutable
+        reason: Invalid value: "Other": field is immutable
     "#]]
     .assert_eq(&causes(&validate_update(&changed, &event(""))));
 }

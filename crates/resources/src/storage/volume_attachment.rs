@@ -27,9 +27,18 @@ impl crate::Strategy for Strategy {
         match part {
             Part::Status => {
                 new.spec.clone_from(&old.spec);
-                new.metadata.labels.clone_from(&old.metadata.labels);
+                let managed_fields = new.metadata.managed_fields.take();
+                new.metadata.clone_from(&old.metadata);
+                new.metadata.managed_fields = managed_fields;
             }
             _ => new.status.clone_from(&old.status),
+        }
+    }
+
+    fn reset_fields(&self, part: Part) -> &'static [&'static str] {
+        match part {
+            Part::Main => &["status"],
+            _ => &["spec", "metadata"],
         }
     }
 

@@ -56,6 +56,8 @@ fn rules() {
 
         spec.podCIDRs = ["x"]
 
+        spec.podCIDR = "x"
+
         status.capacity.cpu = "-1"
         "#,
         expect![[r#"
@@ -69,6 +71,8 @@ fn rules() {
             spec.podCIDRs = ["10.0.0.0/24", "10.1.0.0/24"]
                 spec.podCIDRs: Invalid value: ["10.0.0.0/24","10.1.0.0/24"]: may specify no more than one CIDR for each IP family
             spec.podCIDRs = ["x"]
+                fine
+            spec.podCIDR = "x"
                 spec.podCIDRs[0]: Invalid value: "x": must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)
             status.capacity.cpu = "-1"
                 status.capacity.cpu: Invalid value: "-1": must be greater than or equal to 0
@@ -87,6 +91,8 @@ fn updates() {
 
         spec.podCIDRs = ["10.9.0.0/24"]
 
+        spec.podCIDR = "10.9.0.0/24"
+
         spec.providerID = "y"
 
         spec.taints = [{"key": "a", "effect": "x"}]
@@ -96,6 +102,8 @@ fn updates() {
             spec.unschedulable = true
                 fine
             spec.podCIDRs = ["10.9.0.0/24"]
+                fine
+            spec.podCIDR = "10.9.0.0/24"
                 spec.podCIDRs: Forbidden: node updates may not change podCIDR except from "" to valid
             spec.providerID = "y"
                 spec.providerID: Forbidden: node updates may not change providerID except from "" to valid

@@ -5,6 +5,7 @@ use apimachinery::names;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeSpec};
 
 use crate::check::{each, known, required};
+use crate::core::storage::{Iscsi, iscsi_errors};
 use crate::fill;
 
 /// As [`crate::core::pod::defaults`] for volumes of pods.
@@ -118,6 +119,17 @@ fn local(spec: &PersistentVolumeSpec, path: &Path) -> Vec<(&'static str, ErrorLi
         }
         found.push(("nfs", errs));
     }
+    if let Some(s) = &spec.iscsi {
+        let chap = s.chap_auth_discovery == Some(true) || s.chap_auth_session == Some(true);
+        let volume = Iscsi {
+            portal: &s.target_portal,
+            iqn: &s.iqn,
+            lun: s.lun,
+            initiator: s.initiator_name.as_deref(),
+            lacks_secret: chap && s.secret_ref.is_none(),
+        };
+        found.push(("iscsi", iscsi_errors(&volume, &path.child("iscsi"))));
+    }
     found
 }
 
@@ -139,9 +151,6 @@ fn older(spec: &PersistentVolumeSpec, path: &Path) -> Vec<(&'static str, ErrorLi
     }
     if let Some(s) = &spec.glusterfs {
         add("glusterfs", &[("endpoints", given(&s.endpoints)), ("path", given(&s.path))]);
-    }
-    if let Some(s) = &spec.iscsi {
-        add("iscsi", &[("targetPortal", given(&s.target_portal)), ("iqn", given(&s.iqn))]);
     }
     if let Some(s) = &spec.flocker {
         add("flocker", &[("datasetName", some(&s.dataset_name) || some(&s.dataset_uuid))]);

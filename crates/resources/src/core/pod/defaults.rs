@@ -232,6 +232,7 @@ fn limits_of_pod(own: &mut ResourceRequirements, spec: &PodSpec) {
 }
 
 fn status_lists(status: &mut k8s_openapi::api::core::v1::PodStatus) {
+    one_pod_ip(status);
     canonicalize(status.allocated_resources.as_mut());
     canonicalize_requirements(status.resources.as_mut());
     let lists = [
@@ -244,6 +245,18 @@ fn status_lists(status: &mut k8s_openapi::api::core::v1::PodStatus) {
         canonicalize_requirements(container.resources.as_mut());
         container.state.get_or_insert_default();
         container.last_state.get_or_insert_default();
+    }
+}
+
+/// The single address and the list say the same; where they differ, the single one is what older kubelets meant.
+fn one_pod_ip(status: &mut k8s_openapi::api::core::v1::PodStatus) {
+    let first = status.pod_ips.iter().flatten().next().map(|a| a.ip.clone());
+    match status.pod_ip.clone().filter(|ip| !ip.is_empty()) {
+        Some(ip) if first.as_ref() != Some(&ip) => {
+            status.pod_ips = Some(vec![k8s_openapi::api::core::v1::PodIP { ip }]);
+        }
+        Some(_) => {}
+        None => status.pod_ip = first,
     }
 }
 

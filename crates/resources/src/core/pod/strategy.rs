@@ -63,6 +63,13 @@ impl crate::Strategy for Strategy {
         }
     }
 
+    fn reset_fields(&self, part: Part) -> &'static [&'static str] {
+        match part {
+            Part::Main => &["status"],
+            _ => &["spec", "metadata.deletionTimestamp", "metadata.ownerReferences"],
+        }
+    }
+
     fn validate(&self, pod: &Pod) -> ErrorList {
         validation::create(pod)
     }

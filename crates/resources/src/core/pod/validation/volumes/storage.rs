@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::{CSIVolumeSource, EphemeralVolumeSource, Volume}
 
 use super::super::containers::pull_policy;
 use crate::check::{each, required};
+use crate::core::storage::{Iscsi, iscsi_errors};
 
 /// The sources of this sort that the volume has, each with what is wrong with it.
 pub(super) fn sources(volume: &Volume, pod: Option<&str>, path: &Path) -> Vec<(&'static str, ErrorList)> {
@@ -93,6 +94,26 @@ fn ephemeral(source: &EphemeralVolumeSource, path: &Path) -> ErrorList {
 /// Kinds of the days before CSI. Their required fields are checked, their values left to drivers that do not exist.
 fn older(volume: &Volume, path: &Path) -> Vec<(&'static str, ErrorList)> {
     let mut found: Vec<(&'static str, ErrorList)> = Vec::new();
+    if let Some(s) = &volume.nfs {
+        let path = path.child("nfs");
+        let mut errs = required(&path.child("server"), &s.server);
+        errs.extend(required(&path.child("path"), &s.path));
+        if !s.path.is_empty() {
+            errs.extend(each(&path.child("path"), &s.path, names::absolute_path(&s.path)));
+        }
+        found.push(("nfs", errs));
+    }
+    if let Some(s) = &volume.iscsi {
+        let chap = s.chap_auth_discovery == Some(true) || s.chap_auth_session == Some(true);
+        let volume = Iscsi {
+            portal: &s.target_portal,
+            iqn: &s.iqn,
+            lun: s.lun,
+            initiator: s.initiator_name.as_deref(),
+            lacks_secret: chap && s.secret_ref.is_none(),
+        };
+        found.push(("iscsi", iscsi_errors(&volume, &path.child("iscsi"))));
+    }
     let mut add = |field: &'static str, needed: &[(&str, bool)]| {
         let missing = needed.iter().filter(|(_, given)| !given);
         let errs = missing.map(|(name, _)| Error::required(&path.child(field).child(name), "")).collect();
@@ -108,12 +129,6 @@ fn older(volume: &Volume, path: &Path) -> Vec<(&'static str, ErrorList)> {
     }
     if let Some(s) = &volume.aws_elastic_block_store {
         add("awsElasticBlockStore", &[("volumeID", given(&s.volume_id))]);
-    }
-    if let Some(s) = &volume.nfs {
-        add("nfs", &[("server", given(&s.server)), ("path", given(&s.path))]);
-    }
-    if let Some(s) = &volume.iscsi {
-        add("iscsi", &[("targetPortal", given(&s.target_portal)), ("iqn", given(&s.iqn))]);
     }
     if let Some(s) = &volume.glusterfs {
         add("glusterfs", &[("endpoints", given(&s.endpoints)), ("path", given(&s.path))]);
