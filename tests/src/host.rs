@@ -59,18 +59,27 @@ impl Host {
 
     /// Runs `work` on a thread in the world: sockets that it opens stay there.
     pub fn in_world<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
-        let namespace = std::fs::File::open(format!("/run/netns/{}", self.world)).expect("the world");
-        let enter = || {
-            nix::sched::setns(namespace, nix::sched::CloneFlags::CLONE_NEWNET).expect("enter the world");
-            work()
-        };
-        std::thread::scope(|scope| scope.spawn(enter).join()).expect("the thread")
+        on_thread(&self.world, work)
+    }
+
+    /// Runs `work` on a thread on the machine.
+    pub fn on_machine<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        on_thread(&self.machine, work)
     }
 
     /// The machine's network namespace, for tests that look at links and tables.
     pub fn namespace(&self) -> &str {
         &self.machine
     }
+}
+
+fn on_thread<T: Send>(namespace: &str, work: impl FnOnce() -> T + Send) -> T {
+    let namespace = std::fs::File::open(format!("/run/netns/{namespace}")).expect("the namespace");
+    let enter = || {
+        nix::sched::setns(namespace, nix::sched::CloneFlags::CLONE_NEWNET).expect("enter the namespace");
+        work()
+    };
+    std::thread::scope(|scope| scope.spawn(enter).join()).expect("the thread")
 }
 
 /// Only the network namespace changes: `ip netns exec` would also hide the cgroups.

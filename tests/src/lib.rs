@@ -3,6 +3,7 @@
 //!
 //! Needs root. What it made goes when it is dropped, also when the test fails; then the server's log is shown.
 
+mod flood;
 pub mod host;
 mod nameserver;
 mod registry;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+pub use flood::Flood;
 pub use host::Host;
 pub use nameserver::{Nameserver, ask};
 pub use registry::Registry;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use e2e::{Cluster, eventually, run};
+use e2e::{Cluster, Flood, eventually, run};
 
 const LONG: Duration = Duration::from_secs(90);
 
@@ -319,4 +319,49 @@ fn hanging_probes_lost_links_and_rotated_logs() {
     let files =
         run(std::process::Command::new("find").arg(&logs).args(["-path", "*talker*", "-type", "f"])).ok();
     assert!(files.lines().count() >= 2, "rotated: {files}");
+}
+
+/// The kernel keeps track of so many connections and no more.
+#[test]
+fn a_full_table_of_connections_is_told_and_heals() {
+    let cluster = Cluster::start("full");
+    box_pod(&cluster);
+    let mut session = background(&cluster, &["exec", "-i", "box", "--", "cat"]);
+    let mut keys = session.stdin.take().expect("stdin");
+    let mut screen = BufReader::new(session.stdout.take().expect("stdout"));
+    let mut echo = |word: &str| {
+        keys.write_all(format!("{word}\n").as_bytes()).expect("type");
+        let mut line = String::new();
+        screen.read_line(&mut line).expect("read");
+        assert_eq!(line.trim(), word);
+    };
+    echo("before");
+    let readyz = || {
+        let url = format!("https://{}:6443/readyz", e2e::host::MACHINE);
+        let most = (2 * e2e::patience()).to_string();
+        let mut curl = cluster.host.world_command(Path::new("curl"));
+        run(curl.args(["-sk", "--max-time", &most, &url])).code
+    };
+    assert_eq!(readyz(), 0);
+
+    let flood = Flood::start(&cluster.host);
+    const TIMED_OUT: i32 = 28;
+    eventually(LONG, "new connections are dropped", || readyz() == TIMED_OUT);
+    eventually(LONG, "the server says why", || {
+        cluster.server_log().contains("the kernel's table of connections is full")
+    });
+    // What was there before goes on.
+    echo("during");
+    drop(flood);
+    eventually(LONG, "new connections find room", || readyz() == 0);
+    echo("after");
+    for reason in ["ConntrackFull", "ConntrackHasRoom"] {
+        eventually(LONG, reason, || {
+            let events = cluster.kubectl(&["get", "events", "--field-selector", "involvedObject.name=node1"]);
+            events.stdout.contains(reason)
+        });
+    }
+    assert_eq!(cluster.value("pod", "box", "{.status.containerStatuses[0].restartCount}"), "0");
+    session.kill().expect("kill");
+    session.wait().expect("wait");
 }

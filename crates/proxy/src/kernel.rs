@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use nix::sys::socket::{setsockopt, sockopt};
 use nlink::netlink::nftables::{
     BaseChain, Chain, ChainName, CtState, CtStatus, Family, FibFlags, FilterHook, NatHook, NatStatement,
-    Priority, Rule, Set, SetDataType, SetElement, SetKeyType, Transaction, Verdict,
+    Priority, Rule, Set, SetDataType, SetElement, SetElementData, SetKeyType, Transaction, Verdict,
 };
 use nlink::netlink::types::route::RouteType;
 use nlink::netlink::{Connection, Nftables};
@@ -60,8 +60,9 @@ impl Kernel {
         self.nft.socket().pid()
     }
 
-    /// Replaces the whole table.
+    /// Replaces the whole table. Clients keep their endpoints, where the kernel still knows them.
     pub async fn replace(&self, whole: &Delta) -> Result<()> {
+        let clients = [self.clients(Ip::V4).await, self.clients(Ip::V6).await];
         // Adding before deleting makes the deletion succeed also the first time.
         let mut change = self
             .nft
@@ -78,7 +79,24 @@ impl Kernel {
         for rule in fixed_rules()? {
             change = change.add_rule(rule);
         }
+        for (ip, clients) in Ip::BOTH.into_iter().zip(&clients) {
+            for some in clients.chunks(ELEMENTS) {
+                change = change.add_set_elements(&affinity(ip), some);
+            }
+        }
         apply(change, whole)?.commit(&self.nft).await.context("write the table")
+    }
+
+    /// Which endpoint each client has, for as long as that is to last. Nothing when there is no table.
+    async fn clients(&self, ip: Ip) -> Vec<SetElement> {
+        let clients = self.nft.list_set_elements(TABLE, &both("affinity", ip), Family::Inet).await;
+        let lasting = |client: SetElement| {
+            let Some(SetElementData::Value(endpoint)) = client.data().cloned() else { return None };
+            let left = client.expiration().filter(|left| !left.is_zero())?;
+            let copy = SetElement::new(client.key().to_vec()).value(SetElement::new(endpoint));
+            Some(copy.with_timeout(left))
+        };
+        clients.unwrap_or_default().into_iter().filter_map(lasting).collect()
     }
 
     /// Applies a change to the table as it was left.

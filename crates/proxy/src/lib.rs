@@ -4,12 +4,13 @@
 //!   and the [`table::Delta`] that a changed one makes. All pure: the work per event is in proportion to what changed.
 //! - `kernel`: the table's fixed part, and deltas as transactions; the only file that writes to the kernel's tables.
 //! - `watch`: who else changes tables. `conntrack`: UDP flows to endpoints that are gone. `full`: when the kernel has no room for
-//!   connections. `health`: `healthCheckNodePort`.
+//!   connections. `health`: `healthCheckNodePort`. `fallback`: routes for machines without a default one.
 //!
 //! Never touches a table that is not ours, and never knows the pod network: pods are where their ranges say.
 
 mod conntrack;
 mod endpoints;
+mod fallback;
 mod full;
 mod health;
 mod kernel;
@@ -19,8 +20,14 @@ pub mod rules;
 pub mod table;
 mod watch;
 
-pub use kernel::{Ranges, TABLE, remove};
+pub use kernel::{Ranges, TABLE};
 pub use proxy::{Config, start};
+
+/// Removes everything that a proxy made in this network namespace. Idempotent.
+pub async fn remove() -> anyhow::Result<()> {
+    fallback::remove().await?;
+    kernel::remove().await
+}
 
 #[cfg(test)]
 mod tests;

@@ -11,6 +11,7 @@ use client::transport::Change;
 use client::{EventRecorder, EventType, Informer, Transport};
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use ipnet::IpNet;
 use k8s_openapi::api::core::v1::{Node as NodeObject, ObjectReference, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use resources::discovery::endpoint_slice::SERVICE_NAME;
@@ -19,13 +20,13 @@ use stdx::{Random, Tasks};
 
 use crate::conntrack::{self, Fronts};
 use crate::endpoints::Node;
-use crate::full;
 use crate::health::Health;
 use crate::kernel::{Kernel, Ranges, TABLE};
 use crate::render::{Ids, OTHER_PROXY, render};
 use crate::rules::{Ip, Key, Kind, Part, Value};
 use crate::table::{Delta, Table};
 use crate::watch::{Seen, Watch};
+use crate::{fallback, full};
 
 /// Changes that are applied by one transaction when they come at once.
 const BATCH: usize = 4096;
@@ -52,7 +53,8 @@ pub fn start(
     random: Random,
     tasks: &Tasks,
 ) -> Result<()> {
-    let kernel = Kernel::open(config.ranges.clone()).context("reach the kernel's nftables")?;
+    let services_at = config.ranges.services.clone();
+    let kernel = Kernel::open(config.ranges).context("reach the kernel's nftables")?;
     let watch = Watch::open(kernel.port_id()).context("watch the kernel's nftables")?;
     let recorder =
         EventRecorder::new(transport.clone(), tasks, clock.clone(), random, "kube-proxy", &config.node_name);
@@ -62,6 +64,7 @@ pub fn start(
         slices: Informer::all(&*transport),
         nodes: Informer::all(&*transport),
         node: Node { name: config.node_name, ..Node::default() },
+        services_at,
         kernel,
         clock,
         recorder,
@@ -89,6 +92,7 @@ struct Proxy {
     slices: Informer<EndpointSlice>,
     nodes: Informer<NodeObject>,
     node: Node,
+    services_at: Vec<IpNet>,
     kernel: Kernel,
     clock: SharedClock,
     recorder: EventRecorder,
@@ -142,6 +146,7 @@ impl Proxy {
 
     async fn changed(&mut self, events: Vec<Event>) {
         let mut dirty = BTreeSet::new();
+        let before = self.node.addresses.clone();
         for event in events {
             match event {
                 Event::Service(change) => dirty.extend(key(&change)),
@@ -154,6 +159,11 @@ impl Proxy {
                     }
                 }
             }
+        }
+        if self.node.addresses != before
+            && let Err(error) = fallback::lay(&self.services_at, &self.node.addresses).await
+        {
+            tracing::warn!("without a default route this machine does not reach services: {error:#}");
         }
         let mut delta = Delta::default();
         let mut fronts = Fronts::new();
@@ -222,6 +232,9 @@ impl Proxy {
             Some(service) => render(service, &slices, &self.node, before, &mut self.ids),
             None => Part::default(),
         };
+        if let Some(before) = before {
+            self.ids.free(before, &part);
+        }
         fronts.extend(conntrack::affected(before, &part));
         self.health.set(key, part.health);
         let created = service.and_then(|s| s.metadata.creation_timestamp).map(|t| t.0.to_string());

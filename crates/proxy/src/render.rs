@@ -1,6 +1,6 @@
 //! One service and its endpoint slices → its [`Part`] of the table. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use codec::Kind as _;
@@ -20,15 +20,41 @@ pub const OTHER_PROXY: &str = "service.kubernetes.io/service-proxy-name";
 /// What `sessionAffinity: ClientIP` means without a time-out.
 const AFFINITY_SECONDS: i32 = resources::core::service::AFFINITY_SECONDS;
 
-/// Numbers for pools, never used twice.
-#[derive(Debug, Default)]
-pub struct Ids(u32);
+/// Numbers for pools. A pool's comes from its name, so that what the kernel remembers of clients means the same to the next
+/// process.
+#[derive(Debug)]
+pub struct Ids {
+    taken: HashMap<u32, String>,
+    first: fn(&str) -> u32,
+}
+
+impl Default for Ids {
+    fn default() -> Self {
+        Ids { taken: HashMap::new(), first: hash }
+    }
+}
 
 impl Ids {
-    fn next(&mut self) -> u32 {
-        self.0 += 1;
-        self.0
+    fn of(&mut self, name: &str) -> u32 {
+        let mut id = (self.first)(name);
+        while self.taken.get(&id).is_some_and(|owner| owner != name) {
+            id = id.wrapping_add(1);
+        }
+        self.taken.insert(id, name.to_owned());
+        id
     }
+
+    /// Gives back the numbers of pools that are in `before` and no more in `after`.
+    pub fn free(&mut self, before: &Part, after: &Part) {
+        for (_, pool) in before.pools.iter().filter(|(name, _)| !after.pools.contains_key(*name)) {
+            self.taken.remove(&pool.id);
+        }
+    }
+}
+
+/// FNV-1a: the same in every process and version.
+fn hash(name: &str) -> u32 {
+    name.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
 /// What `service` puts into the table; nothing for services without an address. `previous` is what it put there last: pools
@@ -229,7 +255,7 @@ impl Writer<'_> {
         }
         let name = self.chain(kind);
         let before = self.previous.and_then(|p| p.pools.get(&name));
-        let id = before.map_or_else(|| self.ids.next(), |p| p.id);
+        let id = before.map_or_else(|| self.ids.of(&name), |p| p.id);
         let slots = number(before.map_or(&[], |p| &p.slots), wanted);
         let count = slots.len() as u32;
         for (n, endpoint) in slots.iter().enumerate() {

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::net::UdpSocket;
 
-use k8s_openapi::api::core::v1::{Event, Service};
+use k8s_openapi::api::core::v1::{Event, Node, Service};
 use lab::{Lab, NODE, POD_A, POD_B, WORLD};
 use nlink::netlink::nftables::{BaseChain, Chain, Family, FilterHook, Policy, Priority};
 use nlink::netlink::{Connection, Nftables};
@@ -72,6 +72,14 @@ fn a_cluster_ip_balances_for_pods_and_the_node() {
         }
         refused(lab, POD_A, "10.43.0.5:81");
         refused(lab, NODE, "10.43.0.5:81");
+        // A machine that knows only its own network.
+        lab.lose_default_route();
+        assert_eq!(answers(lab, NODE, "10.43.0.5:80"), set(&[POD_A, POD_B]));
+        let elsewhere = lab.ask(NODE, "198.51.100.1:80").expect_err("nobody leads there");
+        assert_eq!(elsewhere.kind(), ErrorKind::NetworkUnreachable);
+        lab.inside(NODE, || lab.block_on(crate::remove()).expect("remove"));
+        let gone = lab.ask(NODE, "10.43.0.5:80").expect_err("nothing is left");
+        assert_eq!(gone.kind(), ErrorKind::NetworkUnreachable);
     });
 }
 
@@ -90,6 +98,59 @@ fn the_world_comes_in_by_node_ports_and_external_addresses() {
         // Node ports are the node's own address's alone.
         refused(lab, NODE, "127.0.0.1:30080");
         refused(lab, POD_A, "10.42.0.1:30080");
+    });
+}
+
+#[test]
+fn a_balancers_address_is_for_wanted_sources() {
+    Lab::run("sources", |lab| {
+        let spec = |ranges: &str| {
+            format!(
+                r#"{{"clusterIP": "10.43.0.5", "type": "LoadBalancer", "ports": [{{"port": 80, "name": "web", "nodePort": 30080}}],
+                     "loadBalancerSourceRanges": [{ranges}], "balancer": "198.51.100.9"}}"#
+            )
+        };
+        lab.route(WORLD, "198.51.100.9", NODE);
+        lab.service(&spec(r#""192.0.2.0/24""#));
+        lab.slice(WEB, &[(POD_A, READY), (POD_B, READY)]);
+        for pod in [POD_A, POD_B] {
+            lab.serve_tcp(pod, 8080);
+        }
+        assert_eq!(answers(lab, WORLD, "198.51.100.9:80"), set(&[POD_A, POD_B]));
+        lab.api.edit::<Service>("default", "web", |service| {
+            let spec = service.spec.get_or_insert_default();
+            spec.load_balancer_source_ranges = Some(vec!["203.0.113.0/24".into()]);
+        });
+        // Silence, not a refusal: who is not wanted learns nothing.
+        lab.eventually("others are dropped", || {
+            lab.ask(WORLD, "198.51.100.9:80")
+                .is_err_and(|e| matches!(e.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock))
+        });
+        // That is about the balancer's address alone.
+        assert_eq!(answers(lab, WORLD, "192.0.2.1:30080"), set(&[POD_A, POD_B]));
+        assert_eq!(answers(lab, POD_A, "10.43.0.5:80"), set(&[POD_A, POD_B]));
+    });
+}
+
+#[test]
+fn hints_keep_clients_near() {
+    Lab::run("hints", |lab| {
+        lab.api.edit::<Node>("", "node1", |node| {
+            let labels = node.metadata.labels.get_or_insert_default();
+            labels.insert("topology.kubernetes.io/zone".into(), "east".into());
+        });
+        web(lab, r#", "trafficDistribution": "PreferClose""#);
+        let hinted = |a: &str, b: &str| {
+            let zone = |z: &str| format!(r#"{{"ready": true, "zone": "{z}"}}"#);
+            lab.set_slice(WEB, &[(POD_A, &zone(a)), (POD_B, &zone(b))]);
+        };
+        hinted("east", "west");
+        lab.eventually("the near one answers", || answers(lab, POD_B, "10.43.0.5:80") == set(&[POD_A]));
+        hinted("west", "east");
+        lab.eventually("the other is near now", || answers(lab, POD_B, "10.43.0.5:80") == set(&[POD_B]));
+        // Nobody near: everybody.
+        hinted("west", "west");
+        lab.eventually("all answer", || answers(lab, POD_B, "10.43.0.5:80") == set(&[POD_A, POD_B]));
     });
 }
 
@@ -154,6 +215,11 @@ fn a_client_stays_with_its_endpoint() {
         assert_eq!(first.len(), 1, "{first:?}");
         let stays = first.first().expect("one").clone();
         let goes = if stays == POD_A { POD_B } else { POD_A };
+        // Nor does a table that is written anew make it forget.
+        lab.flush();
+        assert_eq!(answers(lab, WORLD, "192.0.2.1:30080"), first);
+        lab.restart();
+        assert_eq!(answers(lab, WORLD, "192.0.2.1:30080"), first);
         // What happens to others does not make it forget.
         lab.set_slice(WEB, &[(&stays, READY)]);
         assert_eq!(answers(lab, WORLD, "192.0.2.1:30080"), first);
@@ -233,12 +299,7 @@ fn a_table_that_others_remove_comes_back_and_theirs_stay() {
             });
         });
         assert_eq!(answers(lab, POD_A, "10.43.0.5:80"), set(&[POD_A, POD_B]));
-        lab.inside(NODE, || {
-            lab.block_on(async {
-                let nft = Connection::<Nftables>::new().expect("socket");
-                nft.flush_table(crate::TABLE, Family::Inet).await.expect("flush");
-            });
-        });
+        lab.flush();
         assert_eq!(answers(lab, POD_A, "10.43.0.5:80"), set(&[POD_A, POD_B]));
         assert_eq!(other(), ["foreign", crate::TABLE]);
         // And what a deleted service leaves behind is nothing.

@@ -9,7 +9,12 @@ use crate::rules::Place;
 /// A service's spec and endpoints → its part, a line per chain and element. An endpoint is its address, then words: `unready`,
 /// `ending` (and still serving), `elsewhere`, `zone=z` and `node=n` (hints).
 fn check(spec: &str, ports: &str, endpoints: &[&str], expect: Expect) {
-    expect.assert_eq(&show(&part(spec, ports, endpoints, None, &mut Ids::default())));
+    expect.assert_eq(&show(&part(spec, ports, endpoints, None, &mut ids())));
+}
+
+/// Every name wants 1, so that they are 1, 2, 3, …
+fn ids() -> Ids {
+    Ids { first: |_| 1, ..Ids::default() }
 }
 
 fn part(spec: &str, ports: &str, endpoints: &[&str], previous: Option<&Part>, ids: &mut Ids) -> Part {
@@ -226,7 +231,7 @@ fn two_families_and_protocols() {
 fn hints_of_node_then_zone_when_all_have_them() {
     let spec = r#"{"clusterIP": "10.43.0.5", "ports": [{"name": "web", "port": 80}]}"#;
     let chosen = |endpoints: &[&str]| {
-        let part = part(spec, WEB, endpoints, None, &mut Ids::default());
+        let part = part(spec, WEB, endpoints, None, &mut ids());
         let slots = part.pools.values().flat_map(|p| p.slots.iter().map(|e| e.ip.to_string()));
         slots.collect::<Vec<_>>().join(" ")
     };
@@ -243,14 +248,14 @@ fn nothing_for_services_without_an_address_or_of_another_proxy() {
         r#"{"type": "ExternalName", "externalName": "example.com", "externalIPs": ["198.51.100.7"], "ports": [{"name": "web", "port": 80}]}"#,
         r#"{"clusterIP": "10.43.0.5", "labels": {"service.kubernetes.io/service-proxy-name": "x"}, "ports": [{"name": "web", "port": 80}]}"#,
     ] {
-        assert_eq!(part(spec, WEB, &["10.42.0.2"], None, &mut Ids::default()), Part::default(), "{spec}");
+        assert_eq!(part(spec, WEB, &["10.42.0.2"], None, &mut ids()), Part::default(), "{spec}");
     }
 }
 
 #[test]
 fn one_that_goes_moves_at_most_one_other() {
     let spec = r#"{"clusterIP": "10.43.0.5", "ports": [{"name": "web", "port": 80}]}"#;
-    let mut ids = Ids::default();
+    let mut ids = ids();
     let mut before = part(spec, WEB, &["10.42.0.2", "10.42.0.3", "10.42.0.4", "10.42.0.5"], None, &mut ids);
     let mut next = |endpoints: &[&str]| {
         before = part(spec, WEB, endpoints, Some(&before), &mut ids);
@@ -263,4 +268,19 @@ fn one_that_goes_moves_at_most_one_other() {
     assert_eq!(next(&["10.42.0.4"]), "1: 10.42.0.4");
     assert_eq!(next(&["10.42.0.4", "10.42.0.9"]), "1: 10.42.0.4 10.42.0.9");
     assert_eq!(next(&["10.42.0.7", "10.42.0.8"]), "1: 10.42.0.7 10.42.0.8");
+}
+
+#[test]
+fn numbers_come_from_names_and_are_given_back() {
+    let (mut one, mut other) = (Ids::default(), Ids::default());
+    assert_eq!(one.of("service4/ns/web/tcp/web"), other.of("service4/ns/web/tcp/web"));
+    assert_ne!(one.of("a"), one.of("b"));
+    let mut ids = ids();
+    let spec = r#"{"clusterIP": "10.43.0.5", "ports": [{"name": "web", "port": 80}]}"#;
+    let before = part(spec, WEB, &["10.42.0.2"], None, &mut ids);
+    assert_eq!((ids.of("other"), ids.of("other")), (2, 2));
+    ids.free(&before, &before);
+    assert_eq!(ids.of("third"), 3);
+    ids.free(&before, &Part::default());
+    assert_eq!(ids.of("fourth"), 1);
 }

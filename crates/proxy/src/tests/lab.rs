@@ -4,13 +4,15 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use client::fake::FakeApi;
 use codec::Kind;
 use k8s_openapi::api::core::v1::{Node, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use nlink::netlink::namespace;
+use nlink::netlink::nftables::Family;
+use nlink::netlink::{Connection, Nftables, namespace};
 use stdx::{Random, SystemClock, Tasks};
 
 use crate::{Config, Ranges};
@@ -26,7 +28,7 @@ const MOST: Duration = Duration::from_secs(60);
 pub struct Lab {
     pub api: FakeApi,
     names: Vec<(&'static str, String)>,
-    tasks: Tasks,
+    tasks: Mutex<Tasks>,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -46,7 +48,7 @@ impl Lab {
             eprintln!("skipped: needs root");
             return;
         }
-        let mut lab = Lab::new(name);
+        let lab = Lab::new(name);
         lab.start();
         // Dropped also when the test panics.
         test(&lab);
@@ -67,7 +69,12 @@ impl Lab {
             builder.worker_threads(2).enable_all().build().expect("runtime")
         });
         let api = FakeApi::new(SystemClock::shared());
-        let lab = Lab { api, names, tasks: Tasks::new(), runtime };
+        let node = serde_json::json!({
+            "metadata": {"name": "node1"},
+            "status": {"addresses": [{"type": "InternalIP", "address": NODE}]},
+        });
+        api.insert(&Node::from_json(node.to_string().as_bytes()).expect("a node"));
+        let lab = Lab { api, names, tasks: Mutex::default(), runtime };
         lab.wire();
         lab
     }
@@ -109,12 +116,42 @@ impl Lab {
         self.inside(NODE, || std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").expect("forward"));
     }
 
-    fn start(&mut self) {
-        let node = serde_json::json!({
-            "metadata": {"name": "node1"},
-            "status": {"addresses": [{"type": "InternalIP", "address": NODE}]},
+    /// Another proxy takes over, as after an upgrade; returns when it has written the table.
+    pub fn restart(&self) {
+        let before = self.table();
+        let tasks = std::mem::take(&mut *self.tasks.lock().expect("tasks"));
+        self.runtime.block_on(tasks.stop());
+        self.start();
+        self.eventually("another table", || self.table() != before);
+    }
+
+    /// By which the kernel tells our table from one of the same name before or after it.
+    fn table(&self) -> Option<u64> {
+        self.inside(NODE, || {
+            self.block_on(async {
+                let nft = Connection::<Nftables>::new().expect("socket");
+                let tables = nft.list_tables().await.expect("list");
+                tables.into_iter().find(|t| t.name == crate::TABLE).map(|t| t.handle)
+            })
+        })
+    }
+
+    /// What somebody's `nft flush table` does.
+    pub fn flush(&self) {
+        self.inside(NODE, || {
+            self.block_on(async {
+                let nft = Connection::<Nftables>::new().expect("socket");
+                nft.flush_table(crate::TABLE, Family::Inet).await.expect("flush");
+            });
         });
-        self.api.insert(&Node::from_json(node.to_string().as_bytes()).expect("a node"));
+    }
+
+    /// What becomes of a machine that has only its own network.
+    pub fn lose_default_route(&self) {
+        ip(&["-n", self.namespace(NODE), "route", "del", "default"]);
+    }
+
+    fn start(&self) {
         let config = Config {
             node_name: "node1".into(),
             ranges: Ranges {
@@ -122,7 +159,8 @@ impl Lab {
                 services: ["10.43.0.0/16", "fd43::/112"].map(|r| r.parse().expect("range")).into(),
             },
         };
-        let (api, tasks, handle) = (self.api.transport(), self.tasks.clone(), self.runtime.handle().clone());
+        let tasks = self.tasks.lock().expect("tasks").clone();
+        let (api, handle) = (self.api.transport(), self.runtime.handle().clone());
         self.inside(NODE, move || {
             let _runtime = handle.enter();
             crate::start(config, api, SystemClock::shared(), Random::seeded(1), &tasks).expect("start");
@@ -134,17 +172,19 @@ impl Lab {
         inside(&PathBuf::from("/var/run/netns").join(self.namespace(address)), f)
     }
 
-    /// The service `default/web` with this spec.
+    /// The service `default/web` with this spec, in which `balancer` is the address of a load balancer.
     pub fn service(&self, spec: &str) {
-        let spec: serde_json::Value = serde_json::from_str(spec).expect("JSON");
+        let mut spec: serde_json::Value = serde_json::from_str(spec).expect("JSON");
+        let balancer = spec.as_object_mut().and_then(|s| s.remove("balancer"));
         let object = serde_json::json!({
             "metadata": {"namespace": "default", "name": "web", "creationTimestamp": "2026-01-01T00:00:00Z"},
             "spec": spec,
+            "status": balancer.map(|ip| serde_json::json!({"loadBalancer": {"ingress": [{"ip": ip}]}})),
         });
         self.api.insert(&Service::from_json(object.to_string().as_bytes()).expect("a service"));
     }
 
-    /// Its only slice: ports, and addresses with conditions, all of this node.
+    /// Its only slice: ports, and addresses with conditions (and for which `zone`), all of this node.
     pub fn slice(&self, ports: &str, endpoints: &[(&str, &str)]) {
         self.api.insert(&slice("node1", ports, endpoints));
     }
@@ -253,7 +293,8 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        self.runtime.block_on(self.tasks.stop());
+        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        self.runtime.block_on(tasks.stop());
         for (_, namespace) in &self.names {
             let gone = Command::new("ip").args(["netns", "del", namespace]).output();
             if !gone.is_ok_and(|o| o.status.success()) {
@@ -278,8 +319,10 @@ fn slice(node: &str, ports: &str, endpoints: &[(&str, &str)]) -> EndpointSlice {
     let endpoints: Vec<serde_json::Value> = endpoints
         .iter()
         .map(|(address, conditions)| {
-            let conditions: serde_json::Value = serde_json::from_str(conditions).expect("JSON");
-            serde_json::json!({"addresses": [address], "conditions": conditions, "nodeName": node})
+            let mut conditions: serde_json::Value = serde_json::from_str(conditions).expect("JSON");
+            let zone = conditions.as_object_mut().and_then(|c| c.remove("zone"));
+            let hints = zone.map(|zone| serde_json::json!({"forZones": [{"name": zone}]}));
+            serde_json::json!({"addresses": [address], "conditions": conditions, "nodeName": node, "hints": hints})
         })
         .collect();
     let object = serde_json::json!({
