@@ -9,6 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 mod cluster;
 mod components;
 mod controllers;
+pub mod joining;
 mod namespaced;
 pub mod reconcile;
 mod users;

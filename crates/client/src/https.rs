@@ -28,6 +28,7 @@ use stdx::{Random, Tasks};
 
 use crate::transport::{Options, Request, Transport, View, ViewScope, WatchEvent};
 use connect::Connection;
+pub use connect::Servers;
 pub use credential::Credential;
 use mirror::Mirror;
 
@@ -74,8 +75,42 @@ impl HttpsTransport {
         random: Random,
         tasks: Tasks,
     ) -> anyhow::Result<Self> {
-        let connection =
-            Connection::new(&config, clock.clone(), tasks.clone()).context("prepare the connection")?;
+        Self::build(config, None, None, clock, random, tasks)
+    }
+
+    /// To whichever of `servers` answers; the one in `config` only names the scheme and the path.
+    pub fn to_any(
+        config: HttpsConfig,
+        servers: Arc<Servers>,
+        clock: SharedClock,
+        random: Random,
+        tasks: Tasks,
+    ) -> anyhow::Result<Self> {
+        Self::build(config, None, Some(servers), clock, random, tasks)
+    }
+
+    /// Believes whatever server answers: only to be told something that is checked by other means. `config`'s CA and identity
+    /// are not used.
+    pub fn unverified(
+        config: HttpsConfig,
+        clock: SharedClock,
+        random: Random,
+        tasks: Tasks,
+    ) -> anyhow::Result<Self> {
+        let client = pki::tls::unverified_client_config()?;
+        Self::build(config, Some(client), None, clock, random, tasks)
+    }
+
+    fn build(
+        config: HttpsConfig,
+        client: Option<rustls::ClientConfig>,
+        servers: Option<Arc<Servers>>,
+        clock: SharedClock,
+        random: Random,
+        tasks: Tasks,
+    ) -> anyhow::Result<Self> {
+        let connection = Connection::new(&config, client, servers, clock.clone(), tasks.clone())
+            .context("prepare the connection")?;
         let base = config.server.to_string().trim_end_matches('/').to_owned();
         Ok(HttpsTransport(Arc::new(Shared {
             base,
@@ -87,6 +122,11 @@ impl HttpsTransport {
             tasks,
             mirrors: Mutex::default(),
         })))
+    }
+
+    /// Shows a client certificate that was replaced: requests from now on go over a new connection.
+    pub async fn reconnect(&self) {
+        self.0.connection.renew().await;
     }
 
     /// As [`Transport::send`], whatever the path: the way to what is no resource, such as `/version`.

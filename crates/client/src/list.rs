@@ -49,13 +49,27 @@ impl RawList {
     pub fn whole(&self, item: &Bytes) -> Bytes {
         let members = item.strip_prefix(b"{").unwrap_or(item);
         let kind = self.kind.strip_suffix("List").unwrap_or_default();
-        let complete = members.starts_with(b"\"kind\"") || members.starts_with(b"\"apiVersion\"");
-        if complete || kind.is_empty() || members.trim_ascii_start().starts_with(b"}") {
+        if says_what_it_is(item) || kind.is_empty() || members.trim_ascii_start().starts_with(b"}") {
             return Bytes::copy_from_slice(item);
         }
         let head = format!("{{\"kind\":{kind:?},\"apiVersion\":{:?},", self.api_version);
         [head.as_bytes(), members].concat().into()
     }
+}
+
+/// Whether the object names its kind itself, wherever among its members.
+fn says_what_it_is(item: &Bytes) -> bool {
+    let mut says = false;
+    let mut scan = Scan { json: item, at: 0 };
+    // Something that is no object is left for whoever decodes it. `None` ends the scan at the first sign.
+    let _ = scan.object(|scan, key| {
+        says |= matches!(key, b"kind" | b"apiVersion");
+        if says {
+            return None;
+        }
+        scan.value().map(drop)
+    });
+    says
 }
 
 /// One line of a watch.
@@ -212,6 +226,17 @@ mod tests {
         );
         let list = split(&Bytes::from_static(json.as_bytes())).expect("a list");
         assert_eq!((list.meta.resource_version.as_str(), list.meta.continue_token.as_str()), ("7", "x"));
+    }
+
+    #[test]
+    fn items_are_made_whole_once() {
+        let check = |item: &'static str, expected: &str| {
+            let list = RawList { kind: "PodList".into(), api_version: "v1".into(), ..RawList::default() };
+            assert_eq!(list.whole(&Bytes::from_static(item.as_bytes())), expected.as_bytes());
+        };
+        check(r#"{"spec":{"kind":"x"}}"#, r#"{"kind":"Pod","apiVersion":"v1","spec":{"kind":"x"}}"#);
+        check(r#"{"a":{},"apiVersion":"v1","kind":"Pod"}"#, r#"{"a":{},"apiVersion":"v1","kind":"Pod"}"#);
+        check("{}", "{}");
     }
 
     #[test]

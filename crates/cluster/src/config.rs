@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use ipnet::IpNet;
 use resources::Gate;
 
+use crate::datastore::EtcdSettings;
 use crate::security::SecurityConfig;
 use crate::token::Token;
 
@@ -61,6 +62,8 @@ pub struct ServerConfig {
     pub gates: Vec<Gate>,
     /// Who is who, and who may do what.
     pub security: SecurityConfig,
+    /// The etcd that keeps the objects; a file in the data directory does without.
+    pub etcd: Option<EtcdSettings>,
 }
 
 impl ServerConfig {
@@ -100,21 +103,16 @@ impl ServerConfig {
                 self.service_cidrs[0]
             );
         }
-        let label = |l: &str| {
-            !l.is_empty() && l.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
-        };
-        if !self.node_name.split('.').all(label) {
+        check_node_name(&self.node_name)?;
+        if let Some(etcd) = &self.etcd {
+            etcd.validate()?;
+        }
+        Ok(())
+    }
+
     /// What service-account tokens are of and for, unless something else was chosen.
     pub fn issuer(&self) -> String {
         format!("https://kubernetes.default.svc.{}", self.cluster_domain)
-    }
-
-            bail!(
-                "node name {:?} is not a DNS name (lower-case letters, digits, '-' and '.'); choose another with --node-name",
-                self.node_name
-            );
-        }
-        Ok(())
     }
 
     /// The first service address: the API server's own.
@@ -156,6 +154,19 @@ impl ServerConfig {
     pub fn control_socket(&self) -> PathBuf {
         control_socket(&self.run_dir)
     }
+}
+
+/// Fails on what is no node's name.
+pub fn check_node_name(name: &str) -> Result<()> {
+    let label = |l: &str| {
+        !l.is_empty() && l.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+    };
+    if !name.split('.').all(label) {
+        bail!(
+            "node name {name:?} is not a DNS name (lower-case letters, digits, '-' and '.'); choose another with --node-name"
+        );
+    }
+    Ok(())
 }
 
 /// `--eviction-hard`

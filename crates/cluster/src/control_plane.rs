@@ -19,11 +19,13 @@ use pki::{LiveIdentity, Pki, SigningKey, Template};
 use registry::{NODE_PORTS, Registry, ServiceConfig};
 use stdx::clock::SharedClock;
 use stdx::{Random, Tasks};
-use storage::{EmbeddedConfig, EmbeddedEngine, Store, StoreConfig};
+use storage::Store;
 
 use crate::config::ServerConfig;
+use crate::datastore::Datastore;
+use crate::elected::{self, Candidate};
 use crate::security::{Mode, Security, SecurityConfig, published};
-use crate::{identities, joining, token, virtuals};
+use crate::{identities, joining, masters, token, virtuals};
 
 /// What everything of a process shares.
 #[derive(Clone)]
@@ -56,25 +58,19 @@ pub struct ControlPlane {
     pub address: SocketAddr,
 }
 
-/// Opens the store in `dir`; refuses when another server has it.
-pub async fn open_engine(config: &ServerConfig) -> Result<Arc<EmbeddedEngine>> {
-    let dir = config.data_dir.join("db");
-    let opened = tokio::task::spawn_blocking(move || EmbeddedEngine::open(EmbeddedConfig::new(dir))).await?;
-    Ok(Arc::new(opened?))
-}
-
 impl ControlPlane {
     /// Starts everything of the control plane; when it returns the API answers.
     pub async fn start(
         config: &ServerConfig,
         shared: &Shared,
-        engine: Arc<EmbeddedEngine>,
+        datastore: Datastore,
         groups: &Groups,
     ) -> Result<ControlPlane> {
         let clock = &shared.clock;
-        let store = Store::open(engine, StoreConfig::new(clock.clone()), &groups.store)
-            .await
-            .context("open the store")?;
+        let store =
+            Store::open(datastore.engine.clone(), datastore.store_config(clock.clone()), &groups.store)
+                .await
+                .context("open the store")?;
         let registry = open_registry(config, shared, &store).await?;
         let loopback: Arc<dyn Transport> = Arc::new(Loopback::new(registry.clone()));
         let mut security = config.security.read(&config.issuer())?;
@@ -128,7 +124,7 @@ impl ControlPlane {
             authorizer: authorization.clone(),
             virtuals: virtuals::all(&answers),
             node_proxy: Arc::new(kubelet_proxy(shared, groups)?),
-            checks: checks(),
+            checks: checks(&datastore),
             advertised: advertised.clone(),
             clock: clock.clone(),
             random: shared.random.clone(),
@@ -142,7 +138,7 @@ impl ControlPlane {
         let address = apiserver::listen(api.clone(), config.listen(), tls, &groups.api)
             .await
             .context("start the API server (choose another port with --https-listen-port)")?;
-        start_components(config, shared, &security, &api, address, groups);
+        start_components(config, shared, &security, &api, address, &datastore, groups);
         Ok(ControlPlane { api, address })
     }
 }
@@ -258,9 +254,13 @@ fn kubelet_proxy(shared: &Shared, groups: &Groups) -> Result<KubeletProxy> {
     Ok(KubeletProxy::new(Arc::new(tls), shared.clock.clone(), groups.api.clone()))
 }
 
-/// Everything is loaded before the port opens, so that these say only that the server lives.
-fn checks() -> Vec<Check> {
-    ["etcd", "poststarthook/rbac/bootstrap-roles"].map(|name| Check::new(name, false, || Ok(()))).into()
+/// Everything is loaded before the port opens, so that these say only that the server lives, and the store with it.
+fn checks(datastore: &Datastore) -> Vec<Check> {
+    let health = datastore.health.clone();
+    vec![
+        Check::new("etcd", false, move || health()),
+        Check::new("poststarthook/rbac/bootstrap-roles", false, || Ok(())),
+    ]
 }
 
 fn start_components(
@@ -269,15 +269,68 @@ fn start_components(
     security: &Security,
     api: &Arc<Api>,
     address: SocketAddr,
+    datastore: &Datastore,
     groups: &Groups,
 ) {
-    let for_users = api.clone();
-    let context = controller::Context {
-        transport_for: Arc::new(move |name: &str| for_users.local(identities::user(name))),
-        clock: shared.clock.clone(),
-        random: shared.random.clone(),
-        tasks: groups.components.clone(),
+    let managers = start_controllers(config, shared, security, api);
+    let scheduler = start_scheduler(shared, api);
+    if datastore.shared {
+        // The name that upstream gives itself: the host's, and something that no other process has.
+        let identity = format!("{}_{}", config.node_name, shared.random.uuid());
+        let candidate = |lease: &'static str, user: &str| Candidate {
+            lease,
+            transport: api.local(identities::user(user)),
+            identity: identity.clone(),
+            clock: shared.clock.clone(),
+            random: shared.random.clone(),
+        };
+        let manager = candidate("kube-controller-manager", "system:kube-controller-manager");
+        elected::run(manager, &groups.components, managers);
+        elected::run(candidate("kube-scheduler", "system:kube-scheduler"), &groups.components, scheduler);
+    } else {
+        managers(groups.components.clone());
+        scheduler(groups.components.clone());
+    }
+    published::start(
+        api.local(identities::user("system:apiserver")),
+        shared.clock.clone(),
+        &groups.components,
+        &security.client_cas(shared.pki.ca.cert_pem()),
+        security.front_proxy.as_ref(),
+    );
+    let all = match datastore.shared {
+        true => {
+            masters::start(datastore.engine.clone(), shared.clock.clone(), shared.node_ip, &groups.components)
+        }
+        false => tokio::sync::watch::channel(vec![shared.node_ip]).1,
     };
+    controller::kubernetes_service::start_shared(
+        api.local(identities::user("system:apiserver")),
+        shared.clock.clone(),
+        &groups.components,
+        &config.api_service_ip().to_string(),
+        SocketAddr::new(shared.node_ip, address.port()),
+        all,
+    );
+}
+
+/// What starts the scheduler.
+fn start_scheduler(shared: &Shared, api: &Arc<Api>) -> impl Fn(Tasks) + Send + Sync + 'static {
+    let (api, shared) = (api.clone(), shared.clone());
+    move |tasks| {
+        let transport = api.local(identities::user("system:kube-scheduler"));
+        let (clock, random) = (shared.clock.clone(), shared.random.clone());
+        scheduler::start(scheduler::Config::default(), transport, clock, random, &tasks);
+    }
+}
+
+/// What starts all controllers.
+fn start_controllers(
+    config: &ServerConfig,
+    shared: &Shared,
+    security: &Security,
+    api: &Arc<Api>,
+) -> impl Fn(Tasks) + Send + Sync + 'static {
     let pki = shared.pki.clone();
     let sign = move |pem: &str, usage, lifetime, now| pki.ca.sign_request(pem, usage, lifetime, now);
     let key = signing_key(security, shared);
@@ -292,31 +345,19 @@ fn start_components(
         resources: controller::Served::builtin(&config.gates),
         ..controller::Config::default()
     };
-    controller::start_all(context, controllers);
-    let aggregator =
-        api.local(identities::user("system:serviceaccount:kube-system:clusterrole-aggregation-controller"));
-    let aggregation = auth::authz::rbac::aggregation::run(aggregator, shared.clock.clone());
-    groups.components.spawn_until_shutdown(aggregation);
-    let scheduler = api.local(identities::user("system:kube-scheduler"));
-    scheduler::start(
-        scheduler::Config::default(),
-        scheduler,
-        shared.clock.clone(),
-        shared.random.clone(),
-        &groups.components,
-    );
-    published::start(
-        api.local(identities::user("system:apiserver")),
-        shared.clock.clone(),
-        &groups.components,
-        &security.client_cas(shared.pki.ca.cert_pem()),
-        security.front_proxy.as_ref(),
-    );
-    controller::kubernetes_service::start(
-        api.local(identities::user("system:apiserver")),
-        shared.clock.clone(),
-        &groups.components,
-        &config.api_service_ip().to_string(),
-        SocketAddr::new(shared.node_ip, address.port()),
-    );
+    let (api, shared) = (api.clone(), shared.clone());
+    move |tasks| {
+        let for_users = api.clone();
+        let context = controller::Context {
+            transport_for: Arc::new(move |name: &str| for_users.local(identities::user(name))),
+            clock: shared.clock.clone(),
+            random: shared.random.clone(),
+            tasks: tasks.clone(),
+        };
+        controller::start_all(context, controllers.clone());
+        let aggregator = api
+            .local(identities::user("system:serviceaccount:kube-system:clusterrole-aggregation-controller"));
+        let aggregation = auth::authz::rbac::aggregation::run(aggregator, shared.clock.clone());
+        tasks.spawn_until_shutdown(aggregation);
+    }
 }

@@ -1,22 +1,30 @@
 //! Assembles components from configuration: the only crate that names them all. Start at [`server::run`].
 //!
-//! - [`control_plane`]: store, registry, API server, controllers, scheduler. [`node`]: runtime, network, kubelet.
+//! - [`control_plane`]: store, registry, API server, controllers, scheduler. [`node`]: runtime, network, kubelet; [`peers`]: other
+//!   nodes' pods.
+//! - [`agent`]: a node whose servers are elsewhere. [`joining`]: what it is told; [`token`]: what it comes with.
+//! - [`datastore`]: a file or etcd; [`elected`], [`masters`]: several servers on one etcd.
 //! - [`control`]: the node's own socket, for `knarr ps` and its like. [`reset`]: everything away again.
 
+pub mod agent;
 pub mod config;
 pub mod control;
 mod control_plane;
+pub mod datastore;
 mod dns;
+mod elected;
 pub mod host;
 mod identities;
+mod joining;
+mod masters;
 mod network;
 mod node;
 mod peers;
 pub mod progress;
 mod proxy;
 pub mod reset;
+pub mod security;
 pub mod server;
 mod streams;
 pub mod token;
 mod virtuals;
-pub mod security;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use apimachinery::{ObjectKey, Status};
 use auth::authn::bootstrap_token::split;
+use auth::policy::joining::JOINERS;
 use client::{Api, DeleteOptions, Transport};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
@@ -17,8 +18,12 @@ use stdx::Random;
 
 const NAMESPACE: &str = "kube-system";
 const SECRET_TYPE: &str = "bootstrap.kubernetes.io/token";
+/// What the cluster's own says of itself.
+const OWN: &str = "The cluster's join token (knarr server --token).";
 /// In the data directory.
 const FILE: &str = "token";
+
+pub mod manage;
 
 /// `ID.SECRET`.
 #[derive(Clone, PartialEq, Eq)]
@@ -44,11 +49,11 @@ impl Token {
         Ok(Token { id: id.into(), secret: secret.into() })
     }
 
-    fn generate() -> Token {
+    pub(crate) fn generate() -> Token {
         Token { id: letters(6), secret: letters(16) }
     }
 
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         format!("{}.{}", self.id, self.secret)
     }
 
@@ -56,12 +61,14 @@ impl Token {
         format!("bootstrap-token-{}", self.id)
     }
 
-    fn secret(&self) -> Secret {
+    fn secret(&self, description: &str) -> Secret {
         let data = [
-            ("description", "The cluster's join token (knarr server --token)."),
+            ("description", description),
             ("token-id", self.id.as_str()),
             ("token-secret", self.secret.as_str()),
             ("usage-bootstrap-authentication", "true"),
+            ("usage-bootstrap-signing", "true"),
+            ("auth-extra-groups", JOINERS),
         ];
         Secret {
             metadata: ObjectMeta {
@@ -73,6 +80,52 @@ impl Token {
             data: Some(data.map(|(k, v)| (k.to_owned(), ByteString(v.as_bytes().to_vec()))).into()),
             ..Secret::default()
         }
+    }
+}
+
+/// What a machine joins with: `K`, the SHA-256 of the cluster's CA key in hex, a dot, and a [`Token`]. By the first part the machine
+/// knows the cluster, by the second the cluster knows the machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JoinToken {
+    pin: String,
+    token: Token,
+}
+
+impl JoinToken {
+    pub fn new(pin: String, token: Token) -> Self {
+        JoinToken { pin, token }
+    }
+
+    /// The text never stands in the error: it may be nearly a secret.
+    pub fn parse(text: &str) -> Result<JoinToken> {
+        let text = text.trim();
+        if Token::parse(text).is_ok() {
+            bail!(
+                "this token does not say which cluster it is of; take the whole of what `knarr token create` prints \
+                 (K, 64 hex digits, a dot, and the rest)"
+            );
+        }
+        let parts = text.strip_prefix('K').and_then(|t| t.split_once('.'));
+        let hex = |p: &str| p.len() == 64 && p.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        match parts {
+            Some((pin, token)) if hex(pin) => Ok(JoinToken { pin: pin.into(), token: Token::parse(token)? }),
+            _ => bail!("a join token is K, 64 hex digits, a dot, 6 characters, a dot and 16 characters; is it all there?"),
+        }
+    }
+
+    /// As it is written, which is a secret.
+    pub fn text(&self) -> String {
+        format!("K{}.{}", self.pin, self.token.text())
+    }
+
+    /// The CA's, as [`pki::pin`] has it.
+    pub fn pin(&self) -> &str {
+        &self.pin
+    }
+
+    /// What is shown to the API.
+    pub(crate) fn secret_text(&self) -> String {
+        self.token.text()
     }
 }
 
@@ -118,7 +171,7 @@ pub fn load_or_create(data_dir: &Path, given: Option<&str>) -> Result<Kept> {
 /// namespace kube-system must be there.
 pub async fn publish(transport: &Arc<dyn Transport>, kept: &Kept) -> Result<(), Status> {
     let api = Api::<Secret>::new(transport.clone());
-    let wanted = kept.token.secret();
+    let wanted = kept.token.secret(OWN);
     match api.find(&ObjectKey::new(NAMESPACE, &kept.token.secret_name())).await? {
         None => drop(api.create(&wanted).await?),
         // The type of a secret cannot change.

@@ -5,6 +5,7 @@
 mod approve;
 mod clean;
 mod judge;
+mod serving;
 mod sign;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 pub use approve::start as start_approver;
 pub use clean::start as start_cleaner;
+pub use serving::start as start_serving_approver;
 pub use sign::start as start_signer;
 
 const CLIENT: &str = "kubernetes.io/kube-apiserver-client";

@@ -7,6 +7,7 @@
 //!
 //! Never talks to a component but through the API; never depends on authorization.
 
+mod bootstrap;
 pub mod certificates;
 mod claim;
 pub mod context;
@@ -15,10 +16,12 @@ pub mod daemon_set;
 pub mod deployment;
 pub mod disruption;
 pub mod endpoints;
+pub mod ephemeral_volume;
 mod expectations;
 mod failures;
 pub mod garbage;
 mod history;
+pub mod horizontal_pod_autoscaler;
 pub mod job;
 pub mod kubernetes_service;
 pub mod namespace;
@@ -29,10 +32,10 @@ pub mod replicas;
 pub mod resource_quota;
 pub mod root_ca;
 pub mod service_account;
+pub mod service_account_tokens;
 pub mod service_cidr;
 pub mod service_ip_repair;
 pub mod stateful_set;
-pub mod service_account_tokens;
 mod status;
 pub mod table;
 #[cfg(test)]

@@ -44,6 +44,11 @@ pub const CONTROLLERS: &[Spec] = &[
     Spec { name: "daemonset-controller", identity: "daemon-set-controller", start: daemon_set::start },
     Spec { name: "statefulset-controller", identity: "statefulset-controller", start: stateful_set::start },
     Spec { name: "disruption-controller", identity: "disruption-controller", start: disruption::start },
+    Spec {
+        name: "horizontal-pod-autoscaler-controller",
+        identity: "horizontal-pod-autoscaler",
+        start: horizontal_pod_autoscaler::start,
+    },
     Spec { name: "job-controller", identity: "job-controller", start: job::start },
     Spec { name: "cronjob-controller", identity: "cronjob-controller", start: cron_job::start },
     Spec {
@@ -79,6 +84,11 @@ pub const CONTROLLERS: &[Spec] = &[
         start: persistent_volume::binder::start,
     },
     Spec {
+        name: "ephemeral-volume-controller",
+        identity: "ephemeral-volume-controller",
+        start: ephemeral_volume::start,
+    },
+    Spec {
         name: "persistentvolumeclaim-protection-controller",
         identity: "pvc-protection-controller",
         start: persistent_volume::protection::start_claims,
@@ -103,6 +113,18 @@ pub const CONTROLLERS: &[Spec] = &[
         identity: "certificate-controller",
         start: certificates::start_cleaner,
     },
+    // Ours: upstream approves no serving certificates.
+    Spec {
+        name: "kubelet-serving-approver",
+        identity: "kubelet-serving-approver",
+        start: certificates::start_serving_approver,
+    },
+    Spec {
+        name: "bootstrap-signer-controller",
+        identity: "bootstrap-signer",
+        start: bootstrap::start_signer,
+    },
+    Spec { name: "token-cleaner-controller", identity: "token-cleaner", start: bootstrap::start_cleaner },
     Spec { name: "node-ipam-controller", identity: "node-controller", start: node::ipam::start },
     Spec { name: "node-lifecycle-controller", identity: "node-controller", start: node::lifecycle::start },
     Spec {

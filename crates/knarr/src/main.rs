@@ -23,12 +23,19 @@ First steps:
   kubectl get nodes
   kubectl run nginx --image=nginx
 
+More machines:
+  knarr token create --print-join-command        on the server; run on the other machine what it prints
+
 Everything that a cluster left on this machine goes with `knarr reset`.";
 
 #[derive(Subcommand)]
 enum Command {
     /// Run a cluster on this machine: control plane and node, everything embedded
     Server(Box<commands::server::Args>),
+    /// Join this machine to a cluster as a node
+    Agent(Box<commands::agent::Args>),
+    /// Make, list and remove the tokens with which machines join
+    Token(commands::token::Args),
     /// List this node's pods and containers, as `docker ps` would
     Ps(commands::ps::Args),
     /// Show everything about one container or pod sandbox, as `docker inspect` would
@@ -51,6 +58,8 @@ fn main() -> ExitCode {
     }
     let done = match Args::parse().command {
         Command::Server(args) => commands::server::run(*args),
+        Command::Agent(args) => commands::agent::run(*args),
+        Command::Token(args) => commands::token::run(&args),
         Command::Ps(args) => commands::ps::run(&args),
         Command::Inspect(args) => commands::inspect::run(&args),
         Command::Image(args) => commands::image::run(&args),

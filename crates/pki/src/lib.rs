@@ -8,6 +8,7 @@ pub mod ca;
 pub mod files;
 pub mod identity;
 pub mod kubeconfig;
+pub mod pin;
 pub mod request;
 pub mod sakey;
 pub mod store;

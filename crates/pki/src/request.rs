@@ -1,9 +1,26 @@
 //! What a certificate request (PKCS #10 in PEM) asks for.
 
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
+use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::FromDer;
+
+use crate::ca::Template;
+
+/// A request that says what `template` says (its lifetime aside), and the new key it was made with, both PEM.
+pub fn make(template: &Template) -> Result<(String, String)> {
+    let key = KeyPair::generate().context("generate a P-256 key")?;
+    let mut params = CertificateParams::new(template.names.clone())
+        .with_context(|| format!("names of a certificate: {:?}", template.names))?;
+    params.distinguished_name = DistinguishedName::new();
+    if !template.organization.is_empty() {
+        params.distinguished_name.push(DnType::OrganizationName, template.organization.as_str());
+    }
+    params.distinguished_name.push(DnType::CommonName, template.common_name.as_str());
+    let request = params.serialize_request(&key).context("sign the request")?;
+    Ok((request.pem().context("encode the request")?, key.serialize_pem()))
+}
 
 /// Names that the certificate is to have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

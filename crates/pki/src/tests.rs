@@ -262,3 +262,32 @@ fn handshake(
 fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
+
+#[test]
+fn a_request_says_what_its_template_says() {
+    let mut template = Template::client("system:node:n", "system:nodes");
+    template.names = vec!["n".into(), "192.0.2.1".into()];
+    let (request, key) = crate::request::make(&template).unwrap();
+    let asked = crate::request::request_subject(request.as_bytes()).unwrap();
+    assert_eq!((asked.common_name.as_str(), asked.groups), ("system:node:n", vec!["system:nodes".to_owned()]));
+    assert_eq!((asked.dns_names, asked.ips), (vec!["n".to_owned()], vec!["192.0.2.1".parse().unwrap()]));
+    let (ca, _) = Ca::create("a", now()).unwrap();
+    let cert = ca.sign_request(&request, Usage::Client, crate::ca::LEAF_LIFETIME, now()).unwrap();
+    assert!(Identity::new(cert, key).certified_key().is_ok());
+}
+
+#[test]
+fn a_pin_is_of_the_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let paths = [dir.path().join("c"), dir.path().join("k")];
+    let load = |now| Ca::load_or_create(&paths[0], &paths[1], "a", now).unwrap();
+    let (old, years) = (load(now()), std::time::Duration::from_secs(10 * 365 * 86400));
+    let renewed = load(crate::ca::later(now(), years));
+    assert_ne!(old.cert_pem(), renewed.cert_pem());
+    let pin = crate::pin::of(old.cert_der()).unwrap();
+    assert_eq!(pin.len(), 64);
+    assert!(crate::pin::is_among(&pin, renewed.cert_pem()).unwrap());
+    let (other, _) = Ca::create("a", now()).unwrap();
+    assert!(!crate::pin::is_among(&pin, other.cert_pem()).unwrap());
+    assert!(crate::pin::is_among(&pin, &format!("{}{}", other.cert_pem(), old.cert_pem())).unwrap());
+}

@@ -28,12 +28,47 @@ const PING_TIMEOUT: Duration = Duration::from_secs(15);
 type Body = Full<Bytes>;
 
 pub(super) struct Connection {
-    host: String,
-    port: u16,
-    tls: Option<(TlsConnector, ServerName<'static>)>,
+    servers: Arc<Servers>,
+    tls: Option<Tls>,
     clock: SharedClock,
     tasks: Tasks,
     shared: Mutex<Option<http2::SendRequest<Body>>>,
+}
+
+/// With whom TLS is spoken: the name that is expected, else the host's.
+struct Tls {
+    connector: TlsConnector,
+    name: Option<ServerName<'static>>,
+}
+
+/// Where the API servers are: all serve the same cluster, and any of them will do. May be changed at any time.
+#[derive(Debug)]
+pub struct Servers(Mutex<Vec<(String, u16)>>);
+
+impl Servers {
+    /// In the order in which they are tried.
+    pub fn new(addresses: Vec<(String, u16)>) -> Self {
+        Servers(Mutex::new(addresses))
+    }
+
+    /// The one that answered last stays the first.
+    pub async fn replace(&self, addresses: Vec<(String, u16)>) {
+        let mut list = self.0.lock().await;
+        let first = list.first().filter(|f| addresses.contains(f)).cloned();
+        let others = addresses.into_iter().filter(|a| Some(a) != first.as_ref());
+        *list = first.iter().cloned().chain(others).collect();
+    }
+
+    async fn all(&self) -> Vec<(String, u16)> {
+        self.0.lock().await.clone()
+    }
+
+    async fn prefer(&self, server: &(String, u16)) {
+        let mut list = self.0.lock().await;
+        if let Some(at) = list.iter().position(|s| s == server) {
+            list[..=at].rotate_right(1);
+        }
+    }
 }
 
 /// What the server speaks.
@@ -46,7 +81,14 @@ trait Stream: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send {}
 impl<T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send> Stream for T {}
 
 impl Connection {
-    pub(super) fn new(config: &HttpsConfig, clock: SharedClock, tasks: Tasks) -> anyhow::Result<Self> {
+    /// Through `client`, where TLS is spoken. `servers`: others than the one of the configuration.
+    pub(super) fn new(
+        config: &HttpsConfig,
+        client: Option<ClientConfig>,
+        servers: Option<Arc<Servers>>,
+        clock: SharedClock,
+        tasks: Tasks,
+    ) -> anyhow::Result<Self> {
         let host = config.server.host().ok_or_else(|| anyhow!("{} names no host", config.server))?;
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let secure = match config.server.scheme_str() {
@@ -54,9 +96,15 @@ impl Connection {
             Some("http") => false,
             _ => return Err(anyhow!("{} is neither https:// nor http://", config.server)),
         };
-        let tls = if secure { Some(tls(config, &host)?) } else { None };
+        let tls = if secure { Some(tls(config, client)?) } else { None };
         let port = config.server.port_u16().unwrap_or(if secure { 443 } else { 80 });
-        Ok(Connection { host, port, tls, clock, tasks, shared: Mutex::default() })
+        let servers = servers.unwrap_or_else(|| Arc::new(Servers::new(vec![(host, port)])));
+        Ok(Connection { servers, tls, clock, tasks, shared: Mutex::default() })
+    }
+
+    /// Requests from now on go over a new connection; those under way end as they are.
+    pub(super) async fn renew(&self) {
+        *self.shared.lock().await = None;
     }
 
     /// Sends a request; its answer's head, as soon as it comes.
@@ -83,11 +131,7 @@ impl Connection {
             return Ok(Opened::Two(sender.clone()));
         }
         *shared = None;
-        let dial = self.dial();
-        let (stream, h2) = tokio::select! {
-            dialled = dial => dialled?,
-            () = self.clock.sleep(DIAL_TIMEOUT) => return Err(anyhow!("dial {}:{}: timed out", self.host, self.port)),
-        };
+        let (stream, h2) = self.dial_any().await?;
         let io = TokioIo::new(stream);
         if !h2 {
             let (sender, connection) = http1::handshake(io).await.context("start HTTP/1.1")?;
@@ -117,25 +161,49 @@ impl Connection {
         });
     }
 
+    /// The first server that answers, which is then preferred.
+    async fn dial_any(&self) -> anyhow::Result<(Box<dyn Stream>, bool)> {
+        let mut failed = None;
+        for server in self.servers.all().await {
+            let (host, port) = &server;
+            let dialled = tokio::select! {
+                dialled = self.dial(host, *port) => dialled,
+                () = self.clock.sleep(DIAL_TIMEOUT) => Err(anyhow!("dial {host}:{port}: timed out")),
+            };
+            match dialled {
+                Ok(stream) => {
+                    self.servers.prefer(&server).await;
+                    return Ok(stream);
+                }
+                Err(error) => failed = Some(error),
+            }
+        }
+        Err(failed.unwrap_or_else(|| anyhow!("no API server is known")))
+    }
+
     /// A stream, and whether HTTP/2 was agreed on.
-    async fn dial(&self) -> anyhow::Result<(Box<dyn Stream>, bool)> {
-        let tcp = TcpStream::connect((self.host.as_str(), self.port))
-            .await
-            .with_context(|| format!("dial {}:{}", self.host, self.port))?;
+    async fn dial(&self, host: &str, port: u16) -> anyhow::Result<(Box<dyn Stream>, bool)> {
+        let tcp = TcpStream::connect((host, port)).await.with_context(|| format!("dial {host}:{port}"))?;
         tcp.set_nodelay(true).context("set TCP_NODELAY")?;
-        let Some((connector, name)) = &self.tls else { return Ok((Box::new(tcp), false)) };
-        let stream = connector.connect(name.clone(), tcp).await.context("TLS handshake")?;
+        let Some(tls) = &self.tls else { return Ok((Box::new(tcp), false)) };
+        let name = match &tls.name {
+            Some(name) => name.clone(),
+            None => ServerName::try_from(host.to_owned()).context("the server's name")?,
+        };
+        let stream = tls.connector.connect(name, tcp).await.context("TLS handshake")?;
         let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         Ok((Box::new(stream), h2))
     }
 }
 
-fn tls(config: &HttpsConfig, host: &str) -> anyhow::Result<(TlsConnector, ServerName<'static>)> {
-    let mut client: ClientConfig = pki::tls::client_config(&config.ca, config.identity.clone())?;
+fn tls(config: &HttpsConfig, client: Option<ClientConfig>) -> anyhow::Result<Tls> {
+    let mut client = match client {
+        Some(client) => client,
+        None => pki::tls::client_config(&config.ca, config.identity.clone())?,
+    };
     client.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let name = config.server_name.clone().unwrap_or_else(|| host.to_owned());
-    let name = ServerName::try_from(name).context("the server's name")?;
-    Ok((TlsConnector::from(Arc::new(client)), name))
+    let name = config.server_name.clone().map(ServerName::try_from).transpose().context("the server's name")?;
+    Ok(Tls { connector: TlsConnector::from(Arc::new(client)), name })
 }
 
 /// HTTP/1.1 names the host in a header and only the path in the first line.

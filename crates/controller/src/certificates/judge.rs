@@ -59,7 +59,7 @@ pub(super) fn kubelet_client(usages: &[String], asked: &Requested) -> Result<(),
     }
 }
 
-fn kubelet_serving(usages: &[String], asked: &Requested) -> Result<(), &'static str> {
+pub(super) fn kubelet_serving(usages: &[String], asked: &Requested) -> Result<(), &'static str> {
     node_subject(asked)?;
     if asked.dns_names.is_empty() && asked.ips.is_empty() {
         return Err("DNS or IP subjectAltName is required");

@@ -1,17 +1,16 @@
 //! `knarr server`
 
-use std::io::IsTerminal as _;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use cluster::config::{DEFAULT_DATA_DIR, ServerConfig, default_run_dir};
 use cluster::host;
 use ipnet::IpNet;
-use tracing_subscriber::EnvFilter;
-use crate::commands::security::SecurityArgs;
 
+use crate::commands::etcd::EtcdArgs;
 use crate::commands::node::absolute;
+use crate::commands::security::SecurityArgs;
 
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -81,19 +80,19 @@ pub struct Args {
     )]
     eviction_hard: String,
     /// Run only the control plane: no kubelet, no containers
-    #[command(flatten)]
-    security: SecurityArgs,
     #[arg(long)]
     disable_agent: bool,
+    #[command(flatten)]
+    security: SecurityArgs,
+    #[command(flatten)]
+    etcd: EtcdArgs,
     /// What to log: error, warn, info, debug, or a filter such as kubelet=debug,info
     #[arg(long, default_value = "warn,nlink=error", env = "KNARR_LOG")]
     log: String,
 }
 
 pub fn run(args: Args) -> Result<()> {
-    let filter = EnvFilter::try_new(&args.log).with_context(|| format!("--log {:?}", args.log))?;
-    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
+    crate::commands::start_log(&args.log)?;
     if !nix::unistd::Uid::effective().is_root() {
         bail!(
             "a cluster's node makes namespaces, mounts and network links, so `knarr server` must run as root; try `sudo knarr server`"
@@ -121,11 +120,12 @@ pub fn run(args: Args) -> Result<()> {
         token: args.token,
         registries: args.private_registry.as_deref().map(absolute),
         cluster_dns: args.cluster_dns,
-        security: args.security.config()?,
         disable_dns: args.disable_dns,
         resolv_conf: args.resolv_conf.as_deref().map(absolute),
         disable_agent: args.disable_agent,
         gates: cluster::config::ENFORCED.to_vec(),
+        security: args.security.config()?,
+        etcd: args.etcd.settings()?,
     };
     config.validate()?;
     cluster::server::run(config)

@@ -1,0 +1,197 @@
+//! `knarr agent`: this machine as a node of a cluster whose servers are elsewhere. Start at [`run`].
+//!
+//! - [`join`]: from a token to certificates of the node's own. [`certificates`]: they renew themselves.
+//! - Everything else is the server's own node part, over HTTPS.
+
+mod certificates;
+mod config;
+mod join;
+mod servers;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use client::https::HttpsTransport;
+use client::{Informer, Transport, ViewScope};
+use futures::StreamExt as _;
+use k8s_openapi::api::core::v1::Node;
+use resources::prelude::NodeExt as _;
+use stdx::clock::SharedClock;
+use stdx::{Random, SystemClock, Tasks};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::NodeConfig;
+use crate::control_plane::Groups;
+use crate::dns::{self, agents};
+use crate::progress::Progress;
+use crate::{control, host, joining, node, proxy};
+use certificates::Certificates;
+pub use config::AgentConfig;
+
+/// How long the first message waits for the node to be ready.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+/// Between tries while no server answers.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// What an agent runs on.
+#[derive(Clone)]
+pub(crate) struct Machine {
+    pub clock: SharedClock,
+    pub random: Random,
+    pub tasks: Tasks,
+}
+
+/// Runs an agent until SIGTERM or SIGINT. Containers are left running.
+pub fn run(config: AgentConfig) -> Result<()> {
+    // Only fails when there is one already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("start the async runtime")?;
+    runtime.block_on(serve(config))
+}
+
+async fn serve(config: AgentConfig) -> Result<()> {
+    let clock = SystemClock::shared();
+    let progress = Progress::new(clock.clone());
+    let mut terminate = signal(SignalKind::terminate()).context("watch for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("watch for SIGINT")?;
+    let groups = Groups::default();
+    let run = async {
+        start(&config, clock, &progress, &groups).await?;
+        futures::future::pending().await
+    };
+    let ended = tokio::select! {
+        failed = run => failed,
+        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+    };
+    if ended.is_ok() {
+        progress.print("Stopping; containers keep running.\n");
+    }
+    groups.stop().await;
+    ended
+}
+
+async fn start(config: &AgentConfig, clock: SharedClock, progress: &Progress, groups: &Groups) -> Result<()> {
+    // What is wrong in a file of the user's stops before anything is made.
+    node::registries(config.registries.as_deref())?;
+    if config.data_dir.join("db").exists() {
+        bail!(
+            "{} holds the data of a server; an agent needs a --data-dir of its own, or `knarr reset` first",
+            config.data_dir.display()
+        );
+    }
+    pki::files::private_dir(&config.data_dir)?;
+    let _lock = lock(config)?;
+    let machine = Machine { clock, random: Random::from_os(), tasks: groups.api.clone() };
+    let node_ip = config.node_ip.unwrap_or_else(|| host::node_ip(true));
+    let certificates = Certificates::new(config, node_ip, machine.clone());
+    let servers = servers::Known::load(config)?;
+    let access = join::join(config, &certificates, &servers, &machine, progress).await?;
+    let transport: Arc<dyn Transport> = Arc::new(access.transport.clone());
+    certificates.keep_client(access.client, access.transport.clone());
+    servers.keep(transport.clone(), &machine);
+    let node = know_cluster(config, node_ip, &transport, &machine, progress).await?;
+    // The certificate that the API server will accept comes when the node is known.
+    let serving = certificates.serving()?;
+    let parts = node::Access {
+        kubelet: transport.clone(),
+        network: transport.clone(),
+        client_ca: access.ca_pem,
+        serving: serving.live.clone(),
+    };
+    proxy::start(&node, transport.clone(), &machine.clock, &machine.random, groups)?;
+    let around = dns::Around { clock: &machine.clock, random: &machine.random, tasks: &groups.components };
+    let nodes = Informer::<Node>::all(&*transport);
+    let served = dns::serve(&node, transport.clone(), ::dns::PodNames::Believed, nodes, &around).await?;
+    if let Some(server) = served {
+        agents::announce(transport.clone(), &node.node_name, server, &groups.components);
+    }
+    let (runtime, _kubelet) = node::start(&node, parts, &machine.clock, &machine.random, groups).await?;
+    certificates.keep_serving(serving, transport.clone());
+    let shown = control::Node { runtime, clock: machine.clock.clone() };
+    control::serve(Arc::new(shown), &node.control_socket(), &groups.components)?;
+    progress.step("container runtime, service proxy and kubelet");
+    tokio::select! {
+        () = ready(&*transport, &node.node_name) => progress.step(&format!("node {} is ready", node.node_name)),
+        () = machine.clock.sleep(READY_WITHIN) => progress.print(&format!(
+            "node {} is not ready yet; on a server, `kubectl describe node {}` says why\n",
+            node.node_name, node.node_name
+        )),
+    }
+    progress.print(&format!(
+        "\nThis machine is node {} of the cluster. On a server:\n\n  kubectl get nodes -o wide\n\nHere, `knarr ps` lists its containers. \
+         It needs no token from now on.\n\n",
+        node.node_name
+    ));
+    Ok(())
+}
+
+/// Two agents on one directory would fight over the same containers.
+fn lock(config: &AgentConfig) -> Result<nix::fcntl::Flock<std::fs::File>> {
+    let path = config.data_dir.join("agent.lock");
+    let file = std::fs::File::create(&path).with_context(|| format!("create {}", path.display()))?;
+    nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusiveNonblock).map_err(|(_, e)| match e {
+        nix::errno::Errno::EWOULDBLOCK => {
+            anyhow::anyhow!("another agent runs on {}; stop it, or choose another --data-dir", config.data_dir.display())
+        }
+        e => anyhow::anyhow!("lock {}: {e}", path.display()),
+    })
+}
+
+/// The cluster's own settings, asked until a server answers.
+async fn know_cluster(
+    config: &AgentConfig,
+    node_ip: std::net::IpAddr,
+    transport: &Arc<dyn Transport>,
+    machine: &Machine,
+    progress: &Progress,
+) -> Result<NodeConfig> {
+    let mut told = false;
+    let about = loop {
+        match joining::about(transport).await {
+            Ok(about) => break about,
+            Err(error) => {
+                if !std::mem::replace(&mut told, true) {
+                    progress.print(&format!("waiting for the API server: {error:#}\n"));
+                }
+                machine.clock.sleep(AGAIN).await;
+            }
+        }
+    };
+    for attached in podnet::attached().await.context("read this machine's addresses")? {
+        let clash = about.cluster_cidrs.iter().chain(&about.service_cidrs).find(|c| {
+            c.contains(&attached.network.network()) || attached.network.contains(&c.network())
+        });
+        if let Some(clash) = clash {
+            bail!(
+                "this machine is on the network {}, which overlaps the cluster's range {clash}: its pods or services could not be told \
+                 from machines. Give the machine another network, or start the cluster anew with other --cluster-cidr and --service-cidr",
+                attached.network.trunc()
+            );
+        }
+    }
+    Ok(config.node(node_ip, about))
+}
+
+/// Completes when the node is Ready.
+async fn ready(transport: &dyn Transport, name: &str) {
+    let scope = ViewScope { field_selector: format!("metadata.name={name}"), ..ViewScope::default() };
+    let mut changes = Informer::<Node>::scoped(transport, &scope).subscribe();
+    while let Some(change) = changes.next().await {
+        let node = change.new.as_ref().and_then(|n| client::informer::decode::<Node>(n));
+        if node.is_some_and(|n| n.is_ready()) {
+            return;
+        }
+    }
+}
+
+/// The API as this node, and what was needed to get there.
+pub(crate) struct Joined {
+    pub transport: HttpsTransport,
+    pub client: certificates::Held,
+    pub ca_pem: String,
+}
