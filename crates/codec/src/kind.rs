@@ -166,8 +166,11 @@ kinds! {
     api::batch::v1::CronJob;
     api::batch::v1::Job;
     api::certificates::v1::CertificateSigningRequest;
+    api::certificates::v1::ClusterTrustBundle;
+    api::certificates::v1::PodCertificateRequest;
     api::coordination::v1::Lease;
     api::core::v1::Binding;
+    api::core::v1::ComponentStatus;
     api::core::v1::ConfigMap;
     api::core::v1::Endpoints;
     api::core::v1::Event;
@@ -199,6 +202,11 @@ kinds! {
     api::rbac::v1::ClusterRoleBinding;
     api::rbac::v1::Role;
     api::rbac::v1::RoleBinding;
+    api::resource::v1::DeviceClass;
+    api::resource::v1::DeviceTaintRule;
+    api::resource::v1::ResourceClaim;
+    api::resource::v1::ResourceClaimTemplate;
+    api::resource::v1::ResourceSlice;
     api::scheduling::v1::PriorityClass;
     api::storage::v1::CSIDriver;
     api::storage::v1::CSINode;
@@ -206,5 +214,6 @@ kinds! {
     api::storage::v1::StorageClass;
     api::storage::v1::VolumeAttachment;
     api::storage::v1::VolumeAttributesClass;
+    api::storagemigration::v1::StorageVersionMigration;
     kube_aggregator::pkg::apis::apiregistration::v1::APIService;
 }

@@ -1,6 +1,9 @@
 //! The certificates.k8s.io group.
 
 pub mod certificate_signing_request;
+pub mod cluster_trust_bundle;
+pub mod pod_certificate_request;
+mod x509;
 
 use crate::strategy::{Resource, Scope};
 
@@ -10,5 +13,8 @@ pub(crate) fn resources() -> Vec<Resource> {
         Resource::new(Scope::Cluster, "certificatesigningrequest", certificate_signing_request::Strategy)
             .short(&["csr"])
             .with(&["approval", "status"]),
+        Resource::new(Scope::Cluster, "clustertrustbundle", cluster_trust_bundle::Strategy),
+        Resource::new(Scope::Namespaced, "podcertificaterequest", pod_certificate_request::Strategy)
+            .with(&["status"]),
     ]
 }

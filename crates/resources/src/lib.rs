@@ -28,9 +28,11 @@ pub mod owner;
 pub mod policy;
 pub mod quantity;
 pub mod rbac;
+pub mod resource;
 pub mod scheduling;
 pub mod selector;
 pub mod storage;
+pub mod storagemigration;
 pub mod strategy;
 pub mod table;
 #[cfg(test)]
@@ -49,6 +51,8 @@ pub mod prelude {
     pub use crate::autoscaling::horizontal_pod_autoscaler::HorizontalPodAutoscalerExt;
     pub use crate::batch::job::JobExt;
     pub use crate::certificates::certificate_signing_request::CertificateSigningRequestExt;
+    pub use crate::certificates::cluster_trust_bundle::ClusterTrustBundleExt;
+    pub use crate::certificates::pod_certificate_request::PodCertificateRequestExt;
     pub use crate::core::namespace::NamespaceExt;
     pub use crate::core::node::NodeExt;
     pub use crate::core::persistent_volume::PersistentVolumeExt;
@@ -66,4 +70,5 @@ pub mod prelude {
     pub use crate::quantity::QuantityExt;
     pub use crate::selector::LabelSelectorExt;
     pub use crate::storage::storage_class::StorageClassExt;
+    pub use crate::storagemigration::storage_version_migration::StorageVersionMigrationExt;
 }

@@ -31,7 +31,7 @@ pub(crate) fn resources() -> Vec<Resource> {
 const DRIVER_NAME_MAX: usize = 63;
 
 /// The name of a CSI driver: a domain name in any case.
-fn driver_name(name: &str, path: &Path) -> ErrorList {
+pub(crate) fn driver_name(name: &str, path: &Path) -> ErrorList {
     let mut errs = required(path, name);
     if name.len() > DRIVER_NAME_MAX {
         errs.push(Error::too_long(path, DRIVER_NAME_MAX));

@@ -4,7 +4,8 @@ use crate::gate::Gate;
 use crate::strategy::Resource;
 use crate::{
     admissionregistration, apiregistration, apps, autoscaling, batch, certificates, coordination, core,
-    discovery, events, flowcontrol, networking, node, policy, rbac, scheduling, storage,
+    discovery, events, flowcontrol, networking, node, policy, rbac, resource, scheduling, storage,
+    storagemigration,
 };
 
 /// The rows that are served where these gates are open: router, discovery, OpenAPI and store know no others.
@@ -30,8 +31,10 @@ pub fn all() -> Vec<Resource> {
         node::resources(),
         policy::resources(),
         rbac::resources(),
+        resource::resources(),
         scheduling::resources(),
         storage::resources(),
+        storagemigration::resources(),
     ]
     .concat()
 }

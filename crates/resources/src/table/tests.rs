@@ -58,11 +58,13 @@ fn the_table() {
         batch/v1 cronjobs cronjob short=cj in=all with=status
         batch/v1 jobs job in=all with=status fields=status.successful
         certificates.k8s.io/v1 certificatesigningrequests certificatesigningrequest cluster short=csr with=approval,status fields=spec.signerName
+        certificates.k8s.io/v1 clustertrustbundles clustertrustbundle cluster fields=spec.signerName
+        certificates.k8s.io/v1 podcertificaterequests podcertificaterequest with=status fields=spec.signerName,spec.podName,spec.nodeName
         events.k8s.io/v1 events event short=ev fields=involvedObject.kind,involvedObject.namespace,involvedObject.name,involvedObject.uid,involvedObject.apiVersion,involvedObject.resourceVersion,involvedObject.fieldPath,reason,reportingComponent,source,type
         coordination.k8s.io/v1 leases lease
         discovery.k8s.io/v1 endpointslices endpointslice
-        flowcontrol.apiserver.k8s.io/v1 flowschemas flowschema cluster with=status behind FlowControl
-        flowcontrol.apiserver.k8s.io/v1 prioritylevelconfigurations prioritylevelconfiguration cluster with=status behind FlowControl
+        flowcontrol.apiserver.k8s.io/v1 flowschemas flowschema cluster with=status
+        flowcontrol.apiserver.k8s.io/v1 prioritylevelconfigurations prioritylevelconfiguration cluster with=status
         networking.k8s.io/v1 ingressclasses ingressclass cluster
         networking.k8s.io/v1 ingresses ingress short=ing with=status
         networking.k8s.io/v1 ipaddresses ipaddress cluster short=ip
@@ -74,6 +76,11 @@ fn the_table() {
         rbac.authorization.k8s.io/v1 clusterroles clusterrole cluster
         rbac.authorization.k8s.io/v1 rolebindings rolebinding
         rbac.authorization.k8s.io/v1 roles role
+        resource.k8s.io/v1 deviceclasses deviceclass cluster
+        resource.k8s.io/v1 devicetaintrules devicetaintrule cluster with=status
+        resource.k8s.io/v1 resourceclaims resourceclaim with=status
+        resource.k8s.io/v1 resourceclaimtemplates resourceclaimtemplate
+        resource.k8s.io/v1 resourceslices resourceslice cluster fields=spec.nodeName,spec.driver
         scheduling.k8s.io/v1 priorityclasses priorityclass cluster short=pc
         storage.k8s.io/v1 csidrivers csidriver cluster
         storage.k8s.io/v1 csinodes csinode cluster
@@ -81,6 +88,7 @@ fn the_table() {
         storage.k8s.io/v1 storageclasses storageclass cluster short=sc
         storage.k8s.io/v1 volumeattachments volumeattachment cluster with=status
         storage.k8s.io/v1 volumeattributesclasses volumeattributesclass cluster short=vac
+        storagemigration.k8s.io/v1 storageversionmigrations storageversionmigration cluster with=status
     "#]].assert_eq(&out);
 }
 
