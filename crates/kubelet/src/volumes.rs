@@ -58,6 +58,8 @@ enum Source<'a> {
     Projected(projected::Content),
     /// The claim's name, and whether the pod may only read.
     Claim(String, bool),
+    /// A claim that was made for this pod alone.
+    OwnClaim(String),
     /// Mounted by the runtime.
     Image,
     /// The kind's field name.
@@ -107,7 +109,7 @@ impl Volumes {
         objects: &PodObjects,
         fields: &PodFields,
     ) -> Result<Option<Timestamp>, String> {
-        match source(volume) {
+        match source(pod, volume) {
             Source::EmptyDir(empty) => {
                 let dir = self.directory(pod, volume);
                 self.empty_dir(pod, empty, &dir).map_err(|e| format!("{}: {e}", dir.display()))?;
@@ -120,7 +122,12 @@ impl Volumes {
                 self.make(&dir, on_tmpfs.then_some(0)).map_err(|e| format!("{}: {e}", dir.display()))?;
                 self.project(pod, &content, &dir, objects, fields).await
             }
-            Source::Claim(claim, _) => self.claims.resolve(pod, &volume.name, &claim).await.map(|()| None),
+            Source::Claim(claim, _) => {
+                self.claims.resolve(pod, &volume.name, &claim, false).await.map(|()| None)
+            }
+            Source::OwnClaim(claim) => {
+                self.claims.resolve(pod, &volume.name, &claim, true).await.map(|()| None)
+            }
             Source::Image => Ok(None),
             Source::Unsupported(kind) => {
                 Err(format!("volumes of type {kind} are not supported by this kubelet"))
@@ -131,12 +138,13 @@ impl Volumes {
     /// The directory (or host path) that a volume's mounts start from, and whether it can only be read.
     pub fn host_path(&self, pod: &Pod, name: &str) -> Option<(PathBuf, bool)> {
         let volume = spec::of(pod).volumes.iter().flatten().find(|v| v.name == name)?;
-        match source(volume) {
+        match source(pod, volume) {
             Source::HostPath(path, _) => Some((PathBuf::from(path), false)),
             Source::Projected(_) => Some((self.directory(pod, volume), true)),
             Source::Claim(_, read_only) => {
                 self.claims.path(pod, name).map(|(path, only)| (path, only || read_only))
             }
+            Source::OwnClaim(_) => self.claims.path(pod, name),
             _ => Some((self.directory(pod, volume), false)),
         }
     }
@@ -228,7 +236,7 @@ fn plugin(volume: &Volume) -> &'static str {
     }
 }
 
-fn source(volume: &Volume) -> Source<'_> {
+fn source<'a>(pod: &Pod, volume: &'a Volume) -> Source<'a> {
     if let Some(empty) = &volume.empty_dir {
         return Source::EmptyDir(empty);
     }
@@ -241,11 +249,14 @@ fn source(volume: &Volume) -> Source<'_> {
     if let Some(claim) = &volume.persistent_volume_claim {
         return Source::Claim(claim.claim_name.clone(), claim.read_only == Some(true));
     }
+    if volume.ephemeral.is_some() {
+        let pod = pod.metadata.name.as_deref().unwrap_or_default();
+        return Source::OwnClaim(format!("{pod}-{}", volume.name));
+    }
     if volume.image.is_some() {
         return Source::Image;
     }
     Source::Unsupported(match volume {
-        v if v.ephemeral.is_some() => "ephemeral",
         v if v.csi.is_some() => "csi",
         v if v.nfs.is_some() => "nfs",
         v if v.iscsi.is_some() => "iscsi",

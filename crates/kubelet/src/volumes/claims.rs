@@ -28,11 +28,16 @@ impl Claims {
         }
     }
 
-    /// Finds and checks the directory of the pod's `volume`, which is `claim`. The error is text for an event.
-    pub async fn resolve(&self, pod: &Pod, volume: &str, claim: &str) -> Result<(), String> {
+    /// Finds and checks the directory of the pod's `volume`, which is `claim`; with `own` it has to be the pod's. The error is
+    /// text for an event.
+    pub async fn resolve(&self, pod: &Pod, volume: &str, claim: &str, own: bool) -> Result<(), String> {
         let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
         let claimed = self.claims.get(namespace, claim).await;
         let claimed = claimed.map_err(|e| format!("error getting PVC {namespace}/{claim}: {e}"))?;
+        let owners = claimed.metadata.owner_references.iter().flatten();
+        if own && !owners.into_iter().any(|o| Some(&o.uid) == pod.metadata.uid.as_ref()) {
+            return Err(format!("PVC {namespace}/{claim} was not created for pod (pod is not owner)"));
+        }
         let name = bound_volume(&claimed).ok_or_else(|| format!("PVC {namespace}/{claim} is not bound"))?;
         let found = self.volumes.get("", name).await;
         let found = found.map_err(|e| format!("error getting PV {name:?}: {e}"))?;
