@@ -136,7 +136,10 @@ fn lock(config: &AgentConfig) -> Result<nix::fcntl::Flock<std::fs::File>> {
     let file = std::fs::File::create(&path).with_context(|| format!("create {}", path.display()))?;
     nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusiveNonblock).map_err(|(_, e)| match e {
         nix::errno::Errno::EWOULDBLOCK => {
-            anyhow::anyhow!("another agent runs on {}; stop it, or choose another --data-dir", config.data_dir.display())
+            anyhow::anyhow!(
+                "another agent runs on {}; stop it, or choose another --data-dir",
+                config.data_dir.display()
+            )
         }
         e => anyhow::anyhow!("lock {}: {e}", path.display()),
     })
@@ -163,9 +166,11 @@ async fn know_cluster(
         }
     };
     for attached in podnet::attached().await.context("read this machine's addresses")? {
-        let clash = about.cluster_cidrs.iter().chain(&about.service_cidrs).find(|c| {
-            c.contains(&attached.network.network()) || attached.network.contains(&c.network())
-        });
+        let clash = about
+            .cluster_cidrs
+            .iter()
+            .chain(&about.service_cidrs)
+            .find(|c| c.contains(&attached.network.network()) || attached.network.contains(&c.network()));
         if let Some(clash) = clash {
             bail!(
                 "this machine is on the network {}, which overlaps the cluster's range {clash}: its pods or services could not be told \

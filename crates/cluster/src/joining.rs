@@ -88,7 +88,10 @@ async fn keep(
     annotation: Option<(&str, &str)>,
 ) -> Result<(), Status> {
     let owned = |pairs: &[(&str, &str)]| {
-        pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect::<std::collections::BTreeMap<_, _>>()
+        pairs
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect::<std::collections::BTreeMap<_, _>>()
     };
     let (data, annotations) = (owned(data), owned(annotation.as_slice()));
     let Some(have) = api.find(&ObjectKey::new(namespace, name)).await? else {
@@ -187,9 +190,8 @@ pub async fn about(transport: &Arc<dyn Transport>) -> Result<About> {
         maps.get(namespace, name).await.with_context(|| format!("read the config map {namespace}/{name}"))
     };
     let (kubelet_map, proxy_map) = (get(KUBELET).await?, get(PROXY).await?);
-    let text = |map: &ConfigMap, key: &str| {
-        map.data.as_ref().and_then(|d| d.get(key).cloned()).unwrap_or_default()
-    };
+    let text =
+        |map: &ConfigMap, key: &str| map.data.as_ref().and_then(|d| d.get(key).cloned()).unwrap_or_default();
     let kubelet: Kubelet = serde_saphyr::from_str(&text(&kubelet_map, "kubelet"))
         .context("read kubelet-config, which is no KubeletConfiguration")?;
     let proxy: Proxy = serde_saphyr::from_str(&text(&proxy_map, "config.conf"))

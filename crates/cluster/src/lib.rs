@@ -3,7 +3,8 @@
 //! - [`control_plane`]: store, registry, API server, controllers, scheduler. [`node`]: runtime, network, kubelet; [`peers`]: other
 //!   nodes' pods.
 //! - [`agent`]: a node whose servers are elsewhere. [`joining`]: what it is told; [`token`]: what it comes with.
-//! - [`datastore`]: a file or etcd; [`elected`], [`masters`]: several servers on one etcd.
+//! - [`datastore`]: a file or etcd; [`elected`], [`masters`]: several servers on one etcd; [`snapshots`], [`migrate`]:
+//!   copies of it.
 //! - [`control`]: the node's own socket, for `knarr ps` and its like. [`reset`]: everything away again.
 
 pub mod agent;
@@ -17,6 +18,7 @@ pub mod host;
 mod identities;
 mod joining;
 mod masters;
+pub mod migrate;
 mod network;
 mod node;
 mod peers;
@@ -25,6 +27,13 @@ mod proxy;
 pub mod reset;
 pub mod security;
 pub mod server;
+pub mod snapshots;
 mod streams;
 pub mod token;
 mod virtuals;
+
+/// The one provider of cryptography. Before anything speaks TLS.
+pub fn install_tls() {
+    // Only fails when there is one already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}

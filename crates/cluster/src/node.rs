@@ -116,8 +116,7 @@ pub async fn start(
     let transport = access.kubelet;
     let x509 = X509::new(&access.client_ca, clock.clone())?;
     // As a kubelet of any cluster: certificates are judged here, everything else is asked of the API server.
-    let authenticator =
-        DelegatedAuthentication::new(Some(x509), transport.clone(), false, clock.clone());
+    let authenticator = DelegatedAuthentication::new(Some(x509), transport.clone(), false, clock.clone());
     let authorizer = DelegatedAuthorization::new(transport.clone(), clock.clone());
     settings.server = Some(KubeletServer {
         listener,

@@ -14,7 +14,8 @@ use stdx::{Random, SystemClock};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::ServerConfig;
-use crate::control_plane::{ControlPlane, Groups, Shared, live, open_engine};
+use crate::control_plane::{ControlPlane, Groups, Shared, live};
+use crate::datastore::Datastore;
 use crate::progress::Progress;
 use crate::{control, host, identities, node, proxy};
 
@@ -71,12 +72,12 @@ async fn start(
         .create(&config.data_dir)
         .with_context(|| format!("create {}", config.data_dir.display()))?;
     // First: it holds the lock on the data directory.
-    let engine = open_engine(config).await?;
+    let datastore = Datastore::open(config, &clock, progress, &groups.store).await?;
     progress.step("store open");
     let pki = Arc::new(Pki::load_or_create(&config.data_dir.join("pki"), clock.clone())?);
     let node_ip = config.node_ip.unwrap_or_else(|| host::node_ip(config.cluster_cidrs[0].addr().is_ipv4()));
     let shared = Shared { clock, random: Random::from_os(), pki, node_ip };
-    let control_plane = ControlPlane::start(config, &shared, engine, groups).await?;
+    let control_plane = ControlPlane::start(config, &shared, datastore, groups).await?;
     progress.step(&format!("API server, controllers and scheduler on https://{}", control_plane.address));
     write_kubeconfig(config, &shared, &control_plane)?;
     crate::dns::start(config, &shared, &control_plane, groups).await?;

@@ -109,7 +109,9 @@ impl JoinToken {
         let hex = |p: &str| p.len() == 64 && p.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         match parts {
             Some((pin, token)) if hex(pin) => Ok(JoinToken { pin: pin.into(), token: Token::parse(token)? }),
-            _ => bail!("a join token is K, 64 hex digits, a dot, 6 characters, a dot and 16 characters; is it all there?"),
+            _ => bail!(
+                "a join token is K, 64 hex digits, a dot, 6 characters, a dot and 16 characters; is it all there?"
+            ),
         }
     }
 

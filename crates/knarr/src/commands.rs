@@ -1,7 +1,8 @@
 //! One file per command.
 
-pub mod etcd;
 pub mod agent;
+pub mod datastore;
+pub mod etcd;
 pub mod image;
 pub mod inspect;
 pub mod node;
@@ -9,6 +10,7 @@ pub mod ps;
 pub mod reset;
 pub mod security;
 pub mod server;
+pub mod snapshot;
 pub mod token;
 
 use std::io::IsTerminal as _;

@@ -42,6 +42,10 @@ enum Command {
     Inspect(commands::inspect::Args),
     /// Load, list and remove this node's images
     Image(commands::image::Args),
+    /// Save all objects into a file, put them back, list what was saved
+    Snapshot(commands::snapshot::Args),
+    /// Move a cluster between its own file and an etcd
+    Datastore(Box<commands::datastore::Args>),
     /// Remove all that a cluster left on this machine: containers, mounts, links, rules, data
     Reset(commands::reset::Args),
     /// Print a completion script for your shell
@@ -63,6 +67,8 @@ fn main() -> ExitCode {
         Command::Ps(args) => commands::ps::run(&args),
         Command::Inspect(args) => commands::inspect::run(&args),
         Command::Image(args) => commands::image::run(&args),
+        Command::Snapshot(args) => commands::snapshot::run(&args),
+        Command::Datastore(args) => commands::datastore::run(&args),
         Command::Reset(args) => commands::reset::run(&args),
         Command::Completion { shell } => {
             clap_complete::generate(

@@ -249,7 +249,8 @@ async fn issued(transport: &dyn Transport, name: &str) -> Result<String> {
     let scope = ViewScope { field_selector: format!("metadata.name={name}"), ..ViewScope::default() };
     let mut changes = Informer::<CertificateSigningRequest>::scoped(transport, &scope).subscribe();
     while let Some(change) = changes.next().await {
-        let request = change.new.as_ref().and_then(|r| client::informer::decode::<CertificateSigningRequest>(r));
+        let request =
+            change.new.as_ref().and_then(|r| client::informer::decode::<CertificateSigningRequest>(r));
         let Some(status) = request.and_then(|r| r.status) else { continue };
         if let Some(certificate) = status.certificate.filter(|c| !c.0.is_empty()) {
             return String::from_utf8(certificate.0).context("read the certificate");

@@ -45,7 +45,9 @@ impl AgentConfig {
             let allowed = ["kubelet.kubernetes.io", "node.kubernetes.io"].iter().any(|d| theirs(d))
                 || ALLOWED.contains(&key.as_str());
             if (theirs("kubernetes.io") || theirs("k8s.io")) && !allowed {
-                bail!("--node-labels: a node may not label itself with {key}; use `kubectl label node` on a server");
+                bail!(
+                    "--node-labels: a node may not label itself with {key}; use `kubectl label node` on a server"
+                );
             }
         }
         Ok(())

@@ -33,17 +33,23 @@ pub(super) async fn join(
     let ended = match kept {
         (Some(ca_pem), Some(client)) if certificates.is_good(&client) => {
             check_cluster(config, &ca_pem)?;
-            let transport = transport(&ca_pem, Some(client.live.clone()), Credential::None, servers, machine)?;
+            let transport =
+                transport(&ca_pem, Some(client.live.clone()), Credential::None, servers, machine)?;
             return Ok(Joined { transport, client, ca_pem });
         }
         (Some(ca_pem), Some(client)) => {
             check_cluster(config, &ca_pem)?;
-            format!("its certificate is not good today (it ends {}; is this machine's clock right?)", client.ends())
+            format!(
+                "its certificate is not good today (it ends {}; is this machine's clock right?)",
+                client.ends()
+            )
         }
         _ => "it has not joined a cluster yet".to_owned(),
     };
     let Some(token) = &config.token else {
-        bail!("this machine needs --token: {ended}. On a server, `knarr token create --print-join-command` prints the command");
+        bail!(
+            "this machine needs --token: {ended}. On a server, `knarr token create --print-join-command` prints the command"
+        );
     };
     let ca_pem = find_cluster(token, servers, machine, progress).await?;
     // A group of its own: connections that showed the token end with it.

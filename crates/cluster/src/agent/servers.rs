@@ -61,7 +61,8 @@ impl Known {
                         all.push(server);
                     }
                 }
-                let lines: String = all.iter().map(|(host, port)| format!("{}\n", url(host, *port))).collect();
+                let lines: String =
+                    all.iter().map(|(host, port)| format!("{}\n", url(host, *port))).collect();
                 if let Err(error) = pki::files::write_private(&self.file, lines.as_bytes()) {
                     tracing::warn!("cannot keep the list of servers: {error:#}");
                 }

@@ -76,7 +76,8 @@ pub fn run(args: &Args) -> Result<()> {
         }
         Command::Ls { cluster } => {
             let rows = manage::with(&cluster.kubeconfig, async |tokens| tokens.list().await)?;
-            let head = ["TOKEN", "TTL", "EXPIRES", "USAGES", "DESCRIPTION", "EXTRA GROUPS"].map(str::to_owned);
+            let head =
+                ["TOKEN", "TTL", "EXPIRES", "USAGES", "DESCRIPTION", "EXTRA GROUPS"].map(str::to_owned);
             let lines: Vec<_> = std::iter::once(head).chain(rows.iter().map(line)).collect();
             ps::print(&lines);
         }
@@ -103,7 +104,14 @@ fn line(row: &Row) -> [String; 6] {
         }
     };
     let or_none = |text: &str| if text.is_empty() { "<none>".to_owned() } else { text.to_owned() };
-    [row.token.text(), ttl, expires, row.usages.join(","), or_none(&row.description), or_none(&row.extra_groups)]
+    [
+        row.token.text(),
+        ttl,
+        expires,
+        row.usages.join(","),
+        or_none(&row.description),
+        or_none(&row.extra_groups),
+    ]
 }
 
 /// `23h`, `5m`: the largest unit that fits.
