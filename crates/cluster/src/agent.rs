@@ -8,6 +8,7 @@ mod config;
 mod join;
 mod servers;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -85,7 +86,7 @@ async fn start(config: &AgentConfig, clock: SharedClock, progress: &Progress, gr
         );
     }
     pki::files::private_dir(&config.data_dir)?;
-    let _lock = lock(config)?;
+    let lock = lock(&config.data_dir)?;
     let machine = Machine { clock, random: Random::from_os(), tasks: groups.api.clone() };
     let node_ip = config.node_ip.unwrap_or_else(|| host::node_ip(true));
     let certificates = Certificates::new(config, node_ip, machine.clone());
@@ -95,6 +96,11 @@ async fn start(config: &AgentConfig, clock: SharedClock, progress: &Progress, gr
     certificates.keep_client(access.client, access.transport.clone());
     servers.keep(transport.clone(), &machine);
     let node = know_cluster(config, node_ip, &transport, &machine, progress).await?;
+    // Held until the process ends.
+    groups.api.spawn_until_shutdown(async move {
+        let _lock = lock;
+        futures::future::pending::<()>().await;
+    });
     // The certificate that the API server will accept comes when the node is known.
     let serving = certificates.serving()?;
     let parts = node::Access {
@@ -130,9 +136,12 @@ async fn start(config: &AgentConfig, clock: SharedClock, progress: &Progress, gr
     Ok(())
 }
 
+/// In the agent's data directory.
+pub(crate) const LOCK: &str = "agent.lock";
+
 /// Two agents on one directory would fight over the same containers.
-fn lock(config: &AgentConfig) -> Result<nix::fcntl::Flock<std::fs::File>> {
-    let path = config.data_dir.join("agent.lock");
+pub(crate) fn lock(data_dir: &Path) -> Result<nix::fcntl::Flock<std::fs::File>> {
+    let path = data_dir.join(LOCK);
     let file = std::fs::File::create(&path).with_context(|| format!("create {}", path.display()))?;
     nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusiveNonblock).map_err(|(_, e)| match e {
         nix::errno::Errno::EWOULDBLOCK => {

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use stdx::{SystemClock, Tasks};
 use storage::{EmbeddedConfig, EmbeddedEngine};
 
+use crate::agent;
 use crate::config::cgroup_prefix;
 
 /// Removes containers, mounts, links, rules, cgroups, objects and files of the cluster in `data_dir`. Refuses while its
@@ -24,6 +25,10 @@ pub fn run(data_dir: &Path, run_dir: &Path) -> Result<()> {
             return Err(error).context("a server is running; stop it first");
         }
     }
+    let _lock = match data_dir.join(agent::LOCK).exists() {
+        true => Some(agent::lock(data_dir).context("an agent is running")?),
+        false => None,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("start")?;
     runtime.block_on(remove(data_dir, run_dir))
 }

@@ -6,8 +6,8 @@ use crate::context::{Component, Config, Context, READER};
 use crate::{
     bootstrap, certificates, cron_job, daemon_set, deployment, disruption, endpoints, ephemeral_volume,
     garbage, horizontal_pod_autoscaler, job, namespace, node, persistent_volume, pod_gc, replicas,
-    resource_quota, root_ca, service_account, service_account_tokens, service_cidr, service_ip_repair,
-    stateful_set, ttl_after_finished,
+    resource_claim, resource_quota, root_ca, service_account, service_account_tokens, service_cidr,
+    service_ip_repair, stateful_set, storage_migration, ttl_after_finished,
 };
 
 /// One controller.
@@ -66,6 +66,16 @@ pub const CONTROLLERS: &[Spec] = &[
         name: "endpointslice-mirroring-controller",
         identity: "endpointslicemirroring-controller",
         start: endpoints::mirror::start,
+    },
+    Spec {
+        name: "resourceclaim-controller",
+        identity: "resource-claim-controller",
+        start: resource_claim::start,
+    },
+    Spec {
+        name: "storage-version-migrator-controller",
+        identity: "storage-version-migrator-controller",
+        start: storage_migration::start,
     },
     Spec {
         name: "service-cidr-controller",
@@ -128,8 +138,9 @@ pub const CONTROLLERS: &[Spec] = &[
     Spec { name: "node-ipam-controller", identity: "node-controller", start: node::ipam::start },
     Spec { name: "node-lifecycle-controller", identity: "node-controller", start: node::lifecycle::start },
     Spec {
+        // As upstream: it shares the rights of who sets the taints.
         name: "taint-eviction-controller",
-        identity: "taint-eviction-controller",
+        identity: "node-controller",
         start: node::eviction::start,
     },
     Spec {
