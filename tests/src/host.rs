@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::thread::JoinHandle;
 
 use crate::run;
 
@@ -47,6 +48,30 @@ impl Host {
         host
     }
 
+    /// Makes the world a router with a switch on either side, for further machines. Idempotent.
+    pub fn router(&self) {
+        let world = self.world.as_str();
+        let there = run(Command::new("ip").args(["-n", world, "link", "show", "near"]));
+        if there.code == 0 {
+            return;
+        }
+        for (bridge, address) in [("near", WORLD), ("far", "198.51.100.2")] {
+            ip(&["-n", world, "link", "add", bridge, "type", "bridge"]);
+            ip(&["-n", world, "link", "set", bridge, "up"]);
+            if bridge == "near" {
+                ip(&["-n", world, "addr", "flush", "dev", "down0"]);
+                ip(&["-n", world, "link", "set", "down0", "master", "near"]);
+            }
+            ip(&["-n", world, "addr", "add", &format!("{address}/24"), "dev", bridge]);
+        }
+        run(self.world_command(Path::new("sysctl")).args(["-qw", "net.ipv4.ip_forward=1"])).ok();
+    }
+
+    /// The namespace that plays the world.
+    pub fn world(&self) -> &str {
+        &self.world
+    }
+
     /// A command on the machine.
     pub fn command(&self, program: &Path) -> Command {
         inside(&self.machine, program)
@@ -67,6 +92,18 @@ impl Host {
         on_thread(&self.machine, work)
     }
 
+    /// A thread of its own on the machine, that may outlive what starts it.
+    pub fn machine_thread<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> JoinHandle<T> {
+        let namespace = self.machine.clone();
+        std::thread::spawn(move || {
+            enter(&namespace);
+            work()
+        })
+    }
+
     /// The machine's network namespace, for tests that look at links and tables.
     pub fn namespace(&self) -> &str {
         &self.machine
@@ -74,16 +111,20 @@ impl Host {
 }
 
 fn on_thread<T: Send>(namespace: &str, work: impl FnOnce() -> T + Send) -> T {
-    let namespace = std::fs::File::open(format!("/run/netns/{namespace}")).expect("the namespace");
-    let enter = || {
-        nix::sched::setns(namespace, nix::sched::CloneFlags::CLONE_NEWNET).expect("enter the namespace");
+    let inside = || {
+        enter(namespace);
         work()
     };
-    std::thread::scope(|scope| scope.spawn(enter).join()).expect("the thread")
+    std::thread::scope(|scope| scope.spawn(inside).join()).expect("the thread")
+}
+
+fn enter(namespace: &str) {
+    let namespace = std::fs::File::open(format!("/run/netns/{namespace}")).expect("the namespace");
+    nix::sched::setns(namespace, nix::sched::CloneFlags::CLONE_NEWNET).expect("enter the namespace");
 }
 
 /// Only the network namespace changes: `ip netns exec` would also hide the cgroups.
-fn inside(namespace: &str, program: &Path) -> Command {
+pub(crate) fn inside(namespace: &str, program: &Path) -> Command {
     let mut command = Command::new("nsenter");
     command.arg(format!("--net=/run/netns/{namespace}")).arg(program);
     command
@@ -101,6 +142,6 @@ impl Drop for Host {
 }
 
 #[track_caller]
-fn ip(args: &[&str]) {
+pub(crate) fn ip(args: &[&str]) {
     run(Command::new("ip").args(args)).ok();
 }

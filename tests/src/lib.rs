@@ -5,6 +5,7 @@
 
 mod flood;
 pub mod host;
+mod machine;
 mod nameserver;
 mod registry;
 mod terminal;
@@ -20,6 +21,7 @@ use serde_json::Value;
 
 pub use flood::Flood;
 pub use host::Host;
+pub use machine::{Machine, Place};
 pub use nameserver::{Nameserver, ask};
 pub use registry::Registry;
 pub use terminal::Terminal;
@@ -187,6 +189,12 @@ impl Cluster {
         });
     }
 
+    /// The token with which machines join.
+    pub fn join_token(&self) -> String {
+        let path = self.data_dir().join("join-token");
+        fs::read_to_string(path).expect("read the join token").trim().to_owned()
+    }
+
     /// All that the server has printed so far.
     pub fn server_log(&self) -> String {
         fs::read_to_string(self.log()).unwrap_or_default()
@@ -262,6 +270,13 @@ impl Cluster {
     pub fn knarr(&self, args: &[&str]) -> Output {
         let mut command = self.host.command(&binary());
         run(command.args(args).arg("--data-dir").arg(self.data_dir()).arg("--run-dir").arg(self.run_dir()))
+    }
+
+    /// `knarr token ARGS` as the administrator; what it prints.
+    #[track_caller]
+    pub fn knarr_token(&self, args: &[&str]) -> String {
+        let mut command = self.host.command(&binary());
+        run(command.arg("token").args(args).arg("--kubeconfig").arg(self.kubeconfig())).ok().trim().to_owned()
     }
 
     /// `kubectl apply -f -` of `yaml`.
