@@ -7,6 +7,7 @@
 //! Objects are JSON values: what a server knows and this tool does not goes through unharmed. Never starts a thread before a request
 //! is needed, never knows the server's insides.
 
+mod change;
 mod command;
 mod config;
 mod discovery;
@@ -14,8 +15,11 @@ mod error;
 mod fetch;
 mod jsonpath;
 mod manifest;
+mod pods;
 mod print;
+mod remote;
 mod session;
+mod strategic;
 mod stream;
 mod targets;
 mod template;

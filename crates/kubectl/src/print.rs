@@ -133,6 +133,11 @@ impl Printer {
         Printer { format, printed: 0, managed_fields: false, typed: false, operation: String::new() }
     }
 
+    /// The next object is printed as the first one is.
+    pub fn restart(&mut self) {
+        self.printed = 0;
+    }
+
     /// The text of one object (or list).
     pub fn text(&mut self, object: &Value) -> Result<String> {
         let mut shown;

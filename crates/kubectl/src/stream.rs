@@ -68,6 +68,10 @@ impl Events {
         Ok(Events { chunks: Chunks::open(session, request)?, buffer: BytesMut::new() })
     }
 
+    pub async fn connect(session: &Session, request: &Request) -> Result<Events> {
+        Ok(Events { chunks: Chunks::connect(session, request).await?, buffer: BytesMut::new() })
+    }
+
     pub fn next(&mut self, session: &Session) -> Result<Option<(String, Value)>> {
         session.block_on(self.read())?
     }

@@ -305,6 +305,11 @@ impl Query {
         }
     }
 
+    /// The objects of one piece of work.
+    pub fn listed(&self, session: &Session, work: &Work) -> Result<Vec<Target>> {
+        self.fetch(session, work.clone())
+    }
+
     fn fetch(&self, session: &Session, work: Work) -> Result<Vec<Target>> {
         match work {
             Work::Named { resource, namespace, name, source, object } => {

@@ -1,7 +1,21 @@
 //! Every verb, a file each. Start at [`TABLE`].
 
+mod apply;
+mod create;
+mod delete;
+mod edit;
+mod exec;
+mod expose;
+mod forward;
 mod get;
+mod logs;
+mod metadata;
+mod patch;
+mod replace;
+mod run;
+mod scale;
 mod version;
+mod wait;
 mod watch;
 
 use crate::command::{help, suggestions};
@@ -12,7 +26,27 @@ type Run = fn(&Session) -> Result<()>;
 
 /// What each command does.
 const TABLE: &[(&str, Run)] = &[
+    ("annotate", metadata::annotate),
+    ("apply", apply::run),
+    ("apply edit-last-applied", apply::edit),
+    ("apply set-last-applied", apply::set),
+    ("apply view-last-applied", apply::view),
+    ("attach", exec::attach),
+    ("create", create::run),
+    ("create token", create::token::run),
+    ("delete", delete::run),
+    ("edit", edit::run),
+    ("exec", exec::exec),
+    ("expose", expose::run),
     ("get", get::run),
+    ("label", metadata::label),
+    ("logs", logs::run),
+    ("patch", patch::run),
+    ("port-forward", forward::run),
+    ("replace", replace::run),
+    ("run", run::run),
+    ("scale", scale::run),
+    ("wait", wait::run),
     ("version", version::run),
     ("options", |s| s.print(&crate::command::options())),
     ("alpha", |s| s.println("No alpha commands are available in this version of kubectl")),
@@ -24,6 +58,9 @@ pub fn run(session: &Session) -> Result<()> {
     let path = call.path();
     if let Some((_, run)) = TABLE.iter().find(|(name, _)| *name == path) {
         return run(session);
+    }
+    if create::generates(path) {
+        return create::generate(session);
     }
     let word = call.args.first().map(String::as_str);
     match (path, word) {

@@ -62,6 +62,12 @@ pub async fn server<S: AsyncRead + AsyncWrite + Unpin>(io: S) -> WebSocketStream
     WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await
 }
 
+/// The client's end of a WebSocket over an upgraded connection.
+pub async fn client<S: AsyncRead + AsyncWrite + Unpin>(io: S) -> WebSocketStream<S> {
+    let config = WebSocketConfig::default().max_message_size(Some(MESSAGE_MAX));
+    WebSocketStream::from_raw_socket(io, Role::Client, Some(config)).await
+}
+
 /// How bytes that have no channel are put into messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {

@@ -66,11 +66,11 @@ fn context_of(config: &Config, call: &Call) -> Result<Option<Value>> {
 /// Everything that a request needs.
 pub fn access(config: &Config, call: &Call) -> Result<Access> {
     let context = context_of(config, call)?;
-    let named = |flag: &str, field: &str| match call.text(flag) {
+    // Some commands have flags of their own by these names.
+    let named = |flag: &str, field: &str| match if call.has_flag(flag) { "" } else { call.text(flag) } {
         "" => context.as_ref().and_then(|c| c[field].as_str()).unwrap_or_default().to_owned(),
         name => name.to_owned(),
     };
-    // `config` commands have flags of their own by these names.
     let (cluster_name, user_name) = (named("cluster", "cluster"), named("user", "user"));
     let find = |all: &std::collections::BTreeMap<String, super::Entry>, name: &str, what: &str| match (
         all.get(name),

@@ -82,6 +82,10 @@ fn fill(object: &mut Value, of: &'static Type) {
         if field.always_there() && field.name != "metadata" && !map.contains_key(field.name) {
             map.insert(field.name.to_owned(), serde_json::json!({}));
         }
+        let number = matches!(field.value(), Holds::Int32 | Holds::Int64);
+        if number && field.required() && !of.leaves_out(field) && !map.contains_key(field.name) {
+            map.insert(field.name.to_owned(), serde_json::json!(0));
+        }
         if let Some(value) = map.get_mut(field.name) {
             inside(value, field.value());
         }
