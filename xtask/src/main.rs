@@ -1,6 +1,7 @@
 //! The project's own tools: `cargo xtask --help`.
 
 mod codegen;
+mod fuzz;
 mod guest;
 mod images;
 mod sh;
@@ -39,11 +40,13 @@ enum Command {
     },
     /// Measure, with an optimised binary, and print the figures
     Bench {
-        /// What to measure: api, node or network
+        /// What to measure: api, node, network or idle
         what: String,
     },
     /// Run the end-to-end tests in a virtual machine with cgroups of version 2 (qemu, Debian's packages). Needs root
     Guest(guest::Args),
+    /// Feed the decoders with bad input, for as long as you like (the tests do it for a moment)
+    Fuzz(fuzz::Args),
     /// Check the edges between crates, file and function sizes, licences, and forbidden words
     Tidy,
 }
@@ -66,6 +69,7 @@ fn run() -> Result<()> {
         Command::Codegen { check } => codegen::run(check),
         Command::Bench { what } => test::bench(&what),
         Command::Guest(args) => guest::run(&args),
+        Command::Fuzz(args) => fuzz::run(&args),
         Command::Tidy => tidy::run(),
     }
 }

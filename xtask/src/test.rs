@@ -47,6 +47,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("docker-registry", "docker-registry"),
     ("ip", "iproute2"),
     ("curl", "curl"),
+    ("openssl", "openssl"),
     ("npm", "npm"),
     ("nft", "nftables"),
 ];
@@ -173,7 +174,7 @@ pub fn bench(what: &str) -> Result<()> {
         sh::run("cargo", &["build", "--release", "-p", "knarr", "-p", "bench"])?;
         return sh::run("target/release/bench", &["api"]);
     }
-    const BENCHES: [&str; 2] = ["node", "network"];
+    const BENCHES: [&str; 3] = ["node", "network", "idle"];
     if !BENCHES.contains(&what) {
         bail!("there is no bench {what:?}; there are api, {}", BENCHES.join(", "));
     }

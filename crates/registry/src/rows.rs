@@ -106,7 +106,8 @@ pub(crate) fn spec(resource: &Resource) -> CollectionSpec {
                 let json = codec::protobuf::to_json(value).map_err(|e| ParseError(e.to_string()))?;
                 codec::splice::with_resource_version(&json, revision)
             }
-            false => codec::splice::with_resource_version(value, revision),
+            // Go ends JSON with a line.
+            false => codec::splice::with_resource_version(value.trim_ascii_end(), revision),
         };
         let meta = codec::meta::parse(&json).map_err(|e| ParseError(e.to_string()))?;
         let fields: Box<[_]> = match strategy.field_names() {
@@ -224,3 +225,6 @@ fn unreadable(error: ReadError) -> Status {
         ReadError::Corrupt { .. } => Status::internal(error),
     }
 }
+
+#[cfg(test)]
+mod tests;
