@@ -11,8 +11,10 @@ use auth::UserInfo;
 use auth::authz::node::{LEASE_NAMESPACE, node_name};
 use client::{Api, Informer};
 use codec::Kind;
+use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim, Pod, PodSpec, ServiceAccount};
+use k8s_openapi::api::resource::v1::ResourceSlice;
 use registry::admit::{Attributes, Operation, Requester};
 
 use crate::ask;
@@ -20,6 +22,10 @@ use crate::chain::{Context, Plugin};
 use crate::service_account::{is_mirror, secrets};
 
 mod labels;
+
+/// Whose certificates say which node somebody is.
+const KUBELET_SIGNERS: &[&str] =
+    &["kubernetes.io/kubelet-serving", "kubernetes.io/kube-apiserver-client-kubelet"];
 
 pub(crate) struct NodeRestriction {
     nodes: Informer<Node>,
@@ -86,6 +92,12 @@ impl NodeRestriction {
         if ask::is::<ServiceAccount>(a) && a.subresource == "token" {
             // See the head of this file: nothing may come this way unjudged.
             return Err(No::Forbidden("node requested token not bound to a pod".into()));
+        }
+        if ask::is::<ResourceSlice>(a) {
+            return resource_slice(node, a);
+        }
+        if ask::is_main::<CertificateSigningRequest>(a) {
+            return certificate_request(node, a);
         }
         if *a.gvr.group == *"storage.k8s.io" && *a.gvr.resource == *"csinodes" && named(a) != node {
             let why = "can only access CSINode with the same name as the requesting node";
@@ -275,6 +287,35 @@ fn pod_status(node: &str, a: &Attributes<'_>) -> Result<(), No> {
     Ok(())
 }
 
+fn resource_slice(node: &str, a: &Attributes<'_>) -> Result<(), No> {
+    // Of others the authorizer knows already whose they are.
+    let (slice, verb) = match a.operation {
+        Operation::Create => (ask::object::<ResourceSlice>(a), "create"),
+        Operation::Delete => (ask::old::<ResourceSlice>(a), "delete"),
+        _ => return Ok(()),
+    };
+    match slice.and_then(|slice| slice.spec.node_name.as_deref()) == Some(node) {
+        true => Ok(()),
+        false => Err(No::Forbidden(format!(
+            "can only {verb} ResourceSlice with the same NodeName as the requesting node"
+        ))),
+    }
+}
+
+/// A node asks for its own certificates only.
+fn certificate_request(node: &str, a: &Attributes<'_>) -> Result<(), No> {
+    let Some(request) = ask::object::<CertificateSigningRequest>(a) else { return Ok(()) };
+    if a.operation != Operation::Create || !KUBELET_SIGNERS.contains(&request.spec.signer_name.as_str()) {
+        return Ok(());
+    }
+    let subject = auth::certificates::request_subject(&request.spec.request.0)
+        .map_err(|why| No::Forbidden(format!("unable to parse csr: {why}")))?;
+    match subject.common_name == format!("system:node:{node}") {
+        true => Ok(()),
+        false => Err(No::Forbidden(format!("can only create a node CSR with CN=system:node:{node}"))),
+    }
+}
+
 fn node_object(node: &str, a: &Attributes<'_>) -> Result<(), No> {
     let requested = named(a);
     if requested != node {
@@ -283,7 +324,11 @@ fn node_object(node: &str, a: &Attributes<'_>) -> Result<(), No> {
     let labels = |object: Option<&Node>| object.and_then(|n| n.metadata.labels.clone()).unwrap_or_default();
     let (new, old) = (ask::object::<Node>(a), ask::old::<Node>(a));
     let forbidden: Vec<String> = labels::forbidden(&changed(&labels(new), &labels(old)));
+    let source = |n: Option<&Node>| n.and_then(|n| n.spec.as_ref()?.config_source.clone());
     match a.operation {
+        Operation::Create if source(new).is_some() => Err(No::Forbidden(format!(
+            "node {node:?} is not allowed to create pods with a non-nil configSource"
+        ))),
         Operation::Create if !forbidden.is_empty() => Err(No::Forbidden(format!(
             "node {node:?} is not allowed to set the following labels: {}",
             forbidden.join(", ")
@@ -291,9 +336,18 @@ fn node_object(node: &str, a: &Attributes<'_>) -> Result<(), No> {
         Operation::Update => {
             let taints =
                 |n: Option<&Node>| n.and_then(|n| n.spec.as_ref()?.taints.clone()).unwrap_or_default();
+            let not_allowed =
+                |what: &str| Err(No::Forbidden(format!("node {node:?} is not allowed to {what}")));
+            if source(new).is_some() && source(new) != source(old) {
+                return not_allowed("update configSource to a new non-nil configSource");
+            }
             if taints(new) != taints(old) {
-                let why = format!("node {node:?} is not allowed to modify taints");
-                return Err(No::Forbidden(why));
+                return not_allowed("modify taints");
+            }
+            // Whoever names an owner that is not there has the garbage collector delete him.
+            let owners = |n: Option<&Node>| n.and_then(|n| n.metadata.owner_references.clone());
+            if owners(new).unwrap_or_default() != owners(old).unwrap_or_default() {
+                return not_allowed("modify ownerReferences");
             }
             if forbidden.is_empty() {
                 return Ok(());

@@ -192,13 +192,26 @@ fn new_pod<'a>(a: &'a Attributes<'_>) -> Option<&'a Pod> {
     match a.operation {
         Operation::Create => Some(pod),
         Operation::Update => {
-            let same = ask::old::<Pod>(a).is_some_and(|old| {
-                old.spec == pod.spec && old.metadata.annotations == pod.metadata.annotations
-            });
-            (!same && pod.metadata.deletion_timestamp.is_none()).then_some(pod)
+            let changed = ask::old::<Pod>(a).is_none_or(|old| does_something_else(pod, old));
+            (changed && pod.metadata.deletion_timestamp.is_none()).then_some(pod)
         }
         _ => None,
     }
+}
+
+/// Of what can change in a pod, what it runs and how that is confined: everything else was judged when it came.
+fn does_something_else(new: &Pod, old: &Pod) -> bool {
+    const SECCOMP: &str = "seccomp.security.alpha.kubernetes.io/pod";
+    let note = |pod: &Pod, key: &str| pod.metadata.annotations.as_ref().and_then(|a| a.get(key)).cloned();
+    let seccomp_of = |name: &str| format!("container.seccomp.security.alpha.kubernetes.io/{name}");
+    let runs = |pod: &Pod| -> Vec<(String, Option<String>, Option<String>)> {
+        let spec = pod.pod_spec();
+        let plain = spec.init_containers.iter().flatten().chain(&spec.containers);
+        let debug = spec.ephemeral_containers.iter().flatten();
+        let all = plain.map(|c| (&c.name, &c.image)).chain(debug.map(|c| (&c.name, &c.image)));
+        all.map(|(name, image)| (name.clone(), image.clone(), note(pod, &seccomp_of(name)))).collect()
+    };
+    note(new, SECCOMP) != note(old, SECCOMP) || runs(new) != runs(old)
 }
 
 /// What the object makes pods from.

@@ -670,5 +670,6 @@ fn plugins_are_chosen_by_name() {
 mod certificates;
 mod classes;
 mod limits;
+mod nodes;
 mod pod_security;
 mod quota;

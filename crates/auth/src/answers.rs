@@ -1,12 +1,14 @@
 //! The kinds that are answered and never stored, in one table: reviews and token requests, bytes in and bytes out.
 
+mod node_tokens;
+
 use std::sync::Arc;
 
-use apimachinery::{Gvk, ObjectKey, Status};
+use apimachinery::{Gvk, Status};
 use bytes::Bytes;
+use client::Informer;
 use client::api::decode;
 use client::transport::Transport;
-use client::{Api, Informer};
 use codec::Kind;
 use k8s_openapi::api::authentication::v1::{SelfSubjectReview, TokenRequest, TokenReview};
 use k8s_openapi::api::authorization::v1::{
@@ -15,7 +17,7 @@ use k8s_openapi::api::authorization::v1::{
 use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
 
 use crate::authn::{Authentication, ServiceAccountTokens, UserInfo, review as authn_review};
-use crate::authz::{Authorization, node, review as authz_review};
+use crate::authz::{Authorization, review as authz_review};
 
 /// A row: the create that is answered.
 #[derive(Clone, Debug)]
@@ -128,46 +130,6 @@ impl Answers {
                 json(self.tokens.issue(namespace, name, request).await?)
             }
         })
-    }
-
-    /// A node gets tokens for its own pods only: the part of NodeRestriction that is about token requests, which no admission
-    /// chain sees.
-    async fn restrict_node(
-        &self,
-        user: &UserInfo,
-        namespace: &str,
-        account: &str,
-        request: &TokenRequest,
-    ) -> Result<(), Status> {
-        let Some(node) = node::node_name(user) else { return Ok(()) };
-        let forbidden = |why: &str| Status::forbidden(&ServiceAccount::gvr().group_resource(), account, why);
-        let bound = request.spec.as_ref().and_then(|s| s.bound_object_ref.as_ref());
-        let text = |field: &Option<String>| field.clone().unwrap_or_default();
-        let Some(bound) = bound.filter(|b| text(&b.kind) == "Pod" && text(&b.api_version) == "v1") else {
-            return Err(forbidden("node requested token not bound to a pod"));
-        };
-        let (name, uid) = (text(&bound.name), text(&bound.uid));
-        if name.is_empty() {
-            return Err(forbidden("node requested token not bound to a pod"));
-        }
-        if uid.is_empty() {
-            return Err(forbidden("node requested token with a pod binding without a uid"));
-        }
-        let key = ObjectKey::new(namespace, &name);
-        let pod = match self.pods.get(&key).filter(|pod| pod.uid() == uid) {
-            Some(pod) => pod,
-            None => Api::<Pod>::new(self.transport.clone()).get(namespace, &name).await?,
-        };
-        if pod.uid() != uid {
-            return Err(forbidden(&format!(
-                "the UID in the bound object reference ({uid}) does not match the UID in record. The object might have been deleted and then recreated"
-            )));
-        }
-        let runs_on = pod.spec.as_ref().and_then(|s| s.node_name.as_deref()).unwrap_or_default();
-        if runs_on != node {
-            return Err(forbidden("node requested token bound to a pod scheduled on a different node"));
-        }
-        Ok(())
     }
 }
 

@@ -294,3 +294,21 @@ fn files_that_are_wrong() {
     let none = crate::Configuration::read(std::path::Path::new("/nowhere/a.yaml")).unwrap_err();
     assert_eq!(none, "read /nowhere/a.yaml: No such file or directory (os error 2)");
 }
+
+/// A namespace that became stricter leaves its pods alone until they run something else.
+#[tokio::test]
+async fn what_runs_already() {
+    let f = secure(json!({"pod-security.kubernetes.io/enforce": "restricted"}));
+    let running =
+        |image: &str| pod(json!({"containers": [{"name": "c", "image": image}], "activeDeadlineSeconds": 9}));
+    let mut sooner = running("a");
+    sooner["spec"]["activeDeadlineSeconds"] = json!(5);
+    sooner["metadata"]["annotations"] = json!({"note": "x"});
+    f.check(update::<Pod>(running("a"), sooner), "").await;
+    let refused = f.run(update::<Pod>(running("a"), running("b"))).await.unwrap_err();
+    assert!(refused.message.contains("violates PodSecurity \"restricted:latest\""), "{}", refused.message);
+    let mut debugged = running("a");
+    debugged["spec"]["ephemeralContainers"] = json!([{"name": "d", "image": "x"}]);
+    let refused = f.run(update::<Pod>(running("a"), debugged).part("ephemeralcontainers")).await.unwrap_err();
+    assert!(refused.message.contains("containers \"c\", \"d\""), "{}", refused.message);
+}

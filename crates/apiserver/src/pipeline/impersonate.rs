@@ -1,6 +1,7 @@
 //! The impersonation stage: `Impersonate-User` and its companions, each of which must be allowed.
 
 use apimachinery::Status;
+use auth::authn::{ANONYMOUS, UNAUTHENTICATED};
 use auth::{Attributes, Authorizer, UserInfo};
 use http::HeaderMap;
 
@@ -8,7 +9,6 @@ use super::authorize::authorize;
 use super::path;
 
 const EXTRA: &str = "impersonate-extra-";
-const SERVICE_ACCOUNT: &str = "system:serviceaccount:";
 
 /// The user whom the request wants to be, when its sender may.
 pub async fn impersonate(
@@ -79,7 +79,7 @@ fn questions(sender: &UserInfo, wanted: &UserInfo) -> Vec<Attributes> {
 }
 
 fn service_account(user: &str) -> Option<(&str, &str)> {
-    user.strip_prefix(SERVICE_ACCOUNT)?.split_once(':')
+    auth::authn::claims::split_username(user)
 }
 
 /// The groups that come with being such a user.
@@ -88,6 +88,9 @@ fn with_groups(mut user: UserInfo) -> UserInfo {
         && let Some((namespace, _)) = service_account(&user.name)
     {
         user.groups = vec!["system:serviceaccounts".into(), format!("system:serviceaccounts:{namespace}")];
+    }
+    if user.name == ANONYMOUS && !user.in_group(UNAUTHENTICATED) {
+        user.groups.push(UNAUTHENTICATED.into());
     }
     user.authenticated()
 }
@@ -132,6 +135,11 @@ mod tests {
         check("users/jane", &both, Err(403)).await;
         check("users/jane groups/devs", &both, Ok("jane devs,system:authenticated")).await;
         check("", &[("impersonate-group", "devs")], Err(500)).await;
+        let anonymous = [("impersonate-user", "system:anonymous")];
+        check("users/system:anonymous", &anonymous, Ok("system:anonymous system:unauthenticated")).await;
+        // No service account's name: a user's.
+        let odd = [("impersonate-user", "system:serviceaccount:a:b:c")];
+        check("serviceaccounts/b:c serviceaccounts/b", &odd, Err(403)).await;
         check(
             "serviceaccounts/b",
             &[("impersonate-user", "system:serviceaccount:a:b")],

@@ -37,9 +37,12 @@ async fn fixture() -> Fixture {
     let (clock, tasks) = (FakeClock::new(), Tasks::new());
     let api = FakeApi::new(clock.shared());
     api.insert(&object::<ServiceAccount>(json!({"metadata": {"name": "robot", "namespace": "ns"}})));
+    let token =
+        |audience: Value| json!({"projected": {"sources": [{"serviceAccountToken": audience}]}, "name": "t"});
     for (name, node) in [("here", "n1"), ("there", "n2")] {
+        let volumes = json!([token(json!({"path": "t"})), token(json!({"path": "t", "audience": "vault"}))]);
         api.insert(&object::<Pod>(json!({"metadata": {"name": name, "namespace": "ns", "uid": name},
-            "spec": {"serviceAccountName": "robot", "nodeName": node}})));
+            "spec": {"serviceAccountName": "robot", "nodeName": node, "volumes": volumes}})));
     }
     api.insert(&object::<ClusterRole>(json!({"metadata": {"name": "r"},
         "rules": [{"apiGroups": [""], "resources": ["nodes/metrics"], "verbs": ["get"]}]})));
@@ -161,6 +164,38 @@ async fn nodes_get_tokens_for_their_own_pods() {
             Err(e) => e.message.replace("serviceaccounts \"robot\" is forbidden: ", ""),
         };
         assert_eq!(text, expected);
+    }
+    f.tasks.stop().await;
+}
+
+#[tokio::test]
+async fn nodes_get_tokens_for_whom_pods_show_them_to() {
+    let f = fixture().await;
+    let node = UserInfo::new("system:node:n1", &["system:nodes"]);
+    let ask = async |audiences: &[&str]| {
+        let bound = json!({"apiVersion": "v1", "kind": "Pod", "name": "here", "uid": "here"});
+        let body = json!({"spec": {"audiences": audiences, "boundObjectRef": bound}});
+        let answer = f.ask("serviceaccounts/token", &node, body).await;
+        answer.map_or_else(
+            |e| e.message.replace("serviceaccounts \"robot\" is forbidden: ", ""),
+            |_| "issued".into(),
+        )
+    };
+    assert_eq!(ask(&[]).await, "issued");
+    assert_eq!(ask(&["vault"]).await, "issued");
+    assert_eq!(ask(&["vault", "other"]).await, "node may only request 0 or 1 audiences");
+    assert_eq!(
+        ask(&["registry"]).await,
+        "audience \"registry\" not found in pod spec volume, system:node:n1 is not authorized to request tokens for this audience"
+    );
+    f.api.insert(&object::<ClusterRole>(json!({"metadata": {"name": "pull"}, "rules": [{"apiGroups": [""],
+        "resources": ["registry"], "resourceNames": ["robot"], "verbs": ["request-serviceaccounts-token-audience"]}]})));
+    f.api.insert(&object::<ClusterRoleBinding>(json!({"metadata": {"name": "pull"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "pull"},
+        "subjects": [{"kind": "Group", "name": "system:nodes"}]})));
+    // The index follows its views in a task of its own.
+    while ask(&["registry"]).await != "issued" {
+        tokio::task::yield_now().await;
     }
     f.tasks.stop().await;
 }

@@ -485,7 +485,7 @@ async fn tokens_in_secrets_live_as_long_as_their_secret() {
     };
     let first = label("kubernetes.io/legacy-token-last-used");
     assert_eq!(first, f.clock.now().to_string()[..10]);
-    f.clock.advance(DAY * 365).await;
+    f.clock.advance(DAY * 365);
     assert_eq!(f.bearer(&token).await, who);
     assert_ne!(label("kubernetes.io/legacy-token-last-used"), first);
     // Another token of the same secret, another key, another account, another audience, a mark: all no.

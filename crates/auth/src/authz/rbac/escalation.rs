@@ -95,7 +95,7 @@ fn confirm(rbac: &Rbac, user: &UserInfo, namespace: &str, wanted: &[PolicyRule])
         shown.join("\n")
     );
     if !errors.is_empty() {
-        message.push_str(&format!("; resolution errors: {}", aggregate(&errors)));
+        message.push_str(&format!("; resolution errors: [{}]", aggregate(&errors)));
     }
     Err(message)
 }
