@@ -1,5 +1,6 @@
 //! The ConfigMaps and Secrets that pods name: one live view per object (all that the node authorizer allows), shared
-//! by the pods that name it and gone with the last of them. Start at [`Objects::of_pod`].
+//! by the pods that name it and gone with the last of them; and one of all cluster trust bundles while any pod asks for
+//! some. Start at [`Objects::of_pod`].
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -9,6 +10,7 @@ use apimachinery::{Gvr, ObjectKey};
 use client::{Transport, View, ViewScope};
 use codec::Kind;
 use futures::StreamExt as _;
+use k8s_openapi::api::certificates::v1::ClusterTrustBundle;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use stdx::Tasks;
 use stdx::clock::SharedClock;
@@ -34,6 +36,24 @@ impl Reference {
 
     pub fn secret(namespace: &str, name: &str) -> Self {
         Reference { resource: Secret::RESOURCE, key: ObjectKey::new(namespace, name) }
+    }
+
+    /// All cluster trust bundles: which a pod gets may depend on their labels.
+    pub fn trust_bundles() -> Self {
+        Reference { resource: ClusterTrustBundle::RESOURCE, key: ObjectKey::cluster("") }
+    }
+
+    /// Where the object is, and which of its resource are looked at.
+    fn place(&self) -> (Gvr, ViewScope) {
+        if self.resource == ClusterTrustBundle::RESOURCE {
+            return (ClusterTrustBundle::gvr(), ViewScope::default());
+        }
+        let scope = ViewScope {
+            namespace: self.key.namespace.to_string(),
+            field_selector: format!("metadata.name={}", self.key.name),
+            ..ViewScope::default()
+        };
+        (Gvr::new("", "v1", self.resource), scope)
     }
 }
 
@@ -81,12 +101,8 @@ impl Objects {
             return entry;
         }
         entries.retain(|_, entry| entry.strong_count() > 0);
-        let scope = ViewScope {
-            namespace: reference.key.namespace.to_string(),
-            field_selector: format!("metadata.name={}", reference.key.name),
-            ..ViewScope::default()
-        };
-        let view = self.transport.reflect(&Gvr::new("", "v1", reference.resource), &scope);
+        let (gvr, scope) = reference.place();
+        let view = self.transport.reflect(&gvr, &scope);
         let entry = Arc::new(Entry { changes: watch::Sender::new(0), tasks: self.tasks.child(), view });
         let (changes, mut stream) = (entry.changes.clone(), entry.view.subscribe());
         entry.tasks.spawn_until_shutdown(async move {
@@ -104,6 +120,26 @@ impl Objects {
         objects: &PodObjects,
         reference: &Reference,
     ) -> Result<Option<K>, String> {
+        let entry = self.complete::<K>(objects, reference).await?;
+        match entry.view.get(&reference.key) {
+            Some(object) => K::from_json(object.json()).map(Some).map_err(|e| e.to_string()),
+            None => Ok(None),
+        }
+    }
+
+    /// As [`Objects::get`], all that the view shows.
+    pub async fn list<K: Kind>(&self, objects: &PodObjects, reference: &Reference) -> Result<Vec<K>, String> {
+        let entry = self.complete::<K>(objects, reference).await?;
+        let objects = entry.view.list("");
+        objects.iter().map(|object| K::from_json(object.json()).map_err(|e| e.to_string())).collect()
+    }
+
+    /// The view once it is complete.
+    async fn complete<K: Kind>(
+        &self,
+        objects: &PodObjects,
+        reference: &Reference,
+    ) -> Result<Arc<Entry>, String> {
         let held = objects.entries.iter().find(|(r, _)| r == reference).map(|(_, e)| e.clone());
         let entry = held.unwrap_or_else(|| self.entry(reference));
         tokio::select! {
@@ -113,10 +149,7 @@ impl Objects {
                 return Err(format!("failed to sync {kind} cache: timed out waiting for the condition"));
             }
         }
-        match entry.view.get(&reference.key) {
-            Some(object) => K::from_json(object.json()).map(Some).map_err(|e| e.to_string()),
-            None => Ok(None),
-        }
+        Ok(entry)
     }
 }
 
@@ -141,7 +174,7 @@ impl PodObjects {
 pub fn references(pod: &Pod) -> BTreeSet<Reference> {
     let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
     let spec = spec::of(pod);
-    let (mut maps, mut secrets) = (Vec::new(), Vec::new());
+    let (mut maps, mut secrets, mut trusts) = (Vec::new(), Vec::new(), false);
     for container in spec::all(pod) {
         let needs = env::needs(&container.container);
         maps.extend(needs.config_maps);
@@ -153,10 +186,11 @@ pub fn references(pod: &Pod) -> BTreeSet<Reference> {
         for source in volume.projected.iter().flat_map(|p| p.sources.iter().flatten()) {
             maps.extend(source.config_map.as_ref().map(|v| v.name.clone()));
             secrets.extend(source.secret.as_ref().map(|v| v.name.clone()));
+            trusts |= source.cluster_trust_bundle.is_some();
         }
     }
     secrets.extend(spec.image_pull_secrets.iter().flatten().map(|r| r.name.clone()));
     let maps = maps.iter().filter(|n| !n.is_empty()).map(|n| Reference::config_map(namespace, n));
     let secrets = secrets.iter().filter(|n| !n.is_empty()).map(|n| Reference::secret(namespace, n));
-    maps.chain(secrets).collect()
+    maps.chain(secrets).chain(trusts.then(Reference::trust_bundles)).collect()
 }

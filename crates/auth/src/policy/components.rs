@@ -137,6 +137,7 @@ pub fn node_rules() -> Vec<PolicyRule> {
         rule(READ, "storage.k8s.io", "csidrivers"),
         rule("create delete get patch update", "storage.k8s.io", "csinodes"),
         rule(READ, "node.k8s.io", "runtimeclasses"),
+        rule(READ, "certificates.k8s.io", "clustertrustbundles"),
     ]
 }
 

@@ -310,6 +310,26 @@ fn cluster() -> Vec<(&'static str, Vec<PolicyRule>)> {
                 events(),
             ],
         ),
+        (
+            "resource-claim-controller",
+            vec![
+                rule(READ, "core", "pods"),
+                rule("update", "core", "pods/finalizers"),
+                rule("create delete get list watch", "resource.k8s.io", "resourceclaims"),
+                rule("patch update", "resource.k8s.io", "resourceclaims resourceclaims/status"),
+                rule(READ, "resource.k8s.io", "resourceclaimtemplates"),
+                rule("patch update", "core", "pods/status"),
+                events(),
+            ],
+        ),
+        (
+            "storage-version-migrator-controller",
+            vec![
+                rule("list patch", "*", "*"),
+                rule("get", "storagemigration.k8s.io", "storageversionmigrations"),
+                rule("update", "storagemigration.k8s.io", "storageversionmigrations/status"),
+            ],
+        ),
         ("root-ca-cert-publisher", vec![rule("create update", "core", "configmaps"), events()]),
         ("service-account-controller", vec![rule("create", "core", "serviceaccounts"), events()]),
     ]

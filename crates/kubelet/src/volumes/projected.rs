@@ -4,10 +4,15 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use jiff::Timestamp;
+use k8s_openapi::api::certificates::v1::ClusterTrustBundle;
 use k8s_openapi::api::core::v1::{
-    ConfigMap, Container, DownwardAPIVolumeFile, KeyToPath, Pod, Secret, ServiceAccountTokenProjection,
-    Volume, VolumeProjection,
+    ClusterTrustBundleProjection, ConfigMap, Container, DownwardAPIVolumeFile, KeyToPath, Pod, Secret,
+    ServiceAccountTokenProjection, Volume, VolumeProjection,
 };
+
+use codec::Kind as _;
+use resources::certificates::cluster_trust_bundle::{ClusterTrustBundleExt, anchors};
+use resources::selector;
 
 use super::atomic::{self, File, Payload};
 use super::{Volumes, ownership};
@@ -30,6 +35,7 @@ enum Part {
     Secret { name: String, keys: Keys },
     DownwardApi(Vec<DownwardAPIVolumeFile>),
     Token(ServiceAccountTokenProjection),
+    Trust(ClusterTrustBundleProjection),
     Unsupported(&'static str),
 }
 
@@ -85,11 +91,10 @@ fn part(source: &VolumeProjection) -> Part {
     if let Some(v) = &source.service_account_token {
         return Part::Token(v.clone());
     }
-    Part::Unsupported(if source.cluster_trust_bundle.is_some() {
-        "clusterTrustBundle"
-    } else {
-        "podCertificate"
-    })
+    if let Some(v) = &source.cluster_trust_bundle {
+        return Part::Trust(v.clone());
+    }
+    Part::Unsupported("podCertificate")
 }
 
 /// The files so far.
@@ -202,11 +207,50 @@ impl Volumes {
                 builder.file(&projection.path, token.into_bytes(), mode, owner);
                 Ok(())
             }
+            Part::Trust(projection) => {
+                let bundles =
+                    self.objects.list::<ClusterTrustBundle>(objects, &Reference::trust_bundles()).await?;
+                let text = trust(projection, &bundles)?;
+                let owner = projection.user.or(ownership::common_user(pod).map(i64::from));
+                let mode = (owner.is_some() || ownership::group(pod).is_some()).then_some(0o600);
+                builder.file(&projection.path, text.into_bytes(), mode, owner);
+                Ok(())
+            }
             Part::Unsupported(kind) => {
                 Err(format!("projected volume sources of type {kind} are not supported by this kubelet"))
             }
         }
     }
+}
+
+/// The certificates that are asked for, by a bundle's name or of all of a signer's with some labels.
+fn trust(asked: &ClusterTrustBundleProjection, all: &[ClusterTrustBundle]) -> Result<String, String> {
+    let optional = asked.optional == Some(true);
+    let found: Vec<&ClusterTrustBundle> = match &asked.name {
+        Some(name) => {
+            let found: Vec<_> = all.iter().filter(|b| b.name() == name).collect();
+            if found.is_empty() && !optional {
+                return Err(format!("clustertrustbundle.certificates.k8s.io {name:?} not found"));
+            }
+            found
+        }
+        None => {
+            // Absent, the selector matches nothing.
+            let selector = selector::compile(asked.label_selector.as_ref())?;
+            let signer = asked.signer_name.as_deref().unwrap_or_default();
+            let matches = |b: &&ClusterTrustBundle| {
+                b.signer() == signer && selector.matches(&b.metadata.labels.clone().unwrap_or_default())
+            };
+            let found: Vec<_> = all.iter().filter(matches).collect();
+            if found.is_empty() && !optional {
+                return Err(
+                    "combination of signerName and labelSelector matched zero ClusterTrustBundles".into()
+                );
+            }
+            found
+        }
+    };
+    Ok(anchors(found.iter().map(|b| b.spec.trust_bundle.as_str())))
 }
 
 fn config_map_data(map: ConfigMap) -> BTreeMap<String, Vec<u8>> {

@@ -125,6 +125,21 @@ fn name_errors(name: &str, signer: &str) -> ErrorList {
     }
 }
 
+/// What is wrong with a bundle's name when its signer is not known but from the name.
+pub(crate) fn name_problems(name: &str) -> Vec<String> {
+    match name.rsplit_once(':') {
+        // `example.com:foo:v1` is of `example.com/foo`.
+        Some((signer, rest)) if signer.contains(':') && !rest.is_empty() => names::dns1123_subdomain(rest),
+        Some(_) => vec!["ClusterTrustBundle without signer name must not have \":\" in its name".into()],
+        None => names::dns1123_subdomain(name),
+    }
+}
+
+/// As [`signer`], for those who refer to one.
+pub(crate) fn signer_errors(name: &str, path: &Path) -> ErrorList {
+    signer(name, path)
+}
+
 fn anchor_errors(bundle: &str, path: &Path) -> ErrorList {
     let mut errs = ErrorList::new();
     if bundle.len() > BUNDLE_MAX {

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 
 use apimachinery::field::{Error, ErrorList, Path, Raw};
 use k8s_openapi::api::core::v1::{
-    DownwardAPIVolumeFile, KeyToPath, ProjectedVolumeSource, ServiceAccountTokenProjection, Volume,
-    VolumeProjection,
+    ClusterTrustBundleProjection, DownwardAPIVolumeFile, KeyToPath, ProjectedVolumeSource,
+    ServiceAccountTokenProjection, Volume, VolumeProjection,
 };
 
 use super::super::env::{object_field, resource_field};
 use super::{empty_dir, host_path, key_to_path, mode};
+use crate::certificates::cluster_trust_bundle;
 use crate::check::{local_path, required};
 
 /// The sources of this sort that the volume has, each with what is wrong with it.
@@ -134,18 +135,63 @@ fn projection<'a>(
         sources += 1;
         errs.extend(account_token(token, volume, &path.child("serviceAccountToken")));
     }
-    for (field, set) in [
-        ("clusterTrustBundle", source.cluster_trust_bundle.is_some()),
-        ("podCertificate", source.pod_certificate.is_some()),
-    ] {
-        if set {
-            sources += 1;
-            // Nothing signs or gathers these here, so they are not taken.
-            errs.push(Error::forbidden(&path.child(field), "this kind of projection is not supported"));
-        }
+    if let Some(trust) = &source.cluster_trust_bundle {
+        sources += 1;
+        errs.extend(trust_bundle(trust, &path.child("clusterTrustBundle")));
+        take(&mut errs, &trust.path, &trust.path);
+    }
+    if source.pod_certificate.is_some() {
+        sources += 1;
+        // The kubelet asks for none yet, so they are not taken.
+        errs.push(Error::forbidden(
+            &path.child("podCertificate"),
+            "this kind of projection is not supported",
+        ));
     }
     if sources > 1 {
         errs.push(Error::forbidden(path, "may not specify more than 1 volume type per source"));
+    }
+    errs
+}
+
+fn trust_bundle(source: &ClusterTrustBundleProjection, path: &Path) -> ErrorList {
+    let mut errs = ErrorList::new();
+    match (&source.name, &source.signer_name) {
+        (Some(_), Some(_)) => {
+            let shown = Raw(serde_json::json!(source).to_string());
+            errs.push(Error::invalid(path, shown, "only one of name and signerName may be used"));
+        }
+        (Some(name), None) => {
+            let at = &path.child("name");
+            if name.is_empty() {
+                errs.push(Error::required(at, "must be a valid object name"));
+            }
+            for problem in cluster_trust_bundle::name_problems(name) {
+                let detail = format!("not a valid clustertrustbundlename: {problem}");
+                errs.push(Error::invalid(at, name, detail));
+            }
+            if let Some(selector) = &source.label_selector {
+                let shown = Raw(serde_json::json!(selector).to_string());
+                let detail = "labelSelector must be unset if name is specified";
+                errs.push(Error::invalid(&path.child("labelSelector"), shown, detail));
+            }
+        }
+        (None, Some(signer)) => {
+            let at = &path.child("signerName");
+            if signer.is_empty() {
+                errs.push(Error::required(at, "must be a valid signer name"));
+            }
+            errs.extend(cluster_trust_bundle::signer_errors(signer, at));
+            if let Some(selector) = &source.label_selector {
+                errs.extend(crate::selector::validate(selector, &path.child("labelSelector")));
+            }
+        }
+        (None, None) => errs.push(Error::required(path, "either name or signerName must be specified")),
+    }
+    let at = &path.child("path");
+    match &*source.path {
+        "" => errs.push(Error::required(at, "must be a valid relative path")),
+        file => errs.extend(local_path(at, file)),
     }
     errs
 }
