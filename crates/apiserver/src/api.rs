@@ -11,14 +11,15 @@ use registry::Registry;
 use stdx::clock::SharedClock;
 use stdx::{Random, Tasks};
 
+use crate::flow::Flow;
 use crate::http::discovery::Discovery;
 use crate::http::health::Check;
-use crate::http::limits::Limits;
 use crate::http::metrics::Metrics;
 use crate::http::openapi::OpenApi;
 use crate::http::proxy::NodeProxy;
-use crate::local::Local;
 use crate::local::gates::Gates;
+use crate::local::{Local, Loopback};
+use crate::pipeline::computed::{self, Computed};
 use crate::pipeline::virtuals::Virtual;
 
 /// What an API server is made of.
@@ -44,12 +45,14 @@ pub struct Api {
     pub authenticator: Arc<dyn Authenticator>,
     pub authorizer: Arc<dyn Authorizer>,
     pub virtuals: Vec<Virtual>,
+    /// Kinds that are made when they are read.
+    pub(crate) computed: Vec<Computed>,
     pub node_proxy: Arc<dyn NodeProxy>,
     pub checks: Vec<Check>,
     pub discovery: Discovery,
     pub openapi: OpenApi,
     pub metrics: Metrics,
-    pub limits: Limits,
+    pub flow: Arc<Flow>,
     pub clock: SharedClock,
     pub random: Random,
     pub tasks: Tasks,
@@ -74,17 +77,26 @@ impl Api {
             config.authorizer.clone(),
             config.clock.clone(),
         ));
+        let flow = Flow::new(config.clock.clone());
+        if config.registry.serves_version("flowcontrol.apiserver.k8s.io", "v1") {
+            let loopback = Arc::new(Loopback::new(config.registry.clone()));
+            config.tasks.spawn_until_shutdown(flow.clone().follow(loopback));
+        }
+        let computed = computed::all();
+        let made = computed.iter().map(|c| c.resource.clone());
+        let served: Vec<_> = config.registry.resources().iter().cloned().chain(made).collect();
         Arc::new(Api {
-            discovery: Discovery::new(config.registry.resources(), &config.virtuals, &config.advertised),
+            discovery: Discovery::new(&served, &config.virtuals, &config.advertised),
             registry: config.registry,
             authenticator: config.authenticator,
             authorizer: config.authorizer,
             virtuals: config.virtuals,
+            computed,
             node_proxy: config.node_proxy,
             checks,
             openapi: OpenApi::default(),
             metrics: Metrics::default(),
-            limits: Limits::default(),
+            flow,
             clock: config.clock,
             random: config.random,
             tasks: config.tasks,

@@ -7,7 +7,6 @@ pub mod endpoints;
 pub mod gzip;
 pub mod health;
 pub mod indent;
-pub mod limits;
 pub mod listen;
 pub mod metrics;
 pub mod negotiate;

@@ -4,17 +4,13 @@ pub mod bootstrap;
 pub mod flow_schema;
 pub mod priority_level;
 
-use crate::gate::Gate;
 use crate::strategy::{Resource, Scope};
 
 /// The group's table, in discovery's order.
 pub(crate) fn resources() -> Vec<Resource> {
     vec![
-        Resource::new(Scope::Cluster, "flowschema", flow_schema::Strategy)
-            .with(&["status"])
-            .behind(Gate::FlowControl),
+        Resource::new(Scope::Cluster, "flowschema", flow_schema::Strategy).with(&["status"]),
         Resource::new(Scope::Cluster, "prioritylevelconfiguration", priority_level::Strategy)
-            .with(&["status"])
-            .behind(Gate::FlowControl),
+            .with(&["status"]),
     ]
 }

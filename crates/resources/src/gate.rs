@@ -13,8 +13,4 @@ pub enum Gate {
     Aggregation,
     /// Serving the kinds that custom resource definitions define.
     CustomResources,
-    /// Priority and fairness of requests.
-    FlowControl,
-    /// Filtering pods' traffic.
-    NetworkPolicies,
 }

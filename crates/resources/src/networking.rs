@@ -6,7 +6,6 @@ pub mod ip_address;
 pub mod network_policy;
 pub mod service_cidr;
 
-use crate::gate::Gate;
 use crate::strategy::{Resource, Scope};
 
 /// The group's table, in discovery's order.
@@ -16,8 +15,7 @@ pub(crate) fn resources() -> Vec<Resource> {
         Resource::new(Scope::Namespaced, "ingress", ingress::Strategy).short(&["ing"]).with(&["status"]),
         Resource::new(Scope::Cluster, "ipaddress", ip_address::Strategy).short(&["ip"]),
         Resource::new(Scope::Namespaced, "networkpolicy", network_policy::Strategy)
-            .short(&["netpol"])
-            .behind(Gate::NetworkPolicies),
+            .short(&["netpol"]),
         Resource::new(Scope::Cluster, "servicecidr", service_cidr::Strategy).with(&["status"]),
     ]
 }

@@ -15,17 +15,20 @@ use super::present::Presenter;
 use super::table::IncludeObject;
 use super::{decode, endpoints, gzip, proxy, websocket};
 use crate::api::Api;
+use crate::flow::Place;
 use crate::pipeline::authorize::{authorize, resource_attributes};
 use crate::pipeline::call::{Call, Verb};
 use crate::pipeline::params::Params;
 use crate::pipeline::path::{Path, ResourcePath};
-use crate::pipeline::{self, absent, authenticate, impersonate, virtuals};
+use crate::pipeline::{self, absent, authenticate, computed, impersonate, virtuals};
 
 /// What a connection knows before its first request.
 #[derive(Debug, Default)]
 pub struct Connection {
     /// As presented in the handshake; judged in authentication.
     pub certificates: Vec<Vec<u8>>,
+    /// Of the insecure port: whoever comes is one of system:masters.
+    pub unsecured: bool,
 }
 
 /// A request on its way through the chain.
@@ -57,7 +60,9 @@ pub async fn serve(api: Arc<Api>, connection: Arc<Connection>, request: Request<
     let gzips = gzip::accepted(request.headers());
     let (head, incoming) = request.into_parts();
     let (body, unread) = body::kept(incoming);
-    let mut response = match chain(&api, &connection, path, Request::from_parts(head, body)).await {
+    let mut place = None;
+    let request = Request::from_parts(head, body);
+    let mut response = match chain(&api, &connection, path, request, &mut place).await {
         Ok(response) => response,
         Err(status) => presenter.status(&status),
     };
@@ -71,22 +76,29 @@ pub async fn serve(api: Arc<Api>, connection: Arc<Connection>, request: Request<
     if let Ok(id) = HeaderValue::from_str(&audit_id) {
         response.headers_mut().insert("audit-id", id);
     }
+    if let Some(place) = &place {
+        place.tell(response.headers_mut());
+    }
     api.metrics.observe(&label, response.status().as_u16(), api.clock.monotonic().saturating_sub(started));
     response
 }
 
-/// Every request passes these, in this order; the first refusal is the answer.
+/// Every request passes these, in this order; the first refusal is the answer. `place` is what is then told of its priority.
 async fn chain(
     api: &Arc<Api>,
     connection: &Connection,
     path: Path,
     request: Request<RequestBody>,
+    place: &mut Option<Place>,
 ) -> Result<Response<Body>, Status> {
     let credentials = credentials(connection, request.headers())?;
-    let user = authenticate::authenticate(&*api.authenticator, &credentials).await?;
+    let user = match connection.unsecured {
+        true => UserInfo::new("system:unsecured", &["system:masters"]).authenticated(),
+        false => authenticate::authenticate(&*api.authenticator, &credentials).await?,
+    };
     let user = impersonate::impersonate(&*api.authorizer, user, request.headers()).await?;
     let params = Params::parse(request.uri().query().unwrap_or_default())?;
-    let _running = api.limits.admit(&user, request.method(), &path, &params)?;
+    let _seat = place.insert(api.flow.place(&user, request.method(), &path, &params)).enter().await?;
     let exchange = Exchange { request, path, params, user };
     match exchange.path.clone() {
         Path::Other(path) => other(api, exchange, &path).await,
@@ -129,7 +141,8 @@ pub(super) async fn stream_answer(
         return Ok(presenter(api, &exchange, &path)?.respond(absent?));
     }
     let served = api.registry.serves_version(&path.group, &path.version)
-        || virtuals::serves_version(&api.virtuals, &path.group, &path.version);
+        || virtuals::serves_version(&api.virtuals, &path.group, &path.version)
+        || computed::serves_version(&api.computed, &path.group, &path.version);
     if !served {
         return Ok(body::text(404, "404 page not found\n"));
     }
@@ -164,7 +177,7 @@ fn presenter(api: &Api, exchange: &Exchange, path: &ResourcePath) -> Result<Pres
 }
 
 /// What the method means for this path.
-fn verb(method: &Method, path: &ResourcePath, params: &Params) -> Result<Verb, Status> {
+pub(crate) fn verb(method: &Method, path: &ResourcePath, params: &Params) -> Result<Verb, Status> {
     let named = !path.name.is_empty();
     Ok(match *method {
         Method::GET | Method::HEAD if path.watch || (params.watch && !named) => Verb::Watch,

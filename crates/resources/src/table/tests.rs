@@ -68,7 +68,7 @@ fn the_table() {
         networking.k8s.io/v1 ingressclasses ingressclass cluster
         networking.k8s.io/v1 ingresses ingress short=ing with=status
         networking.k8s.io/v1 ipaddresses ipaddress cluster short=ip
-        networking.k8s.io/v1 networkpolicies networkpolicy short=netpol behind NetworkPolicies
+        networking.k8s.io/v1 networkpolicies networkpolicy short=netpol
         networking.k8s.io/v1 servicecidrs servicecidr cluster with=status
         node.k8s.io/v1 runtimeclasses runtimeclass cluster
         policy/v1 poddisruptionbudgets poddisruptionbudget short=pdb with=status
