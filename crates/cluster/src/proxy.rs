@@ -1,4 +1,4 @@
-//! The service proxy of this node.
+//! The service proxy of this node, and the enforcement of network policies beside it.
 
 use std::sync::Arc;
 
@@ -10,7 +10,8 @@ use stdx::clock::SharedClock;
 use crate::config::NodeConfig;
 use crate::control_plane::Groups;
 
-/// Starts the proxy in this network namespace. `transport` may read nodes, services and endpoint slices.
+/// Starts both in this network namespace. `transport` may read nodes, services, endpoint slices, pods, namespaces and network
+/// policies.
 pub fn start(
     config: &NodeConfig,
     transport: Arc<dyn Transport>,
@@ -22,6 +23,8 @@ pub fn start(
         node_name: config.node_name.clone(),
         ranges: proxy::Ranges { pods: config.cluster_cidrs.clone(), services: config.service_cidrs.clone() },
     };
+    proxy::policy::start(&config.node_name, &*transport, clock.clone(), &groups.components)
+        .context("start to enforce network policies")?;
     proxy::start(settings, transport, clock.clone(), random.clone(), &groups.components)
         .context("start the service proxy")
 }

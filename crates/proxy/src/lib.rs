@@ -6,6 +6,8 @@
 //! - `watch`: who else changes tables. `conntrack`: UDP flows to endpoints that are gone. `full`: when the kernel has no room for
 //!   connections. `health`: `healthCheckNodePort`. `fallback`: routes for machines without a default one.
 //!
+//! `policy` is beside all that: network policies, in a table of their own. It shares only how tables are watched.
+//!
 //! Never touches a table that is not ours, and never knows the pod network: pods are where their ranges say.
 
 mod conntrack;
@@ -14,6 +16,7 @@ mod fallback;
 mod full;
 mod health;
 mod kernel;
+pub mod policy;
 mod proxy;
 mod render;
 pub mod rules;
@@ -26,6 +29,7 @@ pub use proxy::{Config, start};
 /// Removes everything that a proxy made in this network namespace. Idempotent.
 pub async fn remove() -> anyhow::Result<()> {
     fallback::remove().await?;
+    policy::remove().await?;
     kernel::remove().await
 }
 

@@ -55,7 +55,7 @@ pub fn start(
 ) -> Result<()> {
     let services_at = config.ranges.services.clone();
     let kernel = Kernel::open(config.ranges).context("reach the kernel's nftables")?;
-    let watch = Watch::open(kernel.port_id()).context("watch the kernel's nftables")?;
+    let watch = Watch::open(kernel.port_id(), TABLE).context("watch the kernel's nftables")?;
     let recorder =
         EventRecorder::new(transport.clone(), tasks, clock.clone(), random, "kube-proxy", &config.node_name);
     tasks.spawn_until_shutdown(full::watch(clock.clone(), recorder.clone(), reference(&config.node_name)));

@@ -7,14 +7,15 @@ use nlink::netlink::nftables::{
 };
 use nlink::netlink::{AttrIter, Connection, MessageIter, Nftables};
 
-use crate::kernel::TABLE;
-
 /// The kernel drops notifications that find no room, ours among them: thousands come at once when the table is written.
 const RECEIVE_BUFFER: usize = 32 << 20;
 /// Its family (u8), version (u8) and resource (u16) come before a message's attributes.
 const NFGENMSG: usize = 4;
 /// The name of the table is the first attribute of every kind of message.
 const TABLE_NAME: u16 = 1;
+
+/// How the names of all our tables begin.
+const KNARR: &[u8] = b"knarr-";
 
 /// What somebody else did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,15 +43,16 @@ pub struct Watch {
     nft: Connection<Nftables>,
     /// Whose changes are our own.
     own: u32,
+    table: &'static str,
 }
 
 impl Watch {
-    /// Everything that happens from now on and was not done by the socket with port id `own`.
-    pub fn open(own: u32) -> Result<Self> {
+    /// Everything that happens from now on and was not done by the socket with port id `own`, to which `table` belongs.
+    pub fn open(own: u32, table: &'static str) -> Result<Self> {
         let nft = Connection::<Nftables>::new().context("open an nftables socket")?;
         nft.socket().set_rcvbuf(RECEIVE_BUFFER).context("enlarge its receive buffer")?;
         nft.subscribe_all().context("subscribe to changes of tables")?;
-        Ok(Watch { nft, own })
+        Ok(Watch { nft, own, table })
     }
 
     /// Completes when somebody else did something, with all that is known of it by then: a deleted table alone makes a
@@ -94,8 +96,10 @@ impl Watch {
             let attributes = AttrIter::new(body.get(NFGENMSG..).unwrap_or_default());
             let table = attributes.into_iter().find(|(kind, _)| *kind == TABLE_NAME).map(|(_, name)| name);
             let name = table.and_then(|n| n.split(|b| *b == 0).next()).unwrap_or_default();
-            if name == TABLE.as_bytes() {
+            if name == self.table.as_bytes() {
                 seen.ours = true;
+            } else if name.starts_with(KNARR) {
+                // Other parts of this node, who know what they do.
             } else if matches!(
                 kind,
                 NFT_MSG_NEWCHAIN | NFT_MSG_DELCHAIN | NFT_MSG_NEWTABLE | NFT_MSG_DELTABLE

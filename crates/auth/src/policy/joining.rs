@@ -37,10 +37,14 @@ pub fn joining() -> Policy {
         "knarr:node-network",
         vec![
             rule(READ, "core", "namespaces"),
+            // What policies are about: any pod of the cluster may be somebody's peer.
+            rule("list watch", "core", "pods"),
+            rule("list watch", "networking.k8s.io", "networkpolicies"),
             named("get", "networking.k8s.io", "servicecidrs", "kubernetes"),
         ],
     );
     bind(&mut p, "knarr:node-network", "knarr:node-network", group(NODES_GROUP));
+    bind(&mut p, "knarr:proxy-network", "knarr:node-network", user("system:kube-proxy"));
     p
 }
 
