@@ -343,23 +343,48 @@ fn an_untracked_object_had_its_fields_before() {
 
 fn any_config() -> impl Strategy<Value = String> {
     let labels = proptest::collection::btree_map("[a-c]", "[0-9]", 1..3);
-    let containers = proptest::collection::btree_map("[a-c]", proptest::option::of("[xy]"), 1..3);
-    (labels, containers, proptest::option::of(0..3i64)).prop_map(|(labels, containers, replicas)| {
-        let containers: Vec<_> = containers
-            .into_iter()
-            .map(|(name, image)| match image {
-                Some(image) => serde_json::json!({"name": name, "image": image}),
-                None => serde_json::json!({"name": name}),
-            })
-            .collect();
-        let mut config = serde_json::json!({
-            "metadata": {"name": "web", "labels": labels}, "spec": {"template": {"spec": {"containers": containers}}},
-        });
-        if let Some(replicas) = replicas {
-            config["spec"]["replicas"] = replicas.into();
-        }
-        config.to_string()
-    })
+    let names = (Just(["a", "b", "c"]).prop_shuffle(), 1..3usize);
+    let images = proptest::collection::vec(proptest::option::of("[xy]"), 3);
+    (labels, names, images, proptest::option::of(0..3i64)).prop_map(
+        |(labels, (names, count), images, replicas)| {
+            let containers: Vec<_> = std::iter::zip(names, images)
+                .take(count)
+                .map(|(name, image)| match image {
+                    Some(image) => serde_json::json!({"name": name, "image": image}),
+                    None => serde_json::json!({"name": name}),
+                })
+                .collect();
+            let mut config = serde_json::json!({
+                "metadata": {"name": "web", "labels": labels},
+                "spec": {"template": {"spec": {"containers": containers}}},
+            });
+            if let Some(replicas) = replicas {
+                config["spec"]["replicas"] = replicas.into();
+            }
+            config.to_string()
+        },
+    )
+}
+
+/// The Deployment after a forced apply.
+fn applied(live: Option<&Deployment>, manager: &str, config: &str) -> Deployment {
+    let gvk = Gvk::new("apps", "v1", "Deployment");
+    let now = Timestamp::UNIX_EPOCH;
+    let writer = Writer { manager, api_version: "apps/v1", subresource: "", ignored: &[], now };
+    let live = live.map(|object| object as &dyn AnyObject);
+    Deployment::from_json(&run(&gvk, live, config.as_bytes(), &writer, true).unwrap()).unwrap()
+}
+
+fn container_names(object: &str) -> Vec<String> {
+    let object: serde_json::Value = serde_json::from_str(object).unwrap();
+    let containers = object.pointer("/spec/template/spec/containers").and_then(|c| c.as_array());
+    containers.into_iter().flatten().filter_map(|c| Some(c["name"].as_str()?.to_owned())).collect()
+}
+
+/// What each manager owns, without managers that own nothing.
+fn owned(object: &Deployment) -> std::collections::BTreeMap<String, FieldSet> {
+    let entries = entries(object.metadata.managed_fields.as_deref().unwrap_or_default()).unwrap();
+    entries.into_iter().map(|e| (e.manager, e.fields)).collect()
 }
 
 proptest! {
@@ -401,6 +426,36 @@ proptest! {
                 prop_assert!([".spec.selector", ".spec.template"].contains(&&*text), "{} in {}", text, json);
             }
             prop_assert!(entries.len() <= 2);
+        }
+    }
+
+    /// The same again changes nothing, and elements come in the order of who applied last.
+    #[test]
+    fn twice_is_once_and_order_is_the_last_ones(first in any_config(), second in any_config()) {
+        let one = applied(None, "a", &first);
+        let two = applied(Some(&one), "b", &second);
+        prop_assert_eq!(&applied(Some(&two), "b", &second), &two);
+        let wanted = container_names(&second);
+        let mut there = container_names(&String::from_utf8(two.to_json()).unwrap());
+        there.retain(|name| wanted.contains(name));
+        prop_assert_eq!(there, wanted);
+    }
+
+    /// Who wants nothing any more gives up what is his, and nothing of anybody else's goes.
+    #[test]
+    fn who_applies_nothing_releases_all(first in any_config(), second in any_config()) {
+        let both = applied(Some(&applied(None, "a", &first)), "b", &second);
+        let left = applied(Some(&both), "b", r#"{"metadata": {"name": "web"}}"#);
+        let (before, after) = (owned(&both), owned(&left));
+        prop_assert!(!after.contains_key("b"), "{after:?}");
+        prop_assert_eq!(before.get("a"), after.get("a"));
+        let schema = crate::schema::of_kind(&Gvk::new("apps", "v1", "Deployment")).unwrap();
+        let mut bare = left.clone();
+        bare.metadata.managed_fields = None;
+        let has = managed::set_of(Raw::new(&String::from_utf8(bare.to_json()).unwrap()), schema);
+        if let Some(own) = after.get("a") {
+            let lost = own.leaves().difference(&has);
+            prop_assert!(lost.is_empty(), "{lost:?}");
         }
     }
 }

@@ -298,6 +298,28 @@ proptest! {
         prop_assert_eq!(twice, once);
     }
 
+    /// A list merged by keys has each element once: the patch's in the order it asks for, the others in the order they had.
+    #[test]
+    fn merged_lists_keep_both_orders(a in any_pod(), b in any_pod(), order in Just(["a", "b", "c"]).prop_shuffle()) {
+        let pod = schema::of_kind(&Gvk::new("", "v1", "Pod")).unwrap();
+        let names = |pod: &Value| -> Vec<String> {
+            let containers = pod["spec"]["containers"].as_array().into_iter().flatten();
+            containers.map(|c| c["name"].as_str().unwrap().to_owned()).collect()
+        };
+        let mut patch = b.clone();
+        let asked: Vec<Value> =
+            order.iter().filter(|n| names(&b).contains(&n.to_string())).map(|n| json!({"name": n})).collect();
+        patch["spec"]["$setElementOrder/containers"] = json!(asked);
+        let merged = strategic_merge_patch(a.clone(), patch.to_string().as_bytes(), pod).unwrap();
+        let (before, after) = (names(&a), names(&merged));
+        let asked: Vec<&str> = asked.iter().map(|e| e["name"].as_str().unwrap()).collect();
+        let (mut own, mut rest) = (after.clone(), after.clone());
+        own.retain(|n| asked.contains(&&**n));
+        rest.retain(|n| !asked.contains(&&**n));
+        prop_assert_eq!(own, asked.clone());
+        prop_assert_eq!(rest, before.into_iter().filter(|n| !asked.contains(&&**n)).collect::<Vec<_>>());
+    }
+
     #[test]
     fn never_panics(text in "(\\{|\\}|\\[|\\]|:|,|\"spec\"|\"containers\"|\"name\"|\"\\$patch\"|\"delete\"|\"\\$setElementOrder/containers\"|null|1){0,30}") {
         let pod = schema::of_kind(&Gvk::new("", "v1", "Pod")).unwrap();
