@@ -10,6 +10,7 @@
 mod change;
 mod command;
 mod config;
+mod describe;
 mod discovery;
 mod error;
 mod fetch;

@@ -1,15 +1,21 @@
 //! Every verb, a file each. Start at [`TABLE`].
 
+mod apis;
 mod apply;
+mod auth;
+mod config;
 mod create;
 mod delete;
+mod describe;
 mod edit;
+mod events;
 mod exec;
 mod expose;
 mod forward;
 mod get;
 mod logs;
 mod metadata;
+mod nodes;
 mod patch;
 mod replace;
 mod run;
@@ -27,6 +33,32 @@ type Run = fn(&Session) -> Result<()>;
 /// What each command does.
 const TABLE: &[(&str, Run)] = &[
     ("annotate", metadata::annotate),
+    ("api-resources", apis::resources),
+    ("api-versions", apis::versions),
+    ("auth can-i", auth::can_i),
+    ("auth reconcile", auth::reconcile),
+    ("auth whoami", auth::whoami),
+    ("cluster-info", apis::cluster_info),
+    ("config current-context", config::current_context),
+    ("config delete-cluster", config::delete_cluster),
+    ("config delete-context", config::delete_context),
+    ("config delete-user", config::delete_user),
+    ("config get-clusters", config::get_clusters),
+    ("config get-contexts", config::get_contexts),
+    ("config get-users", config::get_users),
+    ("config rename-context", config::rename_context),
+    ("config set", config::set),
+    ("config set-cluster", config::set_cluster),
+    ("config set-context", config::set_context),
+    ("config set-credentials", config::set_credentials),
+    ("config unset", config::unset),
+    ("config use-context", config::use_context),
+    ("config view", config::view),
+    ("cordon", nodes::cordon),
+    ("drain", nodes::drain),
+    ("events", events::run),
+    ("taint", nodes::taint),
+    ("uncordon", nodes::uncordon),
     ("apply", apply::run),
     ("apply edit-last-applied", apply::edit),
     ("apply set-last-applied", apply::set),
@@ -35,6 +67,7 @@ const TABLE: &[(&str, Run)] = &[
     ("create", create::run),
     ("create token", create::token::run),
     ("delete", delete::run),
+    ("describe", describe::run),
     ("edit", edit::run),
     ("exec", exec::exec),
     ("expose", expose::run),

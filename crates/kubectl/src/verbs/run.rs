@@ -44,13 +44,12 @@ pub fn run(session: &Session) -> Result<()> {
         other => return Err(Error::text(format!("generator \"{other}\" not found: run-pod/v1 and run/v1 are known"))),
     };
     let object = overridden(session, object)?;
-    let (target, mut change) = create(session, object)?;
+    let mut change = Change::new(session, "created")?.typed();
+    let target = create(session, &mut change, object)?;
     let mut made = vec![target.clone()];
     if call.is("expose") {
-        let (service, _) = create(session, service(session, name)?)?;
-        made.push(service);
+        made.push(create(session, &mut change, service(session, name)?)?);
     }
-    let _ = &mut change;
     match attach {
         true => crate::verbs::exec::run_attached(session, &target, &made),
         false => Ok(()),
@@ -58,9 +57,8 @@ pub fn run(session: &Session) -> Result<()> {
 }
 
 /// Makes the object and says so (unless one attaches to it).
-fn create(session: &Session, mut object: Value) -> Result<(Target, ())> {
+fn create(session: &Session, change: &mut Change<'_>, mut object: Value) -> Result<Target> {
     let call = &session.call;
-    let mut change = Change::new(session, "created")?.typed();
     let (namespace, given) = session.namespace()?;
     if given {
         object["metadata"]["namespace"] = json!(namespace);
@@ -72,7 +70,7 @@ fn create(session: &Session, mut object: Value) -> Result<(Target, ())> {
     if change.dry_run == DryRun::Client {
         change.show(&object)?;
         let resource = std::rc::Rc::new(crate::discovery::Resource::default());
-        return Ok((Target::of(resource, object), ()));
+        return Ok(Target::of(resource, object));
     }
     let text = |f: &str| object[f].as_str().unwrap_or_default();
     let resource = session.discovery()?.of_kind(session, text("apiVersion"), text("kind"))?;
@@ -80,7 +78,7 @@ fn create(session: &Session, mut object: Value) -> Result<(Target, ())> {
     if !quiet {
         change.show(&made)?;
     }
-    Ok((Target::of(resource, made), ()))
+    Ok(Target::of(resource, made))
 }
 
 fn labels(session: &Session, name: &str) -> Result<Value> {
@@ -176,8 +174,12 @@ fn controller(session: &Session, name: &str, restart: &str) -> Result<Value> {
 fn service(session: &Session, name: &str) -> Result<Value> {
     let port = session.call.int("port");
     let labels = labels(session, name)?;
+    let mut metadata = json!({ "name": name });
+    if !session.call.text("labels").is_empty() {
+        metadata["labels"] = labels.clone();
+    }
     Ok(json!({
-        "apiVersion": "v1", "kind": "Service", "metadata": { "name": name, "labels": labels },
+        "apiVersion": "v1", "kind": "Service", "metadata": metadata,
         "spec": { "ports": [{ "port": port, "protocol": "TCP", "targetPort": port }], "selector": labels },
     }))
 }
