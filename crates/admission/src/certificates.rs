@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use auth::UserInfo;
 use auth::authz::{Attributes as Question, Authorization, Authorizer, Decision};
 use codec::Kind;
-use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
+use k8s_openapi::api::certificates::v1::{
+    CertificateSigningRequest, ClusterTrustBundle, PodCertificateRequest,
+};
 use registry::admit::{Attributes, Operation};
 
 use crate::ask;
@@ -81,10 +83,38 @@ impl CertificateSigning {
     }
 }
 
+impl CertificateSigning {
+    /// Whatever the status of a pod's request says, a signer has said it.
+    async fn of_pod(&self, a: &Attributes<'_>) -> Result<(), Status> {
+        let new = ask::object::<PodCertificateRequest>(a);
+        let (Some(new), Some(old)) = (new, ask::old::<PodCertificateRequest>(a)) else { return Ok(()) };
+        if new.status == old.status {
+            return Ok(());
+        }
+        self.signs(a, &old.spec.signer_name).await
+    }
+
+    async fn signs(&self, a: &Attributes<'_>, signer: &str) -> Result<(), Status> {
+        match may(&self.authorization, a, "sign", signer).await {
+            true => Ok(()),
+            false => {
+                let why = format!("user not permitted to sign requests with signerName {signer:?}");
+                Err(ask::forbidden(a, why))
+            }
+        }
+    }
+}
+
 #[async_trait]
 impl Plugin for CertificateSigning {
     async fn validate(&self, a: &Attributes<'_>) -> Result<(), Status> {
-        if !ask::is::<CertificateSigningRequest>(a) || a.subresource != "status" {
+        if a.subresource != "status" {
+            return Ok(());
+        }
+        if ask::is::<PodCertificateRequest>(a) {
+            return self.of_pod(a).await;
+        }
+        if !ask::is::<CertificateSigningRequest>(a) {
             return Ok(());
         }
         let new = ask::object::<CertificateSigningRequest>(a);
@@ -95,14 +125,38 @@ impl Plugin for CertificateSigning {
         if certificate(new) == certificate(old) && conditions(new) == conditions(old) {
             return Ok(());
         }
-        let signer = &old.spec.signer_name;
-        match may(&self.authorization, a, "sign", signer).await {
-            true => Ok(()),
-            false => {
-                let why = format!("user not permitted to sign requests with signerName {signer:?}");
-                Err(ask::forbidden(a, why))
-            }
+        self.signs(a, &old.spec.signer_name).await
+    }
+}
+
+/// Only whoever may vouch for a signer says which authorities it has.
+pub(crate) struct ClusterTrustBundleAttest {
+    authorization: Arc<Authorization>,
+}
+
+impl ClusterTrustBundleAttest {
+    pub(crate) fn new(context: &Context) -> Self {
+        ClusterTrustBundleAttest { authorization: context.authorization.clone() }
+    }
+}
+
+#[async_trait]
+impl Plugin for ClusterTrustBundleAttest {
+    async fn validate(&self, a: &Attributes<'_>) -> Result<(), Status> {
+        let writes = matches!(a.operation, Operation::Create | Operation::Update);
+        if !ask::is_main::<ClusterTrustBundle>(a) || !writes {
+            return Ok(());
         }
+        let Some(new) = ask::object::<ClusterTrustBundle>(a) else { return Ok(()) };
+        // What changes nothing of what is vouched for, such as a finalizer taken off, needs nobody's word.
+        if ask::old::<ClusterTrustBundle>(a).is_some_and(|old| old.spec == new.spec) {
+            return Ok(());
+        }
+        let signer = new.spec.signer_name.as_deref().unwrap_or_default();
+        if signer.is_empty() || may(&self.authorization, a, "attest", signer).await {
+            return Ok(());
+        }
+        Err(ask::forbidden(a, format!("user not permitted to attest for signerName {signer:?}")))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::certificates::{
     CertificateApproval, CertificateRequester, CertificateSigning, CertificateSubjectRestriction,
+    ClusterTrustBundleAttest,
 };
 use crate::chain::{Context, Plugin};
 use crate::default_ingress_class::DefaultIngressClass;
@@ -50,6 +51,11 @@ pub const PLUGINS: &[Spec] = &[
     Spec { name: "CertificateApproval", default_on: true, make: |c| Box::new(CertificateApproval::new(c)) },
     Spec { name: "CertificateSigning", default_on: true, make: |c| Box::new(CertificateSigning::new(c)) },
     Spec {
+        name: "ClusterTrustBundleAttest",
+        default_on: true,
+        make: |c| Box::new(ClusterTrustBundleAttest::new(c)),
+    },
+    Spec {
         name: "CertificateSubjectRestriction",
         default_on: true,
         make: |_| Box::new(CertificateSubjectRestriction),
@@ -72,7 +78,6 @@ pub const MISSING: &[&str] = &[
     "AlwaysAdmit",
     "AlwaysDeny",
     "AlwaysPullImages",
-    "ClusterTrustBundleAttest",
     "EventRateLimit",
     "ExtendedResourceToleration",
     "ImagePolicyWebhook",

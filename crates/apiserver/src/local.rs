@@ -14,7 +14,7 @@ use registry::Registry;
 use serde_json::json;
 
 use crate::api::Api;
-use crate::http::present::{bookmark, list_json};
+use crate::http::present::{bookmark, list_json, made_json};
 use crate::pipeline::call::{Answer, Call, Outcome, Payload, Verb, in_version};
 use crate::pipeline::dispatch::Backend;
 use crate::pipeline::params::Params;
@@ -180,6 +180,7 @@ fn body(outcome: Outcome) -> Result<Bytes, Status> {
     match outcome.answer {
         Answer::Object { object, .. } => object.in_own_version(),
         Answer::List { resource, listing } => list_json(&resource, &listing),
+        Answer::Made { resource, items } => Ok(made_json(&resource, &items)),
         Answer::Status(status) if status.status == "Failure" => Err(status),
         Answer::Status(status) => Ok(json!(status).to_string().into()),
         Answer::Watch { .. } => Err(Status::internal("a watch has no body")),

@@ -11,6 +11,7 @@ pub mod authenticate;
 pub mod authorize;
 pub mod body;
 pub mod call;
+pub mod computed;
 mod delete_options;
 pub mod dispatch;
 pub mod impersonate;
@@ -35,6 +36,9 @@ pub async fn handle(api: &Api, call: &Call) -> Result<Outcome, Status> {
 
 /// Answers an authorized call.
 pub async fn answer(api: &Api, call: &Call) -> Result<Outcome, Status> {
+    if let Some(done) = computed::answer(api, call).await {
+        return done;
+    }
     match virtuals::answer(&api.virtuals, call).await {
         Some(done) => done,
         None => {

@@ -1,5 +1,6 @@
 //! The core group.
 
+pub mod component_status;
 pub mod config_map;
 pub mod endpoints;
 pub mod event;

@@ -22,6 +22,7 @@ mod fill;
 pub mod flowcontrol;
 pub mod gate;
 pub mod meta;
+pub mod metrics;
 pub mod networking;
 pub mod node;
 pub mod owner;

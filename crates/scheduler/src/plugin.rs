@@ -82,6 +82,7 @@ pub const PLUGINS: &[Plugin] = &[
     plugins::volume_restrictions::PLUGIN,
     plugins::volume_binding::PLUGIN,
     plugins::volume_zone::PLUGIN,
+    plugins::dynamic_resources::PLUGIN,
     plugins::pod_topology_spread::PLUGIN,
     plugins::inter_pod_affinity::PLUGIN,
     plugins::balanced_allocation::PLUGIN,

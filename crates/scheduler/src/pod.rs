@@ -146,6 +146,8 @@ pub struct PodInfo {
     pub spread: Vec<Spread>,
     /// Claims that its volumes need.
     pub claims: Vec<ClaimUse>,
+    /// It has resource claims.
+    pub wants_devices: bool,
     pub deleting: bool,
     /// It leaves for a more important one.
     pub preempted: bool,
@@ -201,6 +203,7 @@ impl PodInfo {
             preferred_anti_affinity: terms.preferred_anti,
             spread: spec.topology_spread_constraints.iter().flatten().map(|c| spread(c, &labels)).collect(),
             claims: claims(&spec, pod.namespace(), pod.name()),
+            wants_devices: spec.resource_claims.as_ref().is_some_and(|c| !c.is_empty()),
             deleting: pod.metadata.deletion_timestamp.is_some(),
             preempted: making_room && pod.metadata.deletion_timestamp.is_some(),
             never_preempts: spec.preemption_policy.as_deref() == Some("Never"),

@@ -88,6 +88,13 @@ impl Unread {
     }
 }
 
+impl RequestBody {
+    /// Of a request that has none.
+    pub fn empty() -> RequestBody {
+        RequestBody { inner: None, unread: Arc::default() }
+    }
+}
+
 impl http_body::Body for RequestBody {
     type Data = Bytes;
     type Error = hyper::Error;

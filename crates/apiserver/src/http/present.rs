@@ -35,6 +35,7 @@ impl Presenter {
         let shown = match outcome.answer {
             Answer::Object { code, object } => self.object(code, &object),
             Answer::List { resource, listing } => self.list(&resource, &listing),
+            Answer::Made { resource, items } => self.made(&resource, &items),
             Answer::Watch { resource, stream } => Ok(self.watch(resource, stream)),
             Answer::Status(status) => Ok(self.status(&status)),
         };
@@ -102,6 +103,21 @@ impl Presenter {
             Shape::PartialMetadataList => {
                 let items = objects.map(table::partial).collect::<Result<Vec<_>, _>>()?;
                 let head = head("PartialObjectMetadataList", "meta.k8s.io/v1", &list_metadata(listing));
+                joined(&head, items.iter().map(|i| &**i))
+            }
+            shape => return Err(unfit(shape)),
+        };
+        Ok(self.whole(200, json))
+    }
+
+    fn made(&self, resource: &Resource, items: &[Bytes]) -> Result<Response<Body>, Status> {
+        let objects = items.iter().map(|json| &**json);
+        let json = match self.accepted.shape {
+            Shape::AsIs => made_json(resource, items),
+            Shape::Table => table::table(resource, json!({}), objects, self.table_options(true))?.into(),
+            Shape::PartialMetadataList => {
+                let items = objects.map(table::partial).collect::<Result<Vec<_>, _>>()?;
+                let head = head("PartialObjectMetadataList", "meta.k8s.io/v1", &json!({}));
                 joined(&head, items.iter().map(|i| &**i))
             }
             shape => return Err(unfit(shape)),
@@ -249,6 +265,12 @@ pub fn list_json(resource: &Resource, listing: &Listing) -> Result<Bytes, Status
     }
     out.put_slice(b"]}");
     Ok(out.freeze())
+}
+
+/// A list of objects that are kept nowhere: it has no revision.
+pub fn made_json(resource: &Resource, items: &[Bytes]) -> Bytes {
+    let head = head(&format!("{}List", resource.gvk.kind), &resource.gvk.api_version(), &json!({}));
+    joined(&head, items.iter().map(|i| &**i))
 }
 
 /// The object of a BOOKMARK event.

@@ -78,6 +78,11 @@ pub enum Answer {
         resource: Resource,
         listing: Listing,
     },
+    /// A list of objects that are kept nowhere, each as JSON.
+    Made {
+        resource: Resource,
+        items: Vec<Bytes>,
+    },
     Watch {
         resource: Resource,
         stream: WatchStream,
