@@ -42,7 +42,7 @@ pub struct CollectionSpec {
     pub indexes: Vec<&'static str>,
     /// Of writes that do not say otherwise.
     pub durability: Durability,
-    /// How long an object lives after its last write, where the engine lets values expire.
+    /// How long an object lives after its last write.
     pub ttl: Option<Duration>,
 }
 

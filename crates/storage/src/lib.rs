@@ -11,6 +11,7 @@ pub mod collection;
 pub mod embedded;
 pub mod engine;
 pub mod etcd;
+mod expire;
 mod feed;
 pub mod memory;
 pub mod migrate;

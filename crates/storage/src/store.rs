@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::collection::{Collection, CollectionSpec, Parse};
 use crate::engine::{Engine, EventBatch, EventStream, Key, KeyChange, KeyEvent, ListRequest, ReadError};
+use crate::expire;
 use crate::retention::Retention;
 
 /// How many collections may wait for being loaded.
@@ -244,6 +245,10 @@ impl Publisher {
             stalled: AtomicU64::new(0),
         });
         self.routes.insert(prefix, collection.clone());
+        if let Some(ttl) = collection.spec.ttl.filter(|_| !self.engine.expires()) {
+            let clock = self.config.clock.clone();
+            self.tasks.spawn_until_shutdown(expire::run(collection.clone(), ttl, clock));
+        }
         Ok(collection)
     }
 
