@@ -637,6 +637,7 @@ fn plugins_are_chosen_by_name() {
             "RuntimeClass",
             "CertificateApproval",
             "CertificateSigning",
+            "ClusterTrustBundleAttest",
             "CertificateSubjectRestriction",
             "CertificateRequester",
             "DefaultIngressClass",
