@@ -98,6 +98,13 @@ impl<'s> Change<'s> {
         }
     }
 
+    /// Says nothing of a dry run.
+    pub fn without_suffix(&mut self) {
+        if let Some(at) = self.printer.operation.find(" (") {
+            self.printer.operation.truncate(at);
+        }
+    }
+
     /// The next object is printed as the first one is.
     pub fn restart(&mut self) {
         self.printer.restart();

@@ -22,6 +22,7 @@ use crate::targets::Target;
 use crate::text::{age, columns::Columns};
 
 pub use containers::template;
+pub use workloads::sets as replica_sets_of;
 
 /// Lines with cells, each at a depth of two spaces a level.
 #[derive(Default)]
@@ -49,6 +50,11 @@ impl Lines {
 
     pub fn raw(&mut self, text: &str) {
         self.0.push_str(text);
+    }
+
+    /// With its tabs as they are.
+    pub fn unaligned(self) -> String {
+        self.0
     }
 
     pub fn finish(self) -> String {
@@ -162,6 +168,9 @@ pub fn heading(out: &mut Lines, target: &Target, labelled: bool) {
 
 /// What happened to the object, unless one does not want to know.
 pub fn events(session: &Session, out: &mut Lines, target: &Target) -> Result<()> {
+    if session.hide_events.get() {
+        return Ok(());
+    }
     if session.call.has_flag("show-events") && !session.call.is("show-events") {
         return Ok(());
     }

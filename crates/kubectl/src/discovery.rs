@@ -157,12 +157,6 @@ impl Discovery {
         {
             return Some(found.clone());
         }
-        if let [word, rest] = parts[..]
-            && let Some(found) =
-                all.iter().find(|r| named(r, word) && r.version == rest && r.group.is_empty())
-        {
-            return Some(found.clone());
-        }
         let (word, group) = typed.split_once('.').unwrap_or((typed, ""));
         if group.is_empty() {
             // What a kind is called counts more than what another is called for short.

@@ -32,6 +32,8 @@ pub struct Session {
     pub tasks: Tasks,
     warned: RefCell<BTreeSet<String>>,
     pub warnings: RefCell<usize>,
+    /// `describe` leaves events out.
+    pub hide_events: std::cell::Cell<bool>,
 }
 
 /// A request. The path may carry a query.
@@ -83,6 +85,7 @@ impl Session {
             tasks: Tasks::new(),
             warned: RefCell::default(),
             warnings: RefCell::new(0),
+            hide_events: std::cell::Cell::new(false),
         }
     }
 

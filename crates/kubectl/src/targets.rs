@@ -121,19 +121,10 @@ impl Query {
         if !self.files.is_empty() && !self.kustomize.is_empty() {
             return Err(Error::text("only one of -f or -k can be specified"));
         }
-        if !self.kustomize.is_empty() && self.recursive && false {
-            return Err(Error::text("the -k flag can't be used with -f or -R"));
-        }
         if self.from_files() && !self.args.is_empty() {
-            let said = match self.args.len() {
-                1 => format!(
-                    "when paths, URLs, or stdin is provided as input, you may not specify a resource by arguments as well"
-                ),
-                _ => format!(
-                    "when paths, URLs, or stdin is provided as input, you may not specify resource arguments as well"
-                ),
-            };
-            return Err(Error::text(said));
+            return Err(Error::text(
+                "when paths, URLs, or stdin is provided as input, you may not specify resource arguments as well",
+            ));
         }
         if self.select_all && !self.selector.is_empty() {
             return Err(Error::text("cannot set --all and --selector at the same time").into());
@@ -338,6 +329,27 @@ impl Query {
         }
     }
 
+    /// Says what was looked for, as stock does.
+    pub fn listing(&self, resource: &Resource, error: Error) -> Error {
+        match error {
+            Error::Status(mut status) if matches!(status.reason.as_str(), "BadRequest" | "NotFound") => {
+                let subject = match resource.group.as_str() {
+                    "" => format!("/{}, Resource={}", resource.version, resource.name),
+                    group => format!("{group}/{}, Resource={}", resource.version, resource.name),
+                };
+                status.message = match (self.selector.as_str(), self.field_selector.as_str()) {
+                    ("", "") => format!("Unable to list \"{subject}\": {}", status.message),
+                    (labels, fields) => format!(
+                        "Unable to find \"{subject}\" that match label selector {}, field selector {}: {}",
+                        crate::text::quote(labels), crate::text::quote(fields), status.message
+                    ),
+                };
+                Error::Status(status)
+            }
+            other => other,
+        }
+    }
+
     /// Reads a list page by page, so that no more than one page is in memory at a time.
     pub fn pages(
         &self,
@@ -357,7 +369,9 @@ impl Query {
                     ("labelSelector", &self.selector),
                     ("limit", &limit),
                 ]);
-            let mut list = session.value(&Request { accept, ..Request::get(path) })?;
+            let mut list = session
+                .value(&Request { accept, ..Request::get(path) })
+                .map_err(|e| self.listing(resource, e))?;
             let next = list["metadata"]["continue"].as_str().unwrap_or_default().to_owned();
             each(&mut list)?;
             if next.is_empty() {

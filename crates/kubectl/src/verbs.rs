@@ -3,12 +3,17 @@
 mod apis;
 mod apply;
 mod auth;
+mod autoscale;
+mod certificate;
 mod config;
 mod create;
 mod delete;
 mod describe;
 mod edit;
+mod cp;
+mod diff;
 mod events;
+mod explain;
 mod exec;
 mod expose;
 mod forward;
@@ -18,8 +23,12 @@ mod metadata;
 mod nodes;
 mod patch;
 mod replace;
+mod rollout;
+mod plugin;
 mod run;
 mod scale;
+mod set;
+mod top;
 mod version;
 mod wait;
 mod watch;
@@ -38,7 +47,22 @@ const TABLE: &[(&str, Run)] = &[
     ("auth can-i", auth::can_i),
     ("auth reconcile", auth::reconcile),
     ("auth whoami", auth::whoami),
+    ("autoscale", autoscale::run),
+    ("certificate approve", certificate::approve),
+    ("certificate deny", certificate::deny),
     ("cluster-info", apis::cluster_info),
+    ("rollout history", rollout::history),
+    ("rollout pause", rollout::pause),
+    ("rollout restart", rollout::restart),
+    ("rollout resume", rollout::resume),
+    ("rollout status", rollout::status),
+    ("rollout undo", rollout::undo),
+    ("set env", set::env),
+    ("set image", set::image),
+    ("set resources", set::resources),
+    ("set selector", set::selector),
+    ("set serviceaccount", set::service_account),
+    ("set subject", set::subject),
     ("config current-context", config::current_context),
     ("config delete-cluster", config::delete_cluster),
     ("config delete-context", config::delete_context),
@@ -68,7 +92,13 @@ const TABLE: &[(&str, Run)] = &[
     ("create token", create::token::run),
     ("delete", delete::run),
     ("describe", describe::run),
+    ("cp", cp::run),
+    ("diff", diff::run),
     ("edit", edit::run),
+    ("explain", explain::run),
+    ("plugin list", plugin::list),
+    ("top node", top::node),
+    ("top pod", top::pod),
     ("exec", exec::exec),
     ("expose", expose::run),
     ("get", get::run),
@@ -105,7 +135,7 @@ pub fn run(session: &Session) -> Result<()> {
             session.print(&help(&call.command))
         }
         ("", Some("alpha")) => session.println("No alpha commands are available in this version of kubectl"),
-        ("", Some(word)) => Err(unknown(word)),
+        ("", Some(word)) => Err(plugin::run(&call.args).unwrap_or_else(|| unknown(word))),
         (path, Some(word)) if crate::command::commands().any(|c| c.path.starts_with(&format!("{path} "))) => {
             Err(Error::usage(path, format!("unknown command \"{word}\"")))
         }

@@ -238,8 +238,18 @@ pub fn role(_session: &Session, out: &mut Lines, target: &Target) -> Result<()> 
             add((String::new(), format!("[{}]", text(url)), "[]".into()));
         }
     }
-    lines.sort_by(|a, b| (&a.0, &a.2).cmp(&(&b.0, &b.2)));
-    lines.sort_by_key(|l| l.0.is_empty());
+    // In the order of the rules as Go prints them: verbs, then groups, then resources.
+    let place = |(name, urls, names, verbs): &(String, String, String, Vec<String>)| {
+        let (plural, group) = match name.split_once('.') {
+            Some((plural, group)) => {
+                let (group, sub) = group.split_once('/').map_or((group, String::new()), |(g, s)| (g, format!("/{s}")));
+                (format!("{plural}{sub}"), group.to_owned())
+            }
+            None => (name.clone(), String::new()),
+        };
+        format!("Verbs:[{}],APIGroups:[{group}],Resources:[{plural}],ResourceNames:{names},NonResourceURLs:{urls}", verbs.join(" "))
+    };
+    lines.sort_by_key(place);
     for (name, urls, names, verbs) in lines {
         out.line(1, format_args!("{name}\t{urls}\t{names}\t[{}]", verbs.join(" ")));
     }

@@ -9,8 +9,8 @@ use super::custom::relaxed;
 use crate::error::{Error, Result};
 use crate::jsonpath::JsonPath;
 
-/// Sorts things by the value at `path` of each one's object; those without it come first.
-pub fn by<T>(things: &mut Vec<T>, path: &str, object: impl Fn(&T) -> &Value) -> Result<()> {
+/// Sorts things by the value at `path` of each one's object; those without it come first. `needed`: one at least must have it.
+pub fn by<T>(things: &mut Vec<T>, path: &str, needed: bool, object: impl Fn(&T) -> &Value) -> Result<()> {
     let compiled = JsonPath::parse(&relaxed(path)?).map_err(Error::text)?.allow_missing(true);
     let mut keyed = Vec::new();
     let mut any = things.is_empty();
@@ -20,7 +20,7 @@ pub fn by<T>(things: &mut Vec<T>, path: &str, object: impl Fn(&T) -> &Value) -> 
         any |= key.is_some();
         keyed.push((key, thing));
     }
-    if !any {
+    if !any && needed {
         return Err(Error::text(format!(
             "couldn't find any field with path \"{}\" in the list of objects",
             relaxed(path)?

@@ -23,7 +23,19 @@ const MOVED: &[(&str, &str, &str)] = &[
     ("PodSpec", "initContainers", "containers"),
     ("PodSpec", "ephemeralContainers", "restartPolicy"),
     ("Container", "envFrom", "env"),
+    ("Container", "resizePolicy", "volumeMounts"),
+    ("Container", "restartPolicy", "volumeMounts"),
+    ("Container", "volumeDevices", "livenessProbe"),
+    ("Container", "startupProbe", "lifecycle"),
+    ("Container", "terminationMessagePolicy", "imagePullPolicy"),
+    ("EphemeralContainerCommon", "envFrom", "env"),
     ("EphemeralContainer", "envFrom", "env"),
+    ("DeploymentStatus", "readyReplicas", "availableReplicas"),
+    ("DeploymentStatus", "terminatingReplicas", "conditions"),
+    ("DeploymentCondition", "lastUpdateTime", "reason"),
+    ("DeploymentCondition", "lastTransitionTime", "reason"),
+    ("ServiceSpec", "clusterIPs", "type"),
+    ("ServiceSpec", "ipFamilies", "ipFamilyPolicy"),
 ];
 
 impl Order {
@@ -62,9 +74,9 @@ impl Order {
         }
         let number = |f: &Field| f.numbers().iter().fold(0u32, |n, part| n * 100 + u32::from(*part));
         let place = |name: &str| of.field(name).map_or(100_000, number) + 1;
-        match MOVED.iter().find(|(t, moved, _)| *t == of.short_name() && *moved == name) {
-            Some((_, _, before)) => (place(before), 0),
-            None => (place(name), 1),
+        match MOVED.iter().position(|(t, moved, _)| *t == of.short_name() && *moved == name) {
+            Some(at) => (place(MOVED[at].2), at as u32),
+            None => (place(name), u32::MAX),
         }
     }
 }

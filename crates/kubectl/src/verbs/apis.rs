@@ -111,7 +111,9 @@ pub fn versions(session: &Session) -> Result<()> {
 pub fn cluster_info(session: &Session) -> Result<()> {
     let server = session.url("");
     let hint = "\nTo further debug and diagnose cluster problems, use 'kubectl cluster-info dump'.\n";
-    let path = "/api/v1/namespaces/kube-system/services".to_owned()
+    let (namespace, given) = session.namespace()?;
+    let namespace = if given { namespace } else { "kube-system".to_owned() };
+    let path = format!("/api/v1/namespaces/{namespace}/services")
         + &query(&[("labelSelector", "kubernetes.io/cluster-service=true")]);
     let list = match session.get(&path) {
         Ok(list) => list,
@@ -128,7 +130,7 @@ pub fn cluster_info(session: &Session) -> Result<()> {
         let name = service["metadata"]["name"].as_str().unwrap_or_default();
         let label = service["metadata"]["labels"]["kubernetes.io/name"].as_str().unwrap_or(name);
         let port = &service["spec"]["ports"][0];
-        let mut link = format!("{server}/api/v1/namespaces/kube-system/services/");
+        let mut link = format!("{server}/api/v1/namespaces/{namespace}/services/");
         let scheme = if port["port"] == 443 || port["name"] == "https" { "https:" } else { "" };
         let port_name = port["name"].as_str().unwrap_or_default();
         link.push_str(&match (scheme, port_name) {

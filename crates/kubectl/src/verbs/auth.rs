@@ -10,7 +10,10 @@ use crate::text::columns::Columns;
 
 fn review(session: &Session, kind: &str, group: &str, spec: Value) -> Result<Value> {
     let resource = format!("{}s", kind.to_lowercase());
-    let body = json!({ "apiVersion": format!("{group}/v1"), "kind": kind, "metadata": {}, "spec": spec });
+    let mut body = json!({ "apiVersion": format!("{group}/v1"), "kind": kind, "metadata": {} });
+    if !spec.is_null() {
+        body["spec"] = spec;
+    }
     session.value(&Request::with(http::Method::POST, format!("/apis/{group}/v1/{resource}"), &body))
 }
 
@@ -93,52 +96,54 @@ fn list(session: &Session, namespace: &str) -> Result<()> {
         v.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
     };
     let bracketed = |v: &Value| format!("[{}]", strings(v).join(" "));
-    // One line for each resource: rules that name several are taken apart.
-    let mut lines: Vec<(String, String, String, String)> = Vec::new();
+    // One line for each resource: rules that name several are taken apart, what is told of the same one is put together.
+    let mut lines: Vec<(String, [String; 4])> = Vec::new();
+    let mut merged: Vec<((String, String, Vec<String>), Vec<String>)> = Vec::new();
     for rule in answer["status"]["resourceRules"].as_array().into_iter().flatten() {
         for group in strings(&rule["apiGroups"]) {
             for resource in strings(&rule["resources"]) {
-                let (plural, sub) = resource.split_once('/').map_or((resource.as_str(), ""), |(p, s)| (p, s));
-                let mut name = if group.is_empty() { plural.to_owned() } else { format!("{plural}.{group}") };
-                if !sub.is_empty() {
-                    name.push_str(&format!("/{sub}"));
-                }
-                let entry = (name, "[]".to_owned(), bracketed(&rule["resourceNames"]), bracketed(&rule["verbs"]));
-                match lines.iter_mut().find(|l| l.0 == entry.0 && l.2 == entry.2) {
-                    Some(line) => {
-                        let have: Vec<&str> = line.3.trim_matches(['[', ']']).split(' ').collect();
-                        let more: Vec<String> = strings(&rule["verbs"]).into_iter().filter(|v| !have.contains(&v.as_str())).collect();
-                        if !more.is_empty() {
-                            line.3 = format!("[{} {}]", have.join(" "), more.join(" "));
+                let key = (group.clone(), resource, strings(&rule["resourceNames"]));
+                let verbs = strings(&rule["verbs"]);
+                match merged.iter_mut().find(|(k, _)| *k == key) {
+                    Some((_, have)) => verbs.into_iter().for_each(|v| {
+                        if !have.contains(&v) {
+                            have.push(v);
                         }
-                    }
-                    None => lines.push(entry),
+                    }),
+                    None => merged.push((key, verbs)),
                 }
             }
         }
     }
+    for ((group, resource, names), verbs) in merged {
+        let (plural, sub) = resource.split_once('/').map_or((resource.as_str(), ""), |(p, s)| (p, s));
+        let mut name = if group.is_empty() { plural.to_owned() } else { format!("{plural}.{group}") };
+        if !sub.is_empty() {
+            name.push_str(&format!("/{sub}"));
+        }
+        let (names, verbs) = (names.join(" "), verbs.join(" "));
+        let place = format!("Verbs:[{verbs}],APIGroups:[{group}],Resources:[{resource}],ResourceNames:[{names}]");
+        lines.push((place, [name, "[]".into(), format!("[{names}]"), format!("[{verbs}]")]));
+    }
+    for rule in answer["status"]["nonResourceRules"].as_array().into_iter().flatten() {
+        for url in strings(&rule["nonResourceURLs"]) {
+            let verbs = bracketed(&rule["verbs"]);
+            let place = format!("Verbs:{verbs},APIGroups:[],Resources:[],ResourceNames:[],NonResourceURLs:[{url}]");
+            lines.push((place, [String::new(), format!("[{url}]"), "[]".into(), verbs]));
+        }
+    }
+    // In the order of the rules as Go prints them.
     lines.sort_by(|a, b| a.0.cmp(&b.0));
     let mut table = Columns::table();
     if !session.call.is("no-headers") {
         table.push("Resources\tNon-Resource URLs\tResource Names\tVerbs\n");
     }
-    let mut urls: Vec<(String, String)> = Vec::new();
-    for rule in answer["status"]["nonResourceRules"].as_array().into_iter().flatten() {
-        for url in strings(&rule["nonResourceURLs"]) {
-            urls.push((format!("[{url}]"), bracketed(&rule["verbs"])));
-        }
-    }
-    for (name, none, names, verbs) in lines {
-        table.push(&format!("{name}\t{none}\t{names}\t{verbs}\n"));
-    }
-    for (url, verbs) in urls {
-        table.push(&format!("\t{url}\t[]\t{verbs}\n"));
-    }
+    lines.iter().for_each(|(_, cells)| table.push(&format!("{}\n", cells.join("\t"))));
     session.print(&table.finish())
 }
 
 pub fn whoami(session: &Session) -> Result<()> {
-    let mut answer = review(session, "SelfSubjectReview", "authentication.k8s.io", json!({}))?;
+    let mut answer = review(session, "SelfSubjectReview", "authentication.k8s.io", Value::Null)?;
     if let Some(map) = answer.as_object_mut() {
         map.remove("spec");
     }

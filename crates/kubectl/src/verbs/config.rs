@@ -78,7 +78,7 @@ pub fn view(session: &Session) -> Result<()> {
     if call.is("flatten") {
         flatten(&mut value)?;
     }
-    if !call.is("raw") {
+    if !call.is("raw") && !call.is("flatten") {
         hide(&mut value);
     }
     let mut printer = match Printer::named(call, call.text("output"), false)? {

@@ -188,6 +188,9 @@ fn raw(session: &Session) -> Result<()> {
     session.print(&String::from_utf8_lossy(&reply.body))
 }
 
+pub use access::subjects;
+pub use misc::amounts;
+
 /// The target of an object made by a generator, for commands that reuse them.
 pub fn target(session: &Session, object: Value) -> Result<crate::targets::Target> {
     file_target(session, crate::manifest::Manifest { source: String::new(), object })

@@ -25,6 +25,8 @@ pub fn run(session: &Session) -> Result<()> {
             Err(e) => failed.push(e),
         }
     }
+    // Of several objects the events are left out, unless one asks for them.
+    session.hide_events.set(targets.len() > 1 && !call.changed("show-events"));
     let mut first = true;
     for target in &targets {
         match describe(session, target) {

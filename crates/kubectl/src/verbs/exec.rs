@@ -23,7 +23,7 @@ pub fn exec(session: &Session) -> Result<()> {
         return Err(Error::text("you must specify at least one command for the container"));
     }
     if command.is_empty() || named.len() > 1 {
-        return Err(Error::text("exec [POD] [COMMAND] is not supported anymore. Use exec [POD] -- [COMMAND] instead"));
+        return Err(Error::usage("exec", "exec [POD] [COMMAND] is not supported anymore. Use exec [POD] -- [COMMAND] instead"));
     }
     let pod = match named.first() {
         Some(word) => pods::of(session, word)?,

@@ -89,7 +89,7 @@ fn objects(session: &Session, query: &Query, mut printer: Printer) -> Result<()>
         }
     }
     if !session.call.text("sort-by").is_empty() {
-        sort::by(&mut found, session.call.text("sort-by"), |v| v)?;
+        sort::by(&mut found, session.call.text("sort-by"), true, |v| v)?;
     }
     if found.is_empty() && single && (!failed.is_empty() || session.call.is("ignore-not-found")) {
         return outcome(failed);
@@ -189,7 +189,7 @@ fn tables(session: &Session, query: &Query) -> Result<()> {
         for mut table in fetched {
             if !sorted.is_empty() {
                 let mut rows = table["rows"].as_array_mut().map(std::mem::take).unwrap_or_default();
-                sort::by(&mut rows, sorted, |row| &row["object"])?;
+                sort::by(&mut rows, sorted, false, |row| &row["object"])?;
                 table["rows"] = Value::Array(rows);
             }
             lines.add(&table, &options, "");
@@ -259,7 +259,9 @@ pub fn pages(
                 ("labelSelector", &asked.selector),
                 ("limit", &limit),
             ]);
-        let table = session.value(&Request { accept: TABLE, ..Request::get(path) })?;
+        let table = session
+            .value(&Request { accept: TABLE, ..Request::get(path) })
+            .map_err(|e| asked.listing(resource, e))?;
         token = table["metadata"]["continue"].as_str().unwrap_or_default().to_owned();
         each(table)?;
         if token.is_empty() {

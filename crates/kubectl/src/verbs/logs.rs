@@ -116,7 +116,13 @@ fn named(session: &Session, word: &str) -> Result<Vec<Target>> {
         true => vec![word.to_owned()],
         false => vec!["pods".to_owned(), word.to_owned()],
     };
-    let found = Query { args, latest: true, ..Query::default() }.all(session)?;
+    let found = Query { args, latest: true, ..Query::default() }.all(session).map_err(|e| match &e {
+        Error::Status(status) if e.is_not_found() && !word.contains('/') => {
+            let namespace = session.namespace().map(|n| n.0).unwrap_or_default();
+            Error::text(format!("error from server (NotFound): {} in namespace \"{namespace}\"", status.message))
+        }
+        _ => e,
+    })?;
     let Some(target) = found.into_iter().next() else { return Ok(Vec::new()) };
     if target.resource.is("", "Pod") {
         return Ok(vec![target]);

@@ -302,6 +302,7 @@ pub fn taint(session: &Session) -> Result<()> {
         let kept = current.iter().filter(|t| !added.iter().any(|a| same(t, a)) && !removed.iter().any(|r| same(t, r)));
         wanted.extend(kept.cloned());
         change.operation(match (added.is_empty(), removed.is_empty()) {
+            (false, true) if call.is("overwrite") => "modified",
             (false, true) => "tainted",
             (true, false) => "untainted",
             _ => "modified",
@@ -309,7 +310,7 @@ pub fn taint(session: &Session) -> Result<()> {
         let mut object = target.object.clone();
         object["spec"]["taints"] = json!(wanted);
         if change.dry_run == DryRun::Client {
-            change.operation("modified");
+            change.without_suffix();
             change.show(&object)?;
             continue;
         }

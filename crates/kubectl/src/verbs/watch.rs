@@ -58,7 +58,16 @@ pub fn run(session: &Session, asked: &Query, mut printer: Option<Printer>) -> Re
             ("watch", "true"),
         ]);
     let mut stream = Events::open(session, &Request { accept, ..Request::get(path) })?;
-    while let Some((kind, object)) = stream.next(session)? {
+    let deadline = session.timeout()?.map(|t| stdx::Clock::monotonic(&stdx::SystemClock) + t);
+    loop {
+        // A time limit ends a watch as the server's end does.
+        let next = session.block_on(async {
+            tokio::select! {
+                next = stream.read() => next,
+                () = crate::verbs::delete::until(deadline) => Ok(None),
+            }
+        })?;
+        let Some((kind, object)) = next? else { break };
         match kind.as_str() {
             "BOOKMARK" => {}
             "ERROR" => {
