@@ -94,17 +94,24 @@ spec:
     cluster.wait_for("condition=Ready", "pod/nginx", 90);
     cluster.wait_for("condition=Ready", "pod/box", 90);
     assert_eq!(processes(&cluster, "box", "sleep 1000"), 0);
+    cluster.kubectl(&["exec", "box", "--", "truncate", "-s", "7G", "/tmp/large"]).ok();
+    let large = cluster.dir().join("large");
+    std::fs::File::create(&large).and_then(|f| f.set_len(7 << 30)).expect("make a large file");
+    let large = large.display().to_string();
     let before = descriptors(&cluster);
     let mut clients = vec![
         background(&cluster, &["exec", "box", "--", "sleep", "1000"]),
         background(&cluster, &["exec", "-i", "box", "--", "sh", "-c", "sleep 1000; true"]),
         background(&cluster, &["attach", "-i", "box"]),
-        // An endless copy, in the middle of which it vanishes.
         background(&cluster, &["exec", "box", "--", "cat", "/dev/zero"]),
         background(&cluster, &["port-forward", "nginx", "19080:80"]),
+        // Copies out of and into the pod, of more than can be done by the time they vanish.
+        background(&cluster, &["cp", "box:/tmp/large", "/dev/null"]),
+        background(&cluster, &["cp", &large, "box:/tmp/copy"]),
     ];
     eventually(LONG, "they are all there", || {
-        processes(&cluster, "box", "sleep 1000") >= 2 && processes(&cluster, "box", "cat /dev/zero") == 1
+        processes(&cluster, "box", "sleep 1000") >= 2
+            && ["cat /dev/zero", "tar cf -", "tar -xmf -"].iter().all(|p| processes(&cluster, "box", p) == 1)
     });
     // A connection through the forward stays open.
     let mut line = String::new();
@@ -127,7 +134,7 @@ spec:
     echo.kill().expect("kill");
     echo.wait().expect("wait");
     eventually(LONG, "their processes end", || {
-        processes(&cluster, "box", "sleep 1000") == 0 && processes(&cluster, "box", "cat /dev/zero") == 0
+        ["sleep 1000", "cat /dev/zero", "tar "].iter().all(|p| processes(&cluster, "box", p) == 0)
     });
     // Connections of our own kubectls close a little later than they end.
     eventually(LONG, "their descriptors are closed", || descriptors(&cluster) <= before + 4);

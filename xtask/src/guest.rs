@@ -4,6 +4,7 @@
 //! Everything comes from Debian's packages: the emulator, the guest's kernel and its files. What was built stays in target/guest;
 //! the result of the last run is docs/guest-run.md.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -83,9 +84,10 @@ pub fn run(args: &Args) -> Result<()> {
     let root = root_image(&dir, args.fresh)?;
     let work = work_image(&dir, args)?;
     let console = boot(&dir, &root, &work, accelerator(args))?;
-    let report = Report::read(&console);
-    fs::write(sh::root().join("docs/guest-run.md"), report.page())?;
-    eprint!("{}", report.page());
+    let (report, path) = (Report::read(&console), sh::root().join("docs/guest-run.md"));
+    let page = report.page(&fs::read_to_string(&path).unwrap_or_default());
+    fs::write(&path, &page)?;
+    eprint!("{page}");
     match report.problem() {
         Some(problem) => bail!("{problem}; the guest's console is in {}", dir.join("console.log").display()),
         None => Ok(()),
@@ -145,7 +147,9 @@ fn work_image(dir: &Path, args: &Args) -> Result<PathBuf> {
     fs::create_dir_all(work.join("images"))?;
     images::build("target/images".as_ref())?;
     test::install_kubectl()?;
-    copy(&sh::root().join("target/tools/kubectl"), &work.join("kubectl"))?;
+    for program in ["kubectl", "kubectl-1.28"] {
+        copy(&sh::root().join("target/tools").join(program), &work.join(program))?;
+    }
     for archive in fs::read_dir("target/images")? {
         let path = archive?.path();
         if path.extension().is_some_and(|e| e == "tar") {
@@ -318,15 +322,27 @@ impl Report {
         }
     }
 
-    fn page(&self) -> String {
+    /// What is written down. Programs that were not run this time are as the page `before` has them.
+    fn page(&self, before: &str) -> String {
         let mut page = String::from(
-            "# The last run in a guest\n\nWritten by `cargo xtask guest`: a Debian guest with systemd and cgroups of version 2 alone.\n\n",
+            "# The last run in a guest\n\nWritten by `cargo xtask guest`: a Debian guest with systemd and cgroups of version 2 alone. \
+             Facts and verdict are of the last run; rows of programs that it did not run are of earlier ones.\n\n",
         );
         for fact in &self.facts {
             page += &format!("- {fact}\n");
         }
         page += "\n| program | test | |\n|---|---|---|\n";
-        for (program, test, outcome) in &self.tests {
+        let row = |line: &str| -> Option<(String, String, String)> {
+            let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+            let ["", program, test, outcome, ""] = cells[..] else { return None };
+            Some((program.to_owned(), test.to_owned(), outcome.to_owned()))
+        };
+        let here: BTreeSet<&String> = self.tests.iter().map(|(program, ..)| program).collect();
+        let old = before.lines().skip_while(|l| !l.starts_with("|---")).skip(1).filter_map(row);
+        let mut rows: Vec<_> = old.filter(|(program, ..)| !here.contains(program)).collect();
+        rows.extend(self.tests.iter().cloned());
+        rows.sort_by(|a, b| a.0.cmp(&b.0));
+        for (program, test, outcome) in &rows {
             page += &format!("| {program} | {test} | {outcome} |\n");
         }
         page += &format!("\n{}\n", self.problem().unwrap_or_else(|| "All passed.".into()));
