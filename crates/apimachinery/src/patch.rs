@@ -16,6 +16,9 @@ use crate::status::Status;
 /// As upstream: longer JSON patches are refused.
 const OPERATIONS_MAX: usize = 10_000;
 
+/// As upstream: so many bytes may be copied altogether. A few copies of copies would fill any memory.
+const COPIED_MAX: usize = 3 << 20;
+
 /// Applies an RFC 6902 patch. A patch that cannot be read is a 400, one that does not fit `document` a 422.
 pub fn json_patch(mut document: Value, patch: &[u8]) -> Result<Value, Status> {
     let patch: json_patch::Patch =
@@ -26,7 +29,25 @@ pub fn json_patch(mut document: Value, patch: &[u8]) -> Result<Value, Status> {
             "Request entity is too large: The allowed maximum operations in a JSON patch is {OPERATIONS_MAX}, got {count}"
         )));
     }
-    json_patch::patch(&mut document, &patch).map_err(|_| unprocessable())?;
+    let mut copied = 0;
+    for operation in &patch.0 {
+        if let json_patch::PatchOperation::Copy(copy) = operation {
+            let from = document.pointer(copy.from.as_str()).map_or(0, |value| value.to_string().len());
+            copied += from;
+            if copied > COPIED_MAX {
+                return Err(Status::failure(
+                    422,
+                    "Invalid",
+                    format!(
+                        "Unable to complete the copy, the accumulated size increase of copy is {copied}, exceeding the limit \
+                         {COPIED_MAX}"
+                    ),
+                ));
+            }
+        }
+        // One by one: what is copied depends on what went before.
+        json_patch::patch(&mut document, std::slice::from_ref(operation)).map_err(|_| unprocessable())?;
+    }
     Ok(document)
 }
 

@@ -8,8 +8,12 @@ mod write;
 use serde_json::{Number, Value};
 use serde_saphyr::{DuplicateKeyPolicy, Error, Options};
 
-/// Deeper documents are refused: reading and writing recurse.
-const DEPTH_MAX: usize = 128;
+/// Deeper documents are refused: reading and writing recurse, on stacks of 2 MiB, with 24 kB a level where nothing is optimised.
+const DEPTH_MAX: usize = 64;
+
+/// What aliases may stand for altogether, in nodes: so many, and so many more for each byte of the document.
+const REPLAYED_MIN: usize = 10_000;
+const REPLAYED_PER_BYTE: usize = 4;
 
 /// One document as a JSON value. Of a repeated key the last one counts.
 pub fn to_value(yaml: &[u8]) -> Result<Value, String> {
@@ -74,6 +78,8 @@ fn parse(yaml: &str, duplicate_keys: DuplicateKeyPolicy) -> Result<Value, Error>
     let mut options = Options::default();
     options.duplicate_keys = duplicate_keys;
     options.legacy_octal_numbers = true;
+    // What an alias stands for is worth a little more than its own text: a few lines could stand for millions.
+    options.alias_limits.max_total_replayed_events = REPLAYED_MIN + REPLAYED_PER_BYTE * yaml.len();
     if let Some(budget) = &mut options.budget {
         budget.max_depth = DEPTH_MAX;
         // A request body's three megabytes may all be list items.

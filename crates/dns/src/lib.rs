@@ -105,5 +105,16 @@ async fn within<F: Future>(clock: &dyn Clock, limit: Duration, future: F) -> Opt
     }
 }
 
+/// What a server that knows nothing answers to a packet; empty: nothing at all.
+pub fn refuse(packet: &[u8]) -> Vec<u8> {
+    match message::parse(packet) {
+        Ok(question) => {
+            let refused = zone::Answer::code(hickory_proto::op::ResponseCode::Refused);
+            question.reply(&refused, message::Over::Udp)
+        }
+        Err(refusal) => refusal,
+    }
+}
+
 #[cfg(test)]
 mod tests;

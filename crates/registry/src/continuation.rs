@@ -9,7 +9,7 @@ const VERSION: &str = "meta.k8s.io/v1";
 
 /// A decoded token.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Token {
+pub struct Token {
     /// `None`: of no particular moment; the rest of an inconsistent list.
     pub revision: Option<Revision>,
     /// The last object of the page before.
@@ -25,6 +25,7 @@ struct Wire {
 }
 
 impl Token {
+    /// As clients get it.
     pub fn encode(&self) -> String {
         let wire = Wire {
             v: VERSION.into(),
@@ -34,6 +35,7 @@ impl Token {
         URL_SAFE_NO_PAD.encode(serde_json::to_vec(&wire).unwrap_or_default())
     }
 
+    /// Anybody may have written it: the error is a 400 that says what is wrong.
     pub fn decode(text: &str) -> Result<Token, Status> {
         let invalid = |why: &str| Status::bad_request(format!("continue key is not valid: {why}"));
         let json = URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).map_err(|e| invalid(&e.to_string()))?;

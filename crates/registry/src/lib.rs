@@ -5,7 +5,7 @@
 
 pub mod admit;
 mod apply;
-mod continuation;
+pub mod continuation;
 mod create;
 mod delete;
 mod evict;
