@@ -306,9 +306,13 @@ proptest! {
             let containers = pod["spec"]["containers"].as_array().into_iter().flatten();
             containers.map(|c| c["name"].as_str().unwrap().to_owned()).collect()
         };
-        let mut patch = b.clone();
-        let asked: Vec<Value> =
-            order.iter().filter(|n| names(&b).contains(&n.to_string())).map(|n| json!({"name": n})).collect();
+        // Patches have to be in the order that they ask for.
+        let mut patch = b;
+        let place = |container: &Value| order.iter().position(|n| container["name"] == *n);
+        if let Some(containers) = patch["spec"]["containers"].as_array_mut() {
+            containers.sort_by_key(place);
+        }
+        let asked: Vec<Value> = names(&patch).iter().map(|n| json!({"name": n})).collect();
         patch["spec"]["$setElementOrder/containers"] = json!(asked);
         let merged = strategic_merge_patch(a.clone(), patch.to_string().as_bytes(), pod).unwrap();
         let (before, after) = (names(&a), names(&merged));
