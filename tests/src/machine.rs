@@ -47,7 +47,9 @@ impl<'c> Machine<'c> {
         let world = cluster.host.world().to_owned();
         ip(&["netns", "add", &namespace]);
         ip(&["-n", &namespace, "link", "set", "lo", "up"]);
-        ip(&["-n", &namespace, "link", "add", "up0", "type", "veth", "peer", "name", &outer, "netns", &world]);
+        ip(&[
+            "-n", &namespace, "link", "add", "up0", "type", "veth", "peer", "name", &outer, "netns", &world,
+        ]);
         let (bridge, network, gateway) = match place {
             Place::SameLink => ("near", "192.0.2", "192.0.2.2"),
             Place::BehindRouter => ("far", "198.51.100", "198.51.100.2"),

@@ -85,8 +85,10 @@ fn all_reach_all(cluster: &Cluster, pods: &[Pod]) {
 #[test]
 fn machines_on_one_link() {
     let cluster = Cluster::start("link");
-    let (mut a, mut b) =
-        (Machine::new(&cluster, "node-a", Place::SameLink), Machine::new(&cluster, "node-b", Place::SameLink));
+    let (mut a, mut b) = (
+        Machine::new(&cluster, "node-a", Place::SameLink),
+        Machine::new(&cluster, "node-b", Place::SameLink),
+    );
     let token = cluster.knarr_token(&["create", "--description", "for a"]);
     assert!(cluster.knarr_token(&["ls"]).contains("for a"));
     a.boot(&["--server", "https://192.0.2.1:6443", "--token", &token, "--node-labels", "disk=fast"]);
@@ -149,7 +151,8 @@ fn machines_behind_a_router() {
     // The node's own processes reach far pods, too, and the API server its kubelet.
     let mut wget = far.command(Path::new("busybox"));
     assert_eq!(run(wget.args(["wget", "-qO-", &format!("http://{}/", server.ip)])).ok().trim(), server.name);
-    let name = cluster.kubectl(&["exec", &there.name, "--", "nslookup", "kubernetes.default.svc.cluster.local"]);
+    let name =
+        cluster.kubectl(&["exec", &there.name, "--", "nslookup", "kubernetes.default.svc.cluster.local"]);
     assert!(name.ok().contains("10.43.0.1"));
     // A tunnel that somebody removes comes back.
     let mut ip = far.command(Path::new("ip"));
@@ -182,7 +185,11 @@ fn machines_that_may_not_join() {
     a.join();
     // The name of a node that lives.
     let twin = Machine::new(&cluster, "node-a", Place::SameLink);
-    check(&twin, &["--server", server, "--token", &good], "a Node with name \"node-a\" and status \"Ready\" already exists");
+    check(
+        &twin,
+        &["--server", server, "--token", &good],
+        "a Node with name \"node-a\" and status \"Ready\" already exists",
+    );
     // A machine that has joined knows where it belongs.
     a.stop();
     check(&a, &["--server", server, "--token", &foreign], "is a node of another cluster than the token's");
@@ -218,7 +225,11 @@ spec:
 "#;
     cluster.apply(tolerant);
     cluster.wait_for("condition=Available", "deployment/moves", 90);
-    let on = || cluster.kubectl(&["get", "pods", "-l", "app=moves", "-o", "jsonpath={.items[*].spec.nodeName}"]).stdout;
+    let on = || {
+        cluster
+            .kubectl(&["get", "pods", "-l", "app=moves", "-o", "jsonpath={.items[*].spec.nodeName}"])
+            .stdout
+    };
     assert_eq!(on(), "node-a");
     let ready = || cluster.value("node", "node-a", "{.status.conditions[?(@.type==\"Ready\")].status}");
     a.link(false);

@@ -62,6 +62,7 @@ async fn serve(config: AgentConfig) -> Result<()> {
     let groups = Groups::default();
     let run = async {
         start(&config, clock, &progress, &groups).await?;
+        crate::service_manager::ready();
         futures::future::pending().await
     };
     let ended = tokio::select! {
@@ -147,11 +148,22 @@ pub(crate) fn lock(data_dir: &Path) -> Result<nix::fcntl::Flock<std::fs::File>> 
         nix::errno::Errno::EWOULDBLOCK => {
             anyhow::anyhow!(
                 "another agent runs on {}; stop it, or choose another --data-dir",
-                config.data_dir.display()
+                data_dir.display()
             )
         }
         e => anyhow::anyhow!("lock {}: {e}", path.display()),
     })
+}
+
+/// Whether something listens at `--server`.
+pub fn reach(server: &str) -> Result<()> {
+    use std::net::{TcpStream, ToSocketAddrs as _};
+    let (host, port) = servers::address(server)?;
+    let mut addresses = (host.as_str(), port).to_socket_addrs().with_context(|| format!("resolve {host}"))?;
+    let address = addresses.next().with_context(|| format!("{host} has no address"))?;
+    TcpStream::connect_timeout(&address, Duration::from_secs(5))
+        .with_context(|| format!("connect to {address}"))?;
+    Ok(())
 }
 
 /// The cluster's own settings, asked until a server answers.

@@ -62,6 +62,12 @@ pub struct ServerConfig {
     pub gates: Vec<Gate>,
     /// Who is who, and who may do what.
     pub security: SecurityConfig,
+    /// Whether controllers and scheduler run in this process, too.
+    pub control_loops: bool,
+    /// Where, if anywhere, everybody may do everything in plain text.
+    pub insecure: Option<SocketAddr>,
+    /// Certificate and key that the API server shows; those that the cluster's CA issues when empty.
+    pub tls_files: Option<(PathBuf, PathBuf)>,
     /// The etcd that keeps the objects; a file in the data directory does without.
     pub etcd: Option<EtcdSettings>,
 }

@@ -1,6 +1,7 @@
 //! Store, registry, API server, controllers and scheduler of one server.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
@@ -15,7 +16,7 @@ use codec::Kind as _;
 use controller::namespace::bootstrap as namespace;
 use controller::service_cidr;
 use k8s_openapi::api::core::v1::{Namespace, Secret, ServiceAccount};
-use pki::{LiveIdentity, Pki, SigningKey, Template};
+use pki::{Identity, LiveIdentity, Pki, SigningKey, Template};
 use registry::{NODE_PORTS, Registry, ServiceConfig};
 use stdx::clock::SharedClock;
 use stdx::{Random, Tasks};
@@ -130,14 +131,26 @@ impl ControlPlane {
             random: shared.random.clone(),
             tasks: groups.api.clone(),
         });
-        api.limits.set(config.security.max_requests_inflight, config.security.max_mutating_requests_inflight);
+        api.flow.set_concurrency(
+            config.security.max_requests_inflight + config.security.max_mutating_requests_inflight,
+        );
         publish_issuer(&api, &security, &tokens, &advertised)?;
-        let identity =
-            live(shared, "kube-apiserver", &identities::api_server(config, shared.node_ip), groups)?;
+        let identity = match &config.tls_files {
+            Some(files) => from_files(files)?,
+            None => live(shared, "kube-apiserver", &identities::api_server(config, shared.node_ip), groups)?,
+        };
         let tls = Arc::new(pki::tls::server_config(identity)?);
         let address = apiserver::listen(api.clone(), config.listen(), tls, &groups.api)
             .await
             .context("start the API server (choose another port with --https-listen-port)")?;
+        if let Some(insecure) = config.insecure {
+            tracing::error!(
+                "INSECURE: whoever reaches http://{insecure} may do everything in this cluster, unasked and unencrypted"
+            );
+            apiserver::listen_insecure(api.clone(), insecure, &groups.api)
+                .await
+                .context("start the insecure port (choose another with --insecure-port)")?;
+        }
         start_components(config, shared, &security, &api, address, &datastore, groups);
         Ok(ControlPlane { api, address })
     }
@@ -248,6 +261,12 @@ pub fn live(shared: &Shared, name: &str, template: &Template, groups: &Groups) -
     Ok(live)
 }
 
+fn from_files((cert, key): &(PathBuf, PathBuf)) -> Result<Arc<LiveIdentity>> {
+    let read = |p: &PathBuf| std::fs::read_to_string(p).with_context(|| format!("read {}", p.display()));
+    let identity = Identity::new(read(cert).context("--tls-cert-file")?, read(key).context("--tls-private-key-file")?);
+    Ok(Arc::new(LiveIdentity::new(&identity).context("--tls-cert-file, --tls-private-key-file")?))
+}
+
 fn kubelet_proxy(shared: &Shared, groups: &Groups) -> Result<KubeletProxy> {
     let identity = live(shared, "kube-apiserver-kubelet-client", &identities::kubelet_client(), groups)?;
     let tls = pki::tls::client_config(shared.pki.ca.cert_pem(), Some(identity))?;
@@ -274,7 +293,9 @@ fn start_components(
 ) {
     let managers = start_controllers(config, shared, security, api);
     let scheduler = start_scheduler(shared, api);
-    if datastore.shared {
+    if !config.control_loops {
+        // Theirs are processes of their own.
+    } else if datastore.shared {
         // The name that upstream gives itself: the host's, and something that no other process has.
         let identity = format!("{}_{}", config.node_name, shared.random.uuid());
         let candidate = |lease: &'static str, user: &str| Candidate {
@@ -297,6 +318,11 @@ fn start_components(
         &groups.components,
         &security.client_cas(shared.pki.ca.cert_pem()),
         security.front_proxy.as_ref(),
+    );
+    controller::flow_control::start(
+        api.local(identities::user("system:apiserver")),
+        shared.clock.clone(),
+        &groups.components,
     );
     let all = match datastore.shared {
         true => {

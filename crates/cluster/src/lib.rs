@@ -8,6 +8,8 @@
 //! - [`control`]: the node's own socket, for `knarr ps` and its like. [`reset`]: everything away again.
 
 pub mod agent;
+pub mod certificates;
+pub mod components;
 pub mod config;
 pub mod control;
 mod control_plane;
@@ -28,6 +30,7 @@ pub mod reset;
 pub mod security;
 pub mod server;
 pub mod snapshots;
+pub mod service_manager;
 mod streams;
 pub mod token;
 mod virtuals;

@@ -41,6 +41,7 @@ async fn serve(config: ServerConfig) -> Result<()> {
     let groups = Groups::default();
     let run = async {
         start(&config, clock, &progress, &groups).await?;
+        crate::service_manager::ready();
         futures::future::pending().await
     };
     let ended = tokio::select! {

@@ -3,6 +3,10 @@
 pub mod agent;
 pub mod datastore;
 pub mod etcd;
+pub mod cert;
+pub mod check;
+pub mod config_file;
+pub mod service;
 pub mod image;
 pub mod inspect;
 pub mod node;

@@ -1,6 +1,7 @@
 //! The binary: which program am I, which flags, run.
 
 mod commands;
+mod components;
 
 use std::process::ExitCode;
 
@@ -26,6 +27,9 @@ First steps:
 More machines:
   knarr token create --print-join-command        on the server; run on the other machine what it prints
 
+Components alone, with upstream's flags, also by links of their names:
+  knarr kube-apiserver | kube-controller-manager | kube-scheduler | kubelet | kube-proxy
+
 Everything that a cluster left on this machine goes with `knarr reset`.";
 
 #[derive(Subcommand)]
@@ -36,6 +40,12 @@ enum Command {
     Agent(Box<commands::agent::Args>),
     /// Make, list and remove the tokens with which machines join
     Token(commands::token::Args),
+    /// Run the server or the agent as a systemd unit
+    Service(commands::service::Args),
+    /// Look at this machine's certificates, or have them issued anew
+    Cert(commands::cert::Args),
+    /// Look whether this machine can run a server or an agent
+    Check(commands::check::Args),
     /// List this node's pods and containers, as `docker ps` would
     Ps(commands::ps::Args),
     /// Show everything about one container or pod sandbox, as `docker inspect` would
@@ -48,6 +58,13 @@ enum Command {
     Datastore(Box<commands::datastore::Args>),
     /// Remove all that a cluster left on this machine: containers, mounts, links, rules, data
     Reset(commands::reset::Args),
+    /// Talk to a cluster: the whole kubectl, also by the name `kubectl` of a link
+    #[command(disable_help_flag = true)]
+    Kubectl {
+        /// What `kubectl` is to do: `get pods`, `apply -f …`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
     /// Print a completion script for your shell
     Completion {
         /// bash, zsh, fish, …
@@ -55,21 +72,51 @@ enum Command {
     },
 }
 
+/// The words after `knarr kubectl`, or after a link named `kubectl`: they are kubectl's own to read.
+fn kubectl_words() -> Option<Vec<String>> {
+    let mut words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+    let program = words.next().unwrap_or_default();
+    let linked = program.rsplit('/').next() == Some("kubectl");
+    if !linked && words.next().as_deref() != Some("kubectl") {
+        return None;
+    }
+    Some(words.collect())
+}
+
 fn main() -> ExitCode {
     // Shims and container inits are this binary too: they must start before any thread exists.
     if let Some(code) = runtime::early_main(std::env::args_os()) {
         return code;
     }
-    let done = match Args::parse().command {
+    if let Some(code) = components::named(std::env::args_os().collect()) {
+        return code;
+    }
+    if let Some(words) = kubectl_words() {
+        return ExitCode::from(kubectl::main(&words));
+    }
+    let words = std::env::args_os().collect();
+    let command = <Args as clap::CommandFactory>::command();
+    let words = match commands::config_file::expand(words, &command, commands::config_file::DEFAULT.as_ref()) {
+        Ok(words) => words,
+        Err(error) => {
+            eprintln!("knarr: {error:#}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let done = match Args::parse_from(words).command {
         Command::Server(args) => commands::server::run(*args),
         Command::Agent(args) => commands::agent::run(*args),
         Command::Token(args) => commands::token::run(&args),
+        Command::Service(args) => commands::service::run(&args),
+        Command::Cert(args) => commands::cert::run(&args),
+        Command::Check(args) => commands::check::run(&args),
         Command::Ps(args) => commands::ps::run(&args),
         Command::Inspect(args) => commands::inspect::run(&args),
         Command::Image(args) => commands::image::run(&args),
         Command::Snapshot(args) => commands::snapshot::run(&args),
         Command::Datastore(args) => commands::datastore::run(&args),
         Command::Reset(args) => commands::reset::run(&args),
+        Command::Kubectl { words } => return ExitCode::from(kubectl::main(&words)),
         Command::Completion { shell } => {
             clap_complete::generate(
                 shell,

@@ -269,7 +269,10 @@ fn a_request_says_what_its_template_says() {
     template.names = vec!["n".into(), "192.0.2.1".into()];
     let (request, key) = crate::request::make(&template).unwrap();
     let asked = crate::request::request_subject(request.as_bytes()).unwrap();
-    assert_eq!((asked.common_name.as_str(), asked.groups), ("system:node:n", vec!["system:nodes".to_owned()]));
+    assert_eq!(
+        (asked.common_name.as_str(), asked.groups),
+        ("system:node:n", vec!["system:nodes".to_owned()])
+    );
     assert_eq!((asked.dns_names, asked.ips), (vec!["n".to_owned()], vec!["192.0.2.1".parse().unwrap()]));
     let (ca, _) = Ca::create("a", now()).unwrap();
     let cert = ca.sign_request(&request, Usage::Client, crate::ca::LEAF_LIFETIME, now()).unwrap();

@@ -102,7 +102,9 @@ impl Overlay {
                 IpAddr::V6(a) => link.local6(a),
             };
             kernel.add_link(link).await.with_context(|| {
-                format!("create {LINK} (VXLAN at UDP port {PORT}; does another network of this machine use it?)")
+                format!(
+                    "create {LINK} (VXLAN at UDP port {PORT}; does another network of this machine use it?)"
+                )
             })?;
             std::fs::write(&self.file, serde_json::to_vec(&wanted)?)
                 .with_context(|| format!("write {}", self.file.display()))?;

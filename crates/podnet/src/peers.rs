@@ -118,7 +118,8 @@ pub fn mac(cidr: &IpNet) -> [u8; 6] {
         IpAddr::V4(a) => a.octets(),
         IpAddr::V6(a) => {
             // FNV-1a over what tells networks apart.
-            let hash = a.octets().iter().fold(0x811c_9dc5_u32, |h, b| (h ^ u32::from(*b)).wrapping_mul(0x0100_0193));
+            let hash =
+                a.octets().iter().fold(0x811c_9dc5_u32, |h, b| (h ^ u32::from(*b)).wrapping_mul(0x0100_0193));
             hash.to_be_bytes()
         }
     };

@@ -9,6 +9,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use stdx::Tasks;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
@@ -30,7 +31,21 @@ pub async fn listen(
     tls: Arc<rustls::ServerConfig>,
     tasks: &Tasks,
 ) -> anyhow::Result<SocketAddr> {
-    let acceptor = TlsAcceptor::from(tls);
+    bind(api, address, Some(TlsAcceptor::from(tls)), tasks).await
+}
+
+/// The same in plain text, for a port where everybody is `system:unsecured` of `system:masters`: only when the user insists, and
+/// best on loopback.
+pub async fn listen_insecure(api: Arc<Api>, address: SocketAddr, tasks: &Tasks) -> anyhow::Result<SocketAddr> {
+    bind(api, address, None, tasks).await
+}
+
+async fn bind(
+    api: Arc<Api>,
+    address: SocketAddr,
+    acceptor: Option<TlsAcceptor>,
+    tasks: &Tasks,
+) -> anyhow::Result<SocketAddr> {
     let listener = TcpListener::bind(address).await.with_context(|| format!("listen on {address}"))?;
     let bound = listener.local_addr().context("read the bound address")?;
     let group = tasks.clone();
@@ -38,7 +53,7 @@ pub async fn listen(
     Ok(bound)
 }
 
-async fn accept(api: Arc<Api>, listener: TcpListener, acceptor: TlsAcceptor, tasks: Tasks) {
+async fn accept(api: Arc<Api>, listener: TcpListener, acceptor: Option<TlsAcceptor>, tasks: Tasks) {
     let slots = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS_MAX));
     let shutdown = tasks.shutdown();
     loop {
@@ -69,16 +84,29 @@ async fn accept(api: Arc<Api>, listener: TcpListener, acceptor: TlsAcceptor, tas
 async fn connection(
     api: Arc<Api>,
     stream: TcpStream,
-    acceptor: TlsAcceptor,
+    acceptor: Option<TlsAcceptor>,
     tasks: &Tasks,
 ) -> anyhow::Result<()> {
     stream.set_nodelay(true).context("set TCP_NODELAY")?;
+    let Some(acceptor) = acceptor else {
+        return serve(api, stream, Connection { unsecured: true, ..Connection::default() }, tasks).await;
+    };
     let stream = tokio::select! {
         done = acceptor.accept(stream) => done.context("TLS handshake")?,
         () = api.clock.sleep(HANDSHAKE_TIMEOUT) => anyhow::bail!("TLS handshake takes too long"),
     };
     let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
-    let peer = Arc::new(Connection { certificates: certificates.iter().map(|c| c.to_vec()).collect() });
+    let certificates = certificates.iter().map(|c| c.to_vec()).collect();
+    serve(api, stream, Connection { certificates, ..Connection::default() }, tasks).await
+}
+
+async fn serve(
+    api: Arc<Api>,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: Connection,
+    tasks: &Tasks,
+) -> anyhow::Result<()> {
+    let peer = Arc::new(peer);
     let shared = api.clone();
     let answer = service_fn(move |request| {
         let (api, peer) = (shared.clone(), peer.clone());

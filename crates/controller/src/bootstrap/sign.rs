@@ -72,7 +72,9 @@ pub(super) fn signed(
     data.retain(|key, _| !key.starts_with(SIGNATURE));
     let Some(content) = data.get("kubeconfig").cloned() else { return data };
     for secret in secrets.iter().filter(|s| is_token(s)) {
-        let (Some(id), Some(key)) = (value(secret, "token-id"), value(secret, "token-secret")) else { continue };
+        let (Some(id), Some(key)) = (value(secret, "token-id"), value(secret, "token-secret")) else {
+            continue;
+        };
         let named = secret.name() == format!("{SECRET_PREFIX}{id}");
         let may = value(secret, "usage-bootstrap-signing") == Some("true");
         if named && may && expires(secret).is_none_or(|end| end > now) {

@@ -21,8 +21,7 @@ fn token(id: &str, more: &[(&str, &str)]) -> Secret {
     for (key, value) in given.iter().chain(more) {
         data.insert((*key).into(), ByteString(value.as_bytes().to_vec()));
     }
-    let mut secret =
-        Secret { type_: Some(SECRET_TYPE.into()), data: Some(data), ..Secret::default() };
+    let mut secret = Secret { type_: Some(SECRET_TYPE.into()), data: Some(data), ..Secret::default() };
     secret.metadata.name = Some(format!("{SECRET_PREFIX}{id}"));
     secret.metadata.namespace = Some(SYSTEM.into());
     secret
@@ -69,7 +68,10 @@ async fn tokens_go_when_their_time_is_over() {
         config: Arc::new(Config::default()),
     });
     let names = |api: &FakeApi| {
-        api.all::<Secret>().iter().map(|s| s.name().trim_start_matches(SECRET_PREFIX).to_owned()).collect::<Vec<_>>()
+        api.all::<Secret>()
+            .iter()
+            .map(|s| s.name().trim_start_matches(SECRET_PREFIX).to_owned())
+            .collect::<Vec<_>>()
     };
     api.until(|api| names(api) == ["always", "lasts0"]).await;
     clock.advance(SignedDuration::from_hours(1).unsigned_abs());

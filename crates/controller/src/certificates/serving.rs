@@ -76,7 +76,8 @@ impl State {
         if !node.is_some_and(|n| is_its_own(&n, &asked)) {
             return Ok(Requeue::Never);
         }
-        let message = "Auto approving kubelet serving certificate: every name and address in it is the node's own.";
+        let message =
+            "Auto approving kubelet serving certificate: every name and address in it is the node's own.";
         add_condition(&mut request, "Approved", "AutoApproved", message, self.clock.now());
         match self.api.update_part(&request, "approval").await {
             Ok(_) => Ok(Requeue::Never),

@@ -111,7 +111,7 @@ fn token(args: &Args) -> Result<Option<JoinToken>> {
     JoinToken::parse(&text).context("--token").map(Some)
 }
 
-fn labels(given: &[String]) -> Result<BTreeMap<String, String>> {
+pub fn labels(given: &[String]) -> Result<BTreeMap<String, String>> {
     let pair = |text: &String| match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => bail!("--node-labels {text:?}: write KEY=VALUE"),

@@ -59,7 +59,7 @@ impl EtcdArgs {
 }
 
 /// As Go writes durations: `1h30m`, `90s`, `0`.
-fn duration(text: &str) -> Result<Duration> {
+pub fn duration(text: &str) -> Result<Duration> {
     const UNITS: [(&str, u64); 4] = [("ms", 1), ("h", 3_600_000), ("m", 60_000), ("s", 1000)];
     let mut millis = 0_u64;
     let mut rest = text;

@@ -125,6 +125,9 @@ pub fn run(args: Args) -> Result<()> {
         disable_agent: args.disable_agent,
         gates: cluster::config::ENFORCED.to_vec(),
         security: args.security.config()?,
+        control_loops: true,
+        insecure: None,
+        tls_files: None,
         etcd: args.etcd.settings()?,
     };
     config.validate()?;

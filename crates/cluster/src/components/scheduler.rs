@@ -1,0 +1,30 @@
+//! `kube-scheduler`
+
+use anyhow::Result;
+
+use super::health::{self, Ports};
+use super::{Access, LeaderElection, run};
+
+/// What the user chose.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub access: Access,
+    pub election: Option<LeaderElection>,
+    pub health: Ports,
+    pub scheduler_name: String,
+}
+
+/// Until SIGTERM.
+pub fn start(config: Config) -> Result<()> {
+    run(async |process| {
+        let api = config.access.open(process)?;
+        health::serve(config.health, "kube-scheduler", process).await?;
+        let (transport, clock, random) =
+            (api.transport.clone(), process.clock.clone(), process.random.clone());
+        let settings = scheduler::Config { scheduler_name: config.scheduler_name };
+        process.lead(config.election.as_ref(), &api.transport, move |tasks| {
+            scheduler::start(settings, transport, clock, random, &tasks);
+        });
+        Ok(())
+    })
+}
