@@ -271,3 +271,32 @@ async fn a_kind_of_two_versions() {
     let table = server.send("GET", &format!("{NEW}?includeObject=Object"), &accept, "").await.json();
     assert_eq!(table["rows"][0]["object"]["note"], json!("other"));
 }
+
+/// What a part of a resource puts back is not managed through it, and no conflict.
+#[tokio::test]
+async fn each_part_manages_what_it_can_set() {
+    let server = start().await;
+    let path = format!("{APPS}/web");
+    assert_eq!(server.post(APPS, web(json!({}))).await.code, 201);
+    let mut status = web(json!({}));
+    status["metadata"]["labels"] = json!({"of": "status"});
+    status["metadata"]["annotations"] = json!({"of": "status"});
+    status["status"] = json!({"replicas": 1});
+    let applied = apply(&server, &format!("{path}/status"), "fieldManager=s", &status.to_string()).await;
+    assert_eq!(applied.code, 200, "{}", applied.text);
+    let own = managers(&applied.json()).into_iter().find(|m| m.starts_with("s Apply")).unwrap();
+    // Deployments keep their labels in a write of the status, but not their annotations.
+    assert_eq!(
+        own,
+        r#"s Apply status {"f:metadata":{"f:annotations":{"f:of":{}}},"f:status":{"f:replicas":{}}}"#
+    );
+    assert_eq!(applied.json()["metadata"]["labels"], json!(null));
+    let main = web(json!({"replicas": 3}));
+    let mut with_status = main.clone();
+    with_status["status"] = json!({"replicas": 9});
+    let applied = apply(&server, &path, "fieldManager=m&force=true", &with_status.to_string()).await;
+    assert_eq!(applied.code, 200, "{}", applied.text);
+    assert_eq!(applied.json()["status"]["replicas"], json!(1));
+    let own = managers(&applied.json()).into_iter().find(|m| m.starts_with("m Apply")).unwrap();
+    assert!(own.contains("f:replicas") && !own.contains("f:status"), "{own}");
+}

@@ -6,47 +6,103 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::server::{config_map, start};
+use super::server::{Server, config_map, start};
 
 const CMS: &str = "/api/v1/namespaces/default/configmaps";
 const CLIENTS: usize = 32;
 const ROUNDS: usize = 6;
+/// However loaded the machine is.
+const PATIENCE: Duration = Duration::from_secs(120);
 
+/// By every kind of patch, and by updates that try again; while a watch sees each state once, in order, and a list in
+/// pages its object once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn thirty_two_clients_patch_one_object() {
     let server = Arc::new(start().await);
-    server.post(CMS, config_map("one")).await;
+    let created = server.post(CMS, config_map("one")).await.json();
+    let mut watch = server
+        .watch(&format!("{CMS}?watch=1&timeoutSeconds=300&resourceVersion={}", version(&created)))
+        .await;
     let clients: Vec<_> = (0..CLIENTS)
         .map(|client| {
             let server = server.clone();
             tokio::spawn(async move {
+                let mut made = Vec::new();
                 for round in 0..ROUNDS {
-                    let value = json!({"data": {format!("c{client}"): round.to_string()}});
-                    let answer = match client % 3 {
-                        0 => server.patch(&format!("{CMS}/one"), "merge-patch", value).await,
-                        1 => server.patch(&format!("{CMS}/one"), "strategic-merge-patch", value).await,
-                        _ => {
-                            let body = json!({
-                                "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "one"},
-                                "data": value["data"],
-                            });
-                            let path = format!("{CMS}/one?fieldManager=c{client}");
-                            let headers = [("content-type", "application/apply-patch+yaml")];
-                            server.send("PATCH", &path, &headers, &body.to_string()).await
-                        }
-                    };
-                    assert_eq!(answer.code, 200, "{}", answer.text);
+                    made.push(write(&server, client, round).await);
                 }
+                made
             })
         })
         .collect();
+    let lister = tokio::spawn({
+        let server = server.clone();
+        async move {
+            for _ in 0..ROUNDS {
+                let page = server.get(&format!("{CMS}?limit=1")).await.json();
+                assert_eq!(page["items"].as_array().unwrap().len(), 1);
+                assert_eq!(page["metadata"]["continue"], json!(null), "one object, twice?");
+            }
+        }
+    });
+    let mut made = BTreeSet::new();
     for client in clients {
-        tokio::time::timeout(Duration::from_secs(120), client).await.expect("no livelock").unwrap();
+        let versions = tokio::time::timeout(PATIENCE, client).await.expect("no livelock").unwrap();
+        for version in versions {
+            assert!(made.insert(version), "two writes, one state: {version}");
+        }
     }
-    let data = server.get(&format!("{CMS}/one")).await.json()["data"].clone();
+    lister.await.unwrap();
+    let one = server.get(&format!("{CMS}/one")).await.json();
     for client in 0..CLIENTS {
-        assert_eq!(data[format!("c{client}")], json!((ROUNDS - 1).to_string()), "{data}");
+        assert_eq!(one["data"][format!("c{client}")], json!((ROUNDS - 1).to_string()), "{one}");
     }
+    let mut seen = Vec::new();
+    while seen.last() != Some(&version(&one)) {
+        let event = tokio::time::timeout(PATIENCE, watch.next()).await.expect("the watch goes on").unwrap();
+        assert_eq!(event["type"], json!("MODIFIED"));
+        seen.push(version(&event["object"]));
+    }
+    assert!(seen.is_sorted_by(|a, b| a < b), "{seen:?}");
+    assert_eq!(seen, made.into_iter().collect::<Vec<_>>());
+}
+
+/// Writes the client's own key in its own way. Returns the resourceVersion that came of it.
+async fn write(server: &Server, client: usize, round: usize) -> u64 {
+    let (path, key) = (format!("{CMS}/one"), format!("c{client}"));
+    let value = json!({"data": {&key: round.to_string()}});
+    let answer = match client % 5 {
+        0 => server.patch(&path, "merge-patch", value).await,
+        1 => server.patch(&path, "strategic-merge-patch", value).await,
+        2 => {
+            let operations =
+                json!([{"op": "add", "path": format!("/data/{key}"), "value": round.to_string()}]);
+            server.patch(&path, "json-patch", operations).await
+        }
+        3 => {
+            let body = json!({
+                "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "one"}, "data": value["data"],
+            });
+            let headers = [("content-type", "application/apply-patch+yaml")];
+            let path = format!("{path}?fieldManager={key}");
+            server.send("PATCH", &path, &headers, &body.to_string()).await
+        }
+        _ => loop {
+            let mut object = server.get(&path).await.json();
+            object["data"][&key] = json!(round.to_string());
+            let answer = server.put(&path, object).await;
+            // Somebody was faster, and it says so.
+            if answer.code != 409 {
+                break answer;
+            }
+        },
+    };
+    assert_eq!(answer.code, 200, "{}", answer.text);
+    version(&answer.json())
+}
+
+fn version(object: &Value) -> u64 {
+    object["metadata"]["resourceVersion"].as_str().unwrap().parse().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
