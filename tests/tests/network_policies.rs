@@ -112,7 +112,9 @@ impl Web {
     /// Whether the page comes to a pod.
     fn reaches(&self, namespace: &str, pod: &str, url: &str) -> bool {
         let most = (2 * patience()).to_string();
-        self.cluster.kubectl(&["exec", "-n", namespace, pod, "--", "wget", "-T", &most, "-qO-", url]).code
+        self.cluster
+            .kubectl(&["exec", "-n", namespace, pod, "--", "timeout", &most, "wget", "-qO-", url])
+            .code
             == 0
     }
 
