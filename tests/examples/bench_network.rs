@@ -27,7 +27,9 @@ fn main() {
         cluster.kubectl(&["run", pod, "--image=busybox", "--", "sleep", "3600"]).ok();
     }
     cluster.kubectl(&["wait", "--for=condition=Ready", "pod", "--all", "--timeout=60s"]).ok();
-    cluster.kubectl(&["expose", "pod", "server", "--port=80", "--target-port=8080"]).ok();
+    cluster
+        .kubectl(&["expose", "pod", "server", "--port=80", "--target-port=8080", "--cluster-ip=10.43.0.200"])
+        .ok();
     let (server, client) = (namespace(&cluster, "server"), namespace(&cluster, "client"));
     serve(&server);
     let pod: SocketAddr = address(&cluster.value("pod", "server", "{.status.podIP}"), PORT);
@@ -250,7 +252,9 @@ fn ready(cluster: &Cluster, api: &Api, client: &Path) {
     for n in 0..10 {
         let name = format!("late{n}");
         cluster.apply(&format!(
-            "apiVersion: v1\nkind: Service\nmetadata: {{ name: {name} }}\nspec: {{ selector: {{ run: {name} }}, ports: [{{ port: 80, targetPort: 8080 }}] }}\n"
+            "apiVersion: v1\nkind: Service\nmetadata: {{ name: {name} }}\nspec: {{ clusterIP: 10.43.0.{}, selector: {{ run: {name} }}, ports: [{{ port: 80, targetPort: 8080 }}] }}\n",
+            // Away from the addresses of the many.
+            210 + n
         ));
         let service = address(&cluster.value("service", &name, "{.spec.clusterIP}"), 80);
         let watch = api.send(
