@@ -200,7 +200,7 @@ async fn defaults_and_exemptions() {
     assert_eq!(
         f.warnings(create::<Namespace>(strict)).await,
         [
-            "namespace \"free\" is exempt from Pod Security, and the policy (enforce=restricted:latest) will be ignored"
+            "namespace \"free\" is exempt from Pod Security, and the policy (enforce=restricted:v1.30) will be ignored"
         ]
     );
 }
@@ -299,8 +299,11 @@ fn files_that_are_wrong() {
 #[tokio::test]
 async fn what_runs_already() {
     let f = secure(json!({"pod-security.kubernetes.io/enforce": "restricted"}));
-    let running =
-        |image: &str| pod(json!({"containers": [{"name": "c", "image": image}], "activeDeadlineSeconds": 9}));
+    let running = |image: &str| {
+        pod(
+            json!({"containers": [{"name": "c", "image": image}], "activeDeadlineSeconds": 9, "serviceAccountName": "default"}),
+        )
+    };
     let mut sooner = running("a");
     sooner["spec"]["activeDeadlineSeconds"] = json!(5);
     sooner["metadata"]["annotations"] = json!({"note": "x"});

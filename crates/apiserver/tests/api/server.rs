@@ -143,6 +143,11 @@ impl Server {
         self.admin.clone()
     }
 
+    /// Who vouches for certificates.
+    pub fn ca(&self) -> &pki::Ca {
+        &self.pki.ca
+    }
+
     /// A certificate of the cluster's CA.
     pub fn identity(&self, name: &str, group: &str) -> Arc<LiveIdentity> {
         let template = Template::client(name, group);
