@@ -289,11 +289,9 @@ fn a_snapshot_is_put_back() {
     cluster.boot();
     assert_eq!(cluster.value("configmap", "kept", "{.data.a}"), "b");
     assert!(cluster.kubectl(&["get", "configmap", "later"]).fails().contains("not found"));
-    let now: u64 = cluster
-        .kubectl(&["get", "configmaps", "-o", "jsonpath={.metadata.resourceVersion}"])
-        .stdout
-        .parse()
-        .unwrap_or(0);
+    cluster.kubectl(&["create", "configmap", "next"]).ok();
+    let now: u64 =
+        cluster.value("configmap", "next", "{.metadata.resourceVersion}").parse().expect("a number");
     assert!(now > later.parse().expect("a number"), "{now} {later}");
     is_gone(&cluster, &old);
     is_gone(&cluster, &later);
