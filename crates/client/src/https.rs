@@ -97,7 +97,7 @@ impl HttpsTransport {
         random: Random,
         tasks: Tasks,
     ) -> anyhow::Result<Self> {
-        let client = pki::tls::unverified_client_config()?;
+        let client = pki::tls::unverified_client_config(None)?;
         Self::build(config, Some(client), None, clock, random, tasks)
     }
 

@@ -24,6 +24,17 @@ pub const DEFAULT_REGISTRIES: &str = "/etc/knarr/registries.yaml";
 /// The gates that a server opens: each has its enforcer in this program.
 pub const ENFORCED: &[Gate] = &[];
 
+/// Whose certificates of kubelets are believed when the API server asks them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KubeletTrust {
+    /// The cluster's own CA's.
+    Cluster,
+    /// Those of the CAs in the file.
+    File(PathBuf),
+    /// Any: as upstream without --kubelet-certificate-authority.
+    Anyone,
+}
+
 /// What the user chose.
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
@@ -62,6 +73,7 @@ pub struct ServerConfig {
     pub gates: Vec<Gate>,
     /// Who is who, and who may do what.
     pub security: SecurityConfig,
+    pub kubelet_trust: KubeletTrust,
     /// Whether controllers and scheduler run in this process, too.
     pub control_loops: bool,
     /// Where, if anywhere, everybody may do everything in plain text.

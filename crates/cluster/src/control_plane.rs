@@ -22,7 +22,7 @@ use stdx::clock::SharedClock;
 use stdx::{Random, Tasks};
 use storage::Store;
 
-use crate::config::ServerConfig;
+use crate::config::{KubeletTrust, ServerConfig};
 use crate::datastore::Datastore;
 use crate::elected::{self, Candidate};
 use crate::security::{Mode, Security, SecurityConfig, published};
@@ -124,7 +124,7 @@ impl ControlPlane {
             authenticator: authentication.clone(),
             authorizer: authorization.clone(),
             virtuals: virtuals::all(&answers),
-            node_proxy: Arc::new(kubelet_proxy(shared, groups)?),
+            node_proxy: Arc::new(kubelet_proxy(config, shared, groups)?),
             checks: checks(&datastore),
             advertised: advertised.clone(),
             clock: clock.clone(),
@@ -267,9 +267,17 @@ fn from_files((cert, key): &(PathBuf, PathBuf)) -> Result<Arc<LiveIdentity>> {
     Ok(Arc::new(LiveIdentity::new(&identity).context("--tls-cert-file, --tls-private-key-file")?))
 }
 
-fn kubelet_proxy(shared: &Shared, groups: &Groups) -> Result<KubeletProxy> {
+fn kubelet_proxy(config: &ServerConfig, shared: &Shared, groups: &Groups) -> Result<KubeletProxy> {
     let identity = live(shared, "kube-apiserver-kubelet-client", &identities::kubelet_client(), groups)?;
-    let tls = pki::tls::client_config(shared.pki.ca.cert_pem(), Some(identity))?;
+    let tls = match &config.kubelet_trust {
+        KubeletTrust::Cluster => pki::tls::client_config(shared.pki.ca.cert_pem(), Some(identity))?,
+        KubeletTrust::File(path) => {
+            let cas = std::fs::read_to_string(path)
+                .with_context(|| format!("--kubelet-certificate-authority: read {}", path.display()))?;
+            pki::tls::client_config(&cas, Some(identity)).context("--kubelet-certificate-authority")?
+        }
+        KubeletTrust::Anyone => pki::tls::unverified_client_config(Some(identity))?,
+    };
     Ok(KubeletProxy::new(Arc::new(tls), shared.clock.clone(), groups.api.clone()))
 }
 

@@ -82,12 +82,15 @@ pub fn client_config(ca_pem: &str, identity: Option<Arc<LiveIdentity>>) -> Resul
 }
 
 /// A client that believes whatever server answers: only to be told something that is checked by other means.
-pub fn unverified_client_config() -> Result<ClientConfig> {
-    Ok(ClientConfig::builder_with_provider(provider())
+pub fn unverified_client_config(identity: Option<Arc<LiveIdentity>>) -> Result<ClientConfig> {
+    let builder = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider())))
-        .with_no_client_auth())
+        .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider())));
+    Ok(match identity {
+        Some(identity) => builder.with_client_cert_resolver(identity),
+        None => builder.with_no_client_auth(),
+    })
 }
 
 impl ServerCertVerifier for AnyCertificate {

@@ -125,6 +125,7 @@ pub fn run(args: Args) -> Result<()> {
         disable_agent: args.disable_agent,
         gates: cluster::config::ENFORCED.to_vec(),
         security: args.security.config()?,
+        kubelet_trust: cluster::config::KubeletTrust::Cluster,
         control_loops: true,
         insecure: None,
         tls_files: None,

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
-use cluster::config::{ServerConfig, default_run_dir};
+use cluster::config::{KubeletTrust, ServerConfig, default_run_dir};
 use ipnet::IpNet;
 
 use super::options::{Common, HasCommon};
@@ -44,6 +44,9 @@ struct Args {
     /// Its key (PEM)
     #[arg(long, value_name = "FILE", requires = "tls_cert_file")]
     tls_private_key_file: Option<PathBuf>,
+    /// Whose certificates of kubelets are believed (PEM) [default: any]
+    #[arg(long, value_name = "FILE")]
+    kubelet_certificate_authority: Option<PathBuf>,
     #[command(flatten)]
     security: SecurityArgs,
     #[command(flatten)]
@@ -110,6 +113,10 @@ pub fn run(words: Vec<String>) -> Result<()> {
         disable_agent: true,
         gates: cluster::config::ENFORCED.to_vec(),
         security: args.security.config()?,
+        kubelet_trust: match &args.kubelet_certificate_authority {
+            Some(file) => KubeletTrust::File(absolute(file)),
+            None => KubeletTrust::Anyone,
+        },
         control_loops: false,
         insecure: (args.insecure_port != 0)
             .then(|| SocketAddr::new(args.insecure_bind_address, args.insecure_port)),
