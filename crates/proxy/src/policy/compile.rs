@@ -238,8 +238,7 @@ impl World<'_> {
         peer: &NetworkPolicyPeer,
         namespace: &'b str,
     ) -> impl Iterator<Item = &'b Member> + use<'b> {
-        let everything = || Selector::everything();
-        let pods = peer.pod_selector.as_ref().map_or_else(everything, |s| compiled(s));
+        let pods = peer.pod_selector.as_ref().map_or_else(Selector::everything, compiled);
         let namespaces = peer.namespace_selector.as_ref().map(compiled);
         let none = Labels::new();
         let in_namespace = move |pod: &Member| match &namespaces {
