@@ -103,7 +103,7 @@ impl Meter {
     }
 
     async fn external(&self, metric: &MetricIdentifier, namespace: &str) -> Reading {
-        let gvr = Gvr::new("external.metrics.k8s.io", "v1beta1", &*metric.name);
+        let gvr = Gvr::new("external.metrics.k8s.io", "v1beta1", &metric.name);
         let options = Options { label_selector: selecting(metric)?, ..Options::default() };
         let request = Request { options, ..raw::request(Verb::List, &gvr, namespace, "") };
         let verb = format!("get {}.external.metrics.k8s.io", metric.name);
