@@ -232,7 +232,9 @@ fn filled(given: &Value, made: &Value, path: &str, out: &mut Vec<String>) {
             }
         }
         (given, made) if given == made => {}
-        (_, Value::String(text)) if text.parse::<jiff::Timestamp>().is_ok() => out.push(format!("{path}=now")),
+        (_, Value::String(text)) if text.parse::<jiff::Timestamp>().is_ok() => {
+            out.push(format!("{path}=now"))
+        }
         (_, made) => out.push(format!("{path}={made}")),
     }
 }
