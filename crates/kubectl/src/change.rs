@@ -93,7 +93,8 @@ impl<'s> Change<'s> {
     /// Says that something else happened than was thought.
     pub fn operation(&mut self, operation: &str) {
         if !self.printer.operation.is_empty() {
-            let suffix = self.printer.operation.find(" (").map_or("", |at| &self.printer.operation[at..]).to_owned();
+            let suffix =
+                self.printer.operation.find(" (").map_or("", |at| &self.printer.operation[at..]).to_owned();
             self.printer.operation = format!("{operation}{suffix}");
         }
     }
@@ -123,7 +124,8 @@ impl<'s> Change<'s> {
     fn parameters(&self, validated: bool, more: &[(&str, &str)]) -> String {
         let dry = if self.dry_run == DryRun::Server { "All" } else { "" };
         let validation = if validated { self.validation } else { "" };
-        let mut pairs = vec![("dryRun", dry), ("fieldManager", self.manager.as_str()), ("fieldValidation", validation)];
+        let mut pairs =
+            vec![("dryRun", dry), ("fieldManager", self.manager.as_str()), ("fieldValidation", validation)];
         pairs.extend_from_slice(more);
         query(&pairs)
     }
@@ -147,7 +149,8 @@ impl<'s> Change<'s> {
     /// The same, of a text as it is.
     pub fn patch_text(&self, path: &str, content_type: &'static str, patch: Vec<u8>) -> Result<Value> {
         let path = path.to_owned() + &self.parameters(false, &[]);
-        let request = Request { method: Method::PATCH, content_type, body: patch.into(), ..Request::get(path) };
+        let request =
+            Request { method: Method::PATCH, content_type, body: patch.into(), ..Request::get(path) };
         self.session.value(&request)
     }
 

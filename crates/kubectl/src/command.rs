@@ -133,11 +133,6 @@ impl Call {
         self.values.contains_key(name)
     }
 
-    /// Sets a flag as if the user had given it.
-    pub fn set(&mut self, name: &'static str, value: impl Into<String>) {
-        self.values.insert(name, vec![value.into()]);
-    }
-
     pub fn text(&self, name: &str) -> &str {
         match self.values.get(name).and_then(|v| v.last()) {
             Some(value) => value,
@@ -206,6 +201,10 @@ impl Call {
     }
 
     fn misuse(&self, said: &str) -> Error {
+        if self.path() == "diff" {
+            // One means a difference there.
+            return Error::Exit(2, format!("error: {said}\nSee 'kubectl diff -h' for help and examples"));
+        }
         let path = if self.path().is_empty() { String::new() } else { format!(" {}", self.path()) };
         Error::Text(format!("{said}\nSee 'kubectl{path} --help' for usage."))
     }

@@ -113,7 +113,7 @@ fn labels_at(out: &mut Lines, indent: &str, title: &str, inner: &str, map: &Valu
     all.sort_by(|a, b| a.0.cmp(b.0));
     for (at, (key, value)) in all.iter().enumerate() {
         if at > 0 {
-            out.raw(&format!("{indent}{inner}"));
+            out.raw(inner);
         }
         out.raw(&format!("{key}={}\n", text(value)));
     }
@@ -132,7 +132,7 @@ pub fn annotations(out: &mut Lines, indent: &str, map: &Value) {
     all.sort_by(|a, b| a.0.cmp(b.0));
     for (at, (key, value)) in all.iter().enumerate() {
         if at > 0 {
-            out.raw(&format!("{indent}\t"));
+            out.raw("\t");
         }
         let value = text(value).trim_end_matches('\n');
         if value.len() + key.len() + 2 > LONG || value.contains('\n') {
@@ -181,13 +181,18 @@ pub fn events(session: &Session, out: &mut Lines, target: &Target) -> Result<()>
     }
     // A node's events carry its name for a uid.
     if target.resource.is("", "Node") {
-        fields.push(format!("involvedObject.kind=Node"));
+        fields.push("involvedObject.kind=Node".to_string());
     } else {
         fields.push(format!("involvedObject.uid={}", text(&object["metadata"]["uid"])));
     }
-    let place = if target.resource.namespaced { format!("/api/v1/namespaces/{}/events", target.namespace) } else { "/api/v1/events".to_owned() };
+    let place = if target.resource.namespaced {
+        format!("/api/v1/namespaces/{}/events", target.namespace)
+    } else {
+        "/api/v1/events".to_owned()
+    };
     // Who may not see events is shown the rest.
-    let Ok(found) = session.get(&(place + &query(&[("fieldSelector", &fields.join(",")), ("limit", "500")]))) else {
+    let Ok(found) = session.get(&(place + &query(&[("fieldSelector", &fields.join(",")), ("limit", "500")])))
+    else {
         return Ok(());
     };
     let mut all: Vec<&Value> = list(&found["items"]).iter().collect();
@@ -208,8 +213,15 @@ pub fn events(session: &Session, out: &mut Lines, target: &Target) -> Result<()>
 fn event_line(event: &Value) -> String {
     let first = event["firstTimestamp"].as_str().or(event["eventTime"].as_str());
     let when = match (event["series"].is_object(), number(&event["count"])) {
-        (true, _) => format!("{} (x{} over {})", age::since(event["series"]["lastObservedTime"].as_str()), number(&event["series"]["count"]), age::since(first)),
-        (_, count) if count > 1 => format!("{} (x{count} over {})", age::since(event["lastTimestamp"].as_str()), age::since(first)),
+        (true, _) => format!(
+            "{} (x{} over {})",
+            age::since(event["series"]["lastObservedTime"].as_str()),
+            number(&event["series"]["count"]),
+            age::since(first)
+        ),
+        (_, count) if count > 1 => {
+            format!("{} (x{count} over {})", age::since(event["lastTimestamp"].as_str()), age::since(first))
+        }
         _ => age::since(first),
     };
     let source = match text(&event["source"]["component"]) {
@@ -222,7 +234,11 @@ fn event_line(event: &Value) -> String {
         host if host != source => format!("{source}, {host}").replace(&format!(", {host}"), ""),
         _ => source,
     };
-    format!("{}\t{}\t{when}\t{source}\t{}", text(&event["type"]), text(&event["reason"]), text(&event["message"]).trim())
+    let message = match text(&event["involvedObject"]["fieldPath"]) {
+        "" => text(&event["message"]).trim().to_owned(),
+        field => format!("{field}: {}", text(&event["message"]).trim()),
+    };
+    format!("{}\t{}\t{when}\t{source}\t{message}", text(&event["type"]), text(&event["reason"]))
 }
 
 type Tell = fn(&Session, &mut Lines, &Target) -> Result<()>;
@@ -281,6 +297,7 @@ pub fn controller(object: &Value) -> Option<String> {
 /// A quantity, or zero.
 pub fn quantity(value: &Value) -> apimachinery::quantity::Quantity {
     let text = shown(value);
-    apimachinery::quantity::Quantity::parse(if text.is_empty() { "0" } else { &text })
-        .unwrap_or_else(|_| apimachinery::quantity::Quantity::new(0, apimachinery::quantity::Format::DecimalSi))
+    apimachinery::quantity::Quantity::parse(if text.is_empty() { "0" } else { &text }).unwrap_or_else(|_| {
+        apimachinery::quantity::Quantity::new(0, apimachinery::quantity::Format::DecimalSi)
+    })
 }

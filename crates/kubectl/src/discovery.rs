@@ -67,10 +67,6 @@ impl Resource {
     pub fn is(&self, group: &str, kind: &str) -> bool {
         self.group == group && self.kind == kind
     }
-
-    pub fn can(&self, verb: &str) -> bool {
-        self.verbs.iter().any(|v| v == verb)
-    }
 }
 
 /// Percent-encodes all but unreserved characters.

@@ -14,7 +14,10 @@ pub fn selector(target: &Target) -> Result<String> {
         "ReplicationController" | "Service" => {
             let text = pairs(spec);
             if text.is_empty() && target.resource.kind == "Service" {
-                return Err(Error::text(format!("invalid service '{}': Service is defined without a selector", target.name)));
+                return Err(Error::text(format!(
+                    "invalid service '{}': Service is defined without a selector",
+                    target.name
+                )));
             }
             Ok(text)
         }
@@ -36,7 +39,8 @@ pub fn label_selector(selector: &Value) -> String {
     }
     for expression in selector["matchExpressions"].as_array().into_iter().flatten() {
         let key = expression["key"].as_str().unwrap_or_default();
-        let mut values: Vec<&str> = expression["values"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let mut values: Vec<&str> =
+            expression["values"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         values.sort_unstable();
         parts.push(match expression["operator"].as_str() {
             Some("In") => format!("{key} in ({})", values.join(",")),
@@ -55,7 +59,8 @@ pub fn all_of(session: &Session, target: &Target) -> Result<Vec<Target>> {
     }
     let selector = selector(target)?;
     let resource = session.discovery()?.find(session, "pods")?;
-    let list = session.get(&(resource.path(&target.namespace, "") + &query(&[("labelSelector", &selector)])))?;
+    let list =
+        session.get(&(resource.path(&target.namespace, "") + &query(&[("labelSelector", &selector)])))?;
     let mut pods: Vec<Value> = list["items"].as_array().cloned().unwrap_or_default();
     pods.sort_by_key(usefulness);
     Ok(pods
@@ -76,7 +81,12 @@ fn usefulness(pod: &Value) -> (bool, u8, bool, String) {
     };
     let ready = condition(pod, "Ready");
     let since = ready.map(|c| c["lastTransitionTime"].as_str().unwrap_or_default().to_owned());
-    (pod["spec"]["nodeName"].is_null(), phase, ready.is_none_or(|c| c["status"] != "True"), since.unwrap_or_default())
+    (
+        pod["spec"]["nodeName"].is_null(),
+        phase,
+        ready.is_none_or(|c| c["status"] != "True"),
+        since.unwrap_or_default(),
+    )
 }
 
 pub fn condition<'v>(object: &'v Value, kind: &str) -> Option<&'v Value> {
@@ -101,7 +111,11 @@ pub fn of_target(session: &Session, target: &Target) -> Result<Target> {
     };
     let kind = &target.resource.kind;
     what.into_iter().next().ok_or_else(|| {
-        Error::text(format!("timed out waiting for the condition: no pod of {} {} is there", kind.to_lowercase(), target.name))
+        Error::text(format!(
+            "timed out waiting for the condition: no pod of {} {} is there",
+            kind.to_lowercase(),
+            target.name
+        ))
     })
 }
 
@@ -109,10 +123,6 @@ pub fn of_target(session: &Session, target: &Target) -> Result<Target> {
 fn names(pod: &Value, list: &str) -> Vec<String> {
     let all = pod["spec"][list].as_array().into_iter().flatten();
     all.filter_map(|c| c["name"].as_str()).map(str::to_owned).collect()
-}
-
-pub fn containers(pod: &Value) -> Vec<String> {
-    names(pod, "containers")
 }
 
 /// The container to work with: the named one, the annotated one, or the first, which is said where there are several.
@@ -124,7 +134,8 @@ pub fn container(pod: &Value, asked: &str, quiet: bool) -> Result<String> {
             true => Ok(asked.to_owned()),
             false => {
                 let name = pod["metadata"]["name"].as_str().unwrap_or_default();
-                Err(Error::text(format!("container {asked} not found in pod {name}")))
+                let all = described(&ordinary, &init, &ephemeral).join(", ");
+                Err(Error::text(format!("container {asked} is not valid for pod {name} out of: {all}")))
             }
         };
     }
@@ -134,15 +145,24 @@ pub fn container(pod: &Value, asked: &str, quiet: bool) -> Result<String> {
             return Ok(name.to_owned());
         }
         if !quiet {
-            eprintln!("Default container name \"{name}\" not found in pod {}", pod["metadata"]["name"].as_str().unwrap_or_default());
+            eprintln!(
+                "Default container name \"{name}\" not found in pod {}",
+                pod["metadata"]["name"].as_str().unwrap_or_default()
+            );
         }
     }
     let Some(first) = ordinary.first() else { return Err(Error::text("the pod has no containers")) };
     if !quiet && ordinary.len() + init.len() + ephemeral.len() > 1 {
-        let mut all = ordinary.clone();
-        all.extend(ephemeral.iter().map(|n| format!("{n} (ephem)")));
-        all.extend(init.iter().map(|n| format!("{n} (init)")));
+        let all = described(&ordinary, &init, &ephemeral);
         eprintln!("Defaulted container \"{first}\" out of: {}", all.join(", "));
     }
     Ok(first.clone())
+}
+
+/// All names, with what kind of container it is.
+fn described(ordinary: &[String], init: &[String], ephemeral: &[String]) -> Vec<String> {
+    let mut all = ordinary.to_vec();
+    all.extend(ephemeral.iter().map(|n| format!("{n} (ephem)")));
+    all.extend(init.iter().map(|n| format!("{n} (init)")));
+    all
 }

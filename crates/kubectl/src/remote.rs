@@ -43,10 +43,14 @@ pub async fn open(session: &Session, path: &str, protocol: &str, read: &[u8]) ->
     session.warn(response.headers());
     if response.status() != http::StatusCode::SWITCHING_PROTOCOLS {
         let (head, body) = response.into_parts();
-        let body = body.collect().await.map_err(|e| session.failed(&request, &Failure::Http(e.to_string())))?;
-        let reply = Reply { status: head.status, content_type: String::new(), body: body.to_bytes() };
+        let body =
+            body.collect().await.map_err(|e| session.failed(&request, &Failure::Http(e.to_string())))?;
+        let reply = Reply { status: head.status, body: body.to_bytes() };
         if head.status.is_success() {
-            return Err(Error::text(format!("unable to upgrade connection: the server answers {} instead of switching protocols (is there a proxy between?)", head.status)));
+            return Err(Error::text(format!(
+                "unable to upgrade connection: the server answers {} instead of switching protocols (is there a proxy between?)",
+                head.status
+            )));
         }
         return Err(refusal(&reply, &request));
     }
@@ -144,7 +148,8 @@ fn outcome(said: &[u8]) -> Result<()> {
     }
     if status["reason"] == "NonZeroExitCode" {
         let causes = status["details"]["causes"].as_array().into_iter().flatten();
-        let code = causes.filter(|c| c["reason"] == "ExitCode").find_map(|c| c["message"].as_str()?.parse().ok());
+        let code =
+            causes.filter(|c| c["reason"] == "ExitCode").find_map(|c| c["message"].as_str()?.parse().ok());
         let code: i32 = code.unwrap_or(1);
         return Err(Error::Exit(code, format!("command terminated with exit code {code}")));
     }

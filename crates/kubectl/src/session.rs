@@ -69,7 +69,6 @@ impl Request {
 #[derive(Debug)]
 pub struct Reply {
     pub status: StatusCode,
-    pub content_type: String,
     pub body: Bytes,
 }
 
@@ -219,8 +218,7 @@ impl Session {
         if self.call.int("v") >= 8 {
             eprintln!("\"Response Body\" body={}", crate::text::quote(&String::from_utf8_lossy(&body)));
         }
-        let content_type = head.headers.get("content-type").and_then(|v| v.to_str().ok()).unwrap_or_default();
-        Ok(Reply { status: head.status, content_type: content_type.to_owned(), body })
+        Ok(Reply { status: head.status, body })
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -250,7 +248,7 @@ impl Session {
                 let method = crate::text::title(&request.method.as_str().to_lowercase());
                 let url = self.url(&request.path);
                 match text.as_str() {
-                    "EOF" => Error::Connection(format!("Unable to connect to the server: EOF")),
+                    "EOF" => Error::Connection("Unable to connect to the server: EOF".to_string()),
                     text => Error::Text(format!("{method} \"{url}\": {text}")),
                 }
             }

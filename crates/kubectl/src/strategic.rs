@@ -54,7 +54,14 @@ fn struct_of(holds: &'static Holds) -> Option<&'static Type> {
     }
 }
 
-fn field(patch: &mut Map<String, Value>, key: &str, have: &Value, wanted: &Value, field: Option<&'static Field>, only: Only) {
+fn field(
+    patch: &mut Map<String, Value>,
+    key: &str,
+    have: &Value,
+    wanted: &Value,
+    field: Option<&'static Field>,
+    only: Only,
+) {
     if have == wanted {
         return;
     }
@@ -63,7 +70,9 @@ fn field(patch: &mut Map<String, Value>, key: &str, have: &Value, wanted: &Value
         (Value::Object(_), Value::Object(new)) => {
             let mut inner = difference(have, wanted, of, only);
             if inner.as_object().is_some_and(|m| !m.is_empty()) {
-                if field.is_some_and(Field::retain_keys) && let Some(inner) = inner.as_object_mut() {
+                if field.is_some_and(Field::retain_keys)
+                    && let Some(inner) = inner.as_object_mut()
+                {
                     let keys: Vec<&String> = new.keys().collect();
                     inner.insert("$retainKeys".into(), json!(keys));
                 }

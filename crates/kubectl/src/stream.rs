@@ -25,7 +25,7 @@ impl Chunks {
         let (head, body) = answer.response.into_parts();
         let body =
             body.collect().await.map_err(|e| session.failed(request, &Failure::Http(e.to_string())))?;
-        let reply = Reply { status: head.status, content_type: String::new(), body: body.to_bytes() };
+        let reply = Reply { status: head.status, body: body.to_bytes() };
         Err(refusal(&reply, request))
     }
 

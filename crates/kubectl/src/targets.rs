@@ -30,12 +30,6 @@ impl Target {
         format!("{}/{}", self.resource.prefix(), self.name)
     }
 
-    /// Reads the object anew.
-    pub fn read(&mut self, session: &Session) -> Result<()> {
-        self.object = session.get(&self.path())?;
-        Ok(())
-    }
-
     pub fn of(resource: Rc<Resource>, object: Value) -> Self {
         let text = |f: &str| object["metadata"][f].as_str().unwrap_or_default().to_owned();
         let namespace = if resource.namespaced { text("namespace") } else { String::new() };
@@ -113,7 +107,7 @@ impl Query {
         }
     }
 
-    pub fn from_files(&self) -> bool {
+    pub fn has_files(&self) -> bool {
         !self.files.is_empty() || !self.kustomize.is_empty()
     }
 
@@ -121,13 +115,13 @@ impl Query {
         if !self.files.is_empty() && !self.kustomize.is_empty() {
             return Err(Error::text("only one of -f or -k can be specified"));
         }
-        if self.from_files() && !self.args.is_empty() {
+        if self.has_files() && !self.args.is_empty() {
             return Err(Error::text(
                 "when paths, URLs, or stdin is provided as input, you may not specify resource arguments as well",
             ));
         }
         if self.select_all && !self.selector.is_empty() {
-            return Err(Error::text("cannot set --all and --selector at the same time").into());
+            return Err(Error::text("cannot set --all and --selector at the same time"));
         }
         Ok(())
     }
@@ -143,7 +137,7 @@ impl Query {
     /// What there is to do, in order. Names are not looked up yet.
     pub fn works(&self, session: &Session) -> Result<Vec<Work>> {
         self.checked()?;
-        if self.from_files() {
+        if self.has_files() {
             return self.works_of_files(session);
         }
         if self.args.is_empty() {
@@ -341,7 +335,9 @@ impl Query {
                     ("", "") => format!("Unable to list \"{subject}\": {}", status.message),
                     (labels, fields) => format!(
                         "Unable to find \"{subject}\" that match label selector {}, field selector {}: {}",
-                        crate::text::quote(labels), crate::text::quote(fields), status.message
+                        crate::text::quote(labels),
+                        crate::text::quote(fields),
+                        status.message
                     ),
                 };
                 Error::Status(status)

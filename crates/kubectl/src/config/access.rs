@@ -19,9 +19,6 @@ pub struct Access {
     /// Path before `/api`, without a slash at its end.
     pub prefix: String,
     pub headers: Vec<(String, String)>,
-    pub namespace: String,
-    /// The user named the namespace by the flag.
-    pub namespace_given: bool,
 }
 
 const IN_CLUSTER: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -82,7 +79,6 @@ pub fn access(config: &Config, call: &Call) -> Result<Access> {
     };
     let (mut cluster, cluster_file) = find(&config.clusters, &cluster_name, "cluster")?;
     let (mut user, user_file) = find(&config.users, &user_name, "auth info")?;
-    let (namespace, namespace_given) = namespace(config, call);
     for (flag, field) in [
         ("server", "server"),
         ("certificate-authority", "certificate-authority"),
@@ -123,7 +119,7 @@ pub fn access(config: &Config, call: &Call) -> Result<Access> {
     }
     let dir = |file: &Path| file.parent().map(Path::to_owned).unwrap_or_default();
     let (target, prefix) = target(&cluster, &user, &dir(&cluster_file), &dir(&user_file))?;
-    let mut access = Access { target, prefix, headers: Vec::new(), namespace, namespace_given };
+    let mut access = Access { target, prefix, headers: Vec::new() };
     identity(&mut access, &cluster, &user, &dir(&user_file))?;
     impersonate(&mut access, call, &user)?;
     Ok(access)

@@ -44,7 +44,8 @@ pub fn secret(_session: &Session, out: &mut Lines, target: &Target) -> Result<()
 
 pub fn service_account(session: &Session, out: &mut Lines, target: &Target) -> Result<()> {
     heading(out, target, true);
-    let pulls: Vec<&str> = list(&target.object["imagePullSecrets"]).iter().map(|s| text(&s["name"])).collect();
+    let pulls: Vec<&str> =
+        list(&target.object["imagePullSecrets"]).iter().map(|s| text(&s["name"])).collect();
     names(out, "Image pull secrets", &pulls);
     let mountable: Vec<&str> = list(&target.object["secrets"]).iter().map(|s| text(&s["name"])).collect();
     if !mountable.is_empty() {
@@ -83,10 +84,18 @@ pub fn quota(_session: &Session, out: &mut Lines, target: &Target) -> Result<()>
 
 fn scope_help(scope: &str) -> Option<&'static str> {
     Some(match scope {
-        "Terminating" => "Matches all pods that have an active deadline. These pods have a limited lifespan on a node before being actively terminated by the system.",
-        "NotTerminating" => "Matches all pods that do not have an active deadline. These pods usually include long running pods whose container command is not expected to terminate.",
-        "BestEffort" => "Matches all pods that do not have resource requirements set. These pods have a best effort quality of service.",
-        "NotBestEffort" => "Matches all pods that have at least one resource requirement set. These pods have a burstable or guaranteed quality of service.",
+        "Terminating" => {
+            "Matches all pods that have an active deadline. These pods have a limited lifespan on a node before being actively terminated by the system."
+        }
+        "NotTerminating" => {
+            "Matches all pods that do not have an active deadline. These pods usually include long running pods whose container command is not expected to terminate."
+        }
+        "BestEffort" => {
+            "Matches all pods that do not have resource requirements set. These pods have a best effort quality of service."
+        }
+        "NotBestEffort" => {
+            "Matches all pods that have at least one resource requirement set. These pods have a burstable or guaranteed quality of service."
+        }
         _ => return None,
     })
 }
@@ -120,7 +129,11 @@ fn limits(out: &mut Lines, range: &Value, indent: &str) {
             }
         }
         for name in names {
-            let cells: Vec<String> = fields.iter().map(|f| shown(&item[*f][name])).map(|t| if t.is_empty() { "-".into() } else { t }).collect();
+            let cells: Vec<String> = fields
+                .iter()
+                .map(|f| shown(&item[*f][name]))
+                .map(|t| if t.is_empty() { "-".into() } else { t })
+                .collect();
             out.raw(&format!("{indent}{}\t{name}\t{}\n", text(&item["type"]), cells.join("\t")));
         }
     }
@@ -133,10 +146,21 @@ pub fn namespace(session: &Session, out: &mut Lines, target: &Target) -> Result<
     if !conditions.is_empty() {
         out.raw("Conditions:\n  Type\tStatus\tLastTransitionTime\tReason\tMessage\n  ----\t------\t------------------\t------\t-------\n");
         for c in conditions {
-            out.line(1, format_args!("{}\t{}\t{}\t{}\t{}", text(&c["type"]), text(&c["status"]), super::time(&c["lastTransitionTime"]), text(&c["reason"]), text(&c["message"])));
+            out.line(
+                1,
+                format_args!(
+                    "{}\t{}\t{}\t{}\t{}",
+                    text(&c["type"]),
+                    text(&c["status"]),
+                    super::time(&c["lastTransitionTime"]),
+                    text(&c["reason"]),
+                    text(&c["message"])
+                ),
+            );
         }
     }
-    let of = |resource: &str| session.get(&format!("/api/v1/namespaces/{}/{resource}?limit=500", target.name));
+    let of =
+        |resource: &str| session.get(&format!("/api/v1/namespaces/{}/{resource}?limit=500", target.name));
     if let Ok(quotas) = of("resourcequotas") {
         match list(&quotas["items"]) {
             [] => out.raw("\nNo resource quota.\n"),
@@ -147,7 +171,10 @@ pub fn namespace(session: &Session, out: &mut Lines, target: &Target) -> Result<
                     let scopes: Vec<&str> = list(&quota["spec"]["scopes"]).iter().map(text).collect();
                     if !scopes.is_empty() {
                         out.raw(&format!("  Scopes:\t{}\n", scopes.join(", ")));
-                        scopes.iter().filter_map(|s| scope_help(s)).for_each(|h| out.raw(&format!("  * {h}\n")));
+                        scopes
+                            .iter()
+                            .filter_map(|s| scope_help(s))
+                            .for_each(|h| out.raw(&format!("  * {h}\n")));
                     }
                     out.raw("  Resource\tUsed\tHard\n  --------\t---\t---\n");
                     usage(out, quota, "  ");
@@ -160,7 +187,9 @@ pub fn namespace(session: &Session, out: &mut Lines, target: &Target) -> Result<
             [] => out.raw("\nNo LimitRange resource.\n"),
             all => {
                 out.raw("\nResource Limits\n Type\tResource\tMin\tMax\tDefault Request\tDefault Limit\tMax Limit/Request Ratio\n");
-                out.raw(" ----\t--------\t---\t---\t---------------\t-------------\t-----------------------\n");
+                out.raw(
+                    " ----\t--------\t---\t---\t---------------\t-------------\t-----------------------\n",
+                );
                 all.iter().for_each(|range| limits(out, range, " "));
             }
         }
@@ -179,7 +208,12 @@ pub fn budget(session: &Session, out: &mut Lines, target: &Target) -> Result<()>
     let selector = crate::pods::label_selector(&spec["selector"]);
     out.pair(0, "Selector", if spec["selector"].is_object() { selector } else { "<unset>".into() });
     out.raw("Status:\n");
-    for (title, field) in [("Allowed disruptions", "disruptionsAllowed"), ("Current", "currentHealthy"), ("Desired", "desiredHealthy"), ("Total", "expectedPods")] {
+    for (title, field) in [
+        ("Allowed disruptions", "disruptionsAllowed"),
+        ("Current", "currentHealthy"),
+        ("Desired", "desiredHealthy"),
+        ("Total", "expectedPods"),
+    ] {
         out.pair(2, title, number(&status[field]));
     }
     events(session, out, target)
@@ -213,7 +247,10 @@ pub fn role(_session: &Session, out: &mut Lines, target: &Target) -> Result<()> 
     let mut lines: Vec<(String, String, String, Vec<String>)> = Vec::new();
     for rule in list(&object["rules"]) {
         let verbs: Vec<String> = list(&rule["verbs"]).iter().map(|v| text(v).to_owned()).collect();
-        let mut add = |entry: (String, String, String)| match lines.iter_mut().find(|l| (&l.0, &l.1, &l.2) == (&entry.0, &entry.1, &entry.2)) {
+        let mut add = |entry: (String, String, String)| match lines
+            .iter_mut()
+            .find(|l| (&l.0, &l.1, &l.2) == (&entry.0, &entry.1, &entry.2))
+        {
             Some(line) => verbs.iter().for_each(|v| {
                 if !line.3.contains(v) {
                     line.3.push(v.clone());
@@ -224,13 +261,19 @@ pub fn role(_session: &Session, out: &mut Lines, target: &Target) -> Result<()> 
         for group in list(&rule["apiGroups"]) {
             for resource in list(&rule["resources"]) {
                 let (plural, sub) = text(resource).split_once('/').unwrap_or((text(resource), ""));
-                let mut name = if text(group).is_empty() { plural.to_owned() } else { format!("{plural}.{}", text(group)) };
+                let mut name = if text(group).is_empty() {
+                    plural.to_owned()
+                } else {
+                    format!("{plural}.{}", text(group))
+                };
                 if !sub.is_empty() {
                     name.push_str(&format!("/{sub}"));
                 }
                 match list(&rule["resourceNames"]) {
                     [] => add((name, "[]".into(), "[]".into())),
-                    names => names.iter().for_each(|n| add((name.clone(), "[]".into(), format!("[{}]", text(n))))),
+                    names => {
+                        names.iter().for_each(|n| add((name.clone(), "[]".into(), format!("[{}]", text(n)))))
+                    }
                 }
             }
         }
@@ -242,12 +285,16 @@ pub fn role(_session: &Session, out: &mut Lines, target: &Target) -> Result<()> 
     let place = |(name, urls, names, verbs): &(String, String, String, Vec<String>)| {
         let (plural, group) = match name.split_once('.') {
             Some((plural, group)) => {
-                let (group, sub) = group.split_once('/').map_or((group, String::new()), |(g, s)| (g, format!("/{s}")));
+                let (group, sub) =
+                    group.split_once('/').map_or((group, String::new()), |(g, s)| (g, format!("/{s}")));
                 (format!("{plural}{sub}"), group.to_owned())
             }
             None => (name.clone(), String::new()),
         };
-        format!("Verbs:[{}],APIGroups:[{group}],Resources:[{plural}],ResourceNames:{names},NonResourceURLs:{urls}", verbs.join(" "))
+        format!(
+            "Verbs:[{}],APIGroups:[{group}],Resources:[{plural}],ResourceNames:{names},NonResourceURLs:{urls}",
+            verbs.join(" ")
+        )
     };
     lines.sort_by_key(place);
     for (name, urls, names, verbs) in lines {

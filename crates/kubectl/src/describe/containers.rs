@@ -40,7 +40,11 @@ pub fn spread(out: &mut Lines, spec: &Value, indent: &str) {
     for (at, c) in constraints.iter().enumerate() {
         let title = if at == 0 { "Topology Spread Constraints:" } else { "" };
         let when = text(&c["whenUnsatisfiable"]);
-        let mut line = format!("{indent}{title}\t{}:{when} when max skew {} is exceeded", text(&c["topologyKey"]), number(&c["maxSkew"]));
+        let mut line = format!(
+            "{indent}{title}\t{}:{when} when max skew {} is exceeded",
+            text(&c["topologyKey"]),
+            number(&c["maxSkew"])
+        );
         if c["labelSelector"].is_object() {
             line.push_str(&format!(" for selector {}", crate::pods::label_selector(&c["labelSelector"])));
         }
@@ -76,7 +80,14 @@ pub fn tolerations(out: &mut Lines, indent: &str, all: &[Value]) {
 }
 
 /// `statuses` of a pod; none of a template. `pod`: what fields of the environment are looked up in.
-pub fn all(out: &mut Lines, title: &str, containers: &[Value], statuses: &[Value], pod: Option<&Value>, space: &str) {
+pub fn all(
+    out: &mut Lines,
+    title: &str,
+    containers: &[Value],
+    statuses: &[Value],
+    pod: Option<&Value>,
+    space: &str,
+) {
     if containers.is_empty() {
         return out.raw(&format!("{space}{title}: <none>\n"));
     }
@@ -92,7 +103,9 @@ pub fn all(out: &mut Lines, title: &str, containers: &[Value], statuses: &[Value
             states(out, status);
         }
         resources(out, &container["resources"]);
-        for (title, field) in [("Liveness", "livenessProbe"), ("Readiness", "readinessProbe"), ("Startup", "startupProbe")] {
+        for (title, field) in
+            [("Liveness", "livenessProbe"), ("Readiness", "readinessProbe"), ("Startup", "startupProbe")]
+        {
             if container[field].is_object() {
                 out.pair(2, title, probe(&container[field]));
             }
@@ -121,7 +134,7 @@ fn basics(out: &mut Lines, container: &Value, status: Option<&Value>) {
     let (inside, host) = (join("containerPort"), join("hostPort"));
     out.pair(2, if inside.contains(',') { "Ports" } else { "Port" }, or_none(&inside));
     out.pair(2, if host.contains(',') { "Host Ports" } else { "Host Port" }, or_none(&host));
-    if text(&container["securityContext"]["seccompProfile"]["type"]) != "" {
+    if !text(&container["securityContext"]["seccompProfile"]["type"]).is_empty() {
         let profile = &container["securityContext"]["seccompProfile"];
         out.pair(2, "SeccompProfile", text(&profile["type"]));
         if profile["type"] == "Localhost" {
@@ -202,10 +215,18 @@ fn probe(p: &Value) -> String {
         return format!("http-get {scheme}://{place}{} {attributes}", text(&get["path"]));
     }
     if p["tcpSocket"].is_object() {
-        return format!("tcp-socket {}:{} {attributes}", text(&p["tcpSocket"]["host"]), shown(&p["tcpSocket"]["port"]));
+        return format!(
+            "tcp-socket {}:{} {attributes}",
+            text(&p["tcpSocket"]["host"]),
+            shown(&p["tcpSocket"]["port"])
+        );
     }
     if p["grpc"].is_object() {
-        return format!("grpc <pod>:{} {} {attributes}", shown(&p["grpc"]["port"]), text(&p["grpc"]["service"]));
+        return format!(
+            "grpc <pod>:{} {} {attributes}",
+            shown(&p["grpc"]["port"]),
+            text(&p["grpc"]["service"])
+        );
     }
     format!("unknown {attributes}")
 }
@@ -224,7 +245,10 @@ fn env_from(out: &mut Lines, sources: &[Value]) {
             "" => String::new(),
             prefix => format!(" with prefix '{prefix}'"),
         };
-        out.line(3, format_args!("{}\t{kind}{prefix}\tOptional: {}", text(&from["name"]), from["optional"] == true));
+        out.line(
+            3,
+            format_args!("{}\t{kind}{prefix}\tOptional: {}", text(&from["name"]), from["optional"] == true),
+        );
     }
 }
 
@@ -253,13 +277,38 @@ fn environment(out: &mut Lines, all: &[Value], container: &Value, pod: Option<&V
             out.pair(3, name, format_args!("{value} ({version}:{})", text(&field["fieldPath"])));
         } else if from["resourceFieldRef"].is_object() {
             let resource = text(&from["resourceFieldRef"]["resource"]);
-            out.pair(3, name, format_args!("{} ({resource})", amount(container, resource, &from["resourceFieldRef"]["divisor"])));
+            out.pair(
+                3,
+                name,
+                format_args!(
+                    "{} ({resource})",
+                    amount(container, resource, &from["resourceFieldRef"]["divisor"])
+                ),
+            );
         } else if from["secretKeyRef"].is_object() {
             let r = &from["secretKeyRef"];
-            out.pair(3, name, format_args!("<set to the key '{}' in secret '{}'>\tOptional: {}", text(&r["key"]), text(&r["name"]), optional(r)));
+            out.pair(
+                3,
+                name,
+                format_args!(
+                    "<set to the key '{}' in secret '{}'>\tOptional: {}",
+                    text(&r["key"]),
+                    text(&r["name"]),
+                    optional(r)
+                ),
+            );
         } else if from["configMapKeyRef"].is_object() {
             let r = &from["configMapKeyRef"];
-            out.pair(3, name, format_args!("<set to the key '{}' of config map '{}'>\tOptional: {}", text(&r["key"]), text(&r["name"]), optional(r)));
+            out.pair(
+                3,
+                name,
+                format_args!(
+                    "<set to the key '{}' of config map '{}'>\tOptional: {}",
+                    text(&r["key"]),
+                    text(&r["name"]),
+                    optional(r)
+                ),
+            );
         }
     }
 }
@@ -298,7 +347,15 @@ fn mounts(out: &mut Lines, container: &Value) {
             if !text(&mount["subPath"]).is_empty() {
                 flags.push(format!("path=\"{}\"", text(&mount["subPath"])));
             }
-            out.line(3, format_args!("{} from {} ({})", text(&mount["mountPath"]), text(&mount["name"]), flags.join(",")));
+            out.line(
+                3,
+                format_args!(
+                    "{} from {} ({})",
+                    text(&mount["mountPath"]),
+                    text(&mount["name"]),
+                    flags.join(",")
+                ),
+            );
         }
     }
     let devices = list(&container["volumeDevices"]);

@@ -17,7 +17,8 @@ fn endpoints_of(slices: &[Value], port: &Value) -> String {
             for endpoint in list(&slice["endpoints"]).iter().filter(|e| e["conditions"]["ready"] != false) {
                 for address in list(&endpoint["addresses"]) {
                     let address = text(address);
-                    let shown = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
+                    let shown =
+                        if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
                     found.push(format!("{shown}:{}", super::shown(&p["port"])));
                 }
             }
@@ -36,7 +37,8 @@ fn endpoints_of(slices: &[Value], port: &Value) -> String {
 
 fn slices(session: &Session, namespace: &str, service: &str) -> Vec<Value> {
     let label = format!("kubernetes.io/service-name={service}");
-    let path = format!("/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices") + &query(&[("labelSelector", &label)]);
+    let path = format!("/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices")
+        + &query(&[("labelSelector", &label)]);
     let found = session.get(&path).unwrap_or_default();
     list(&found["items"]).to_vec()
 }
@@ -70,7 +72,10 @@ pub fn service(session: &Session, out: &mut Lines, target: &Target) -> Result<()
         out.pair(0, "Desired LoadBalancer IP", text(&spec["loadBalancerIP"]));
     }
     out.given(0, "External Name", &spec["externalName"]);
-    let ingress: Vec<&str> = list(&status["loadBalancer"]["ingress"]).iter().map(|i| i["ip"].as_str().unwrap_or(text(&i["hostname"]))).collect();
+    let ingress: Vec<&str> = list(&status["loadBalancer"]["ingress"])
+        .iter()
+        .map(|i| i["ip"].as_str().unwrap_or(text(&i["hostname"])))
+        .collect();
     if !ingress.is_empty() {
         out.pair(0, "LoadBalancer Ingress", ingress.join(", "));
     }
@@ -114,7 +119,15 @@ pub fn slice(session: &Session, out: &mut Lines, target: &Target) -> Result<()> 
             for port in ports {
                 let name = text(&port["name"]);
                 let number = shown(&port["port"]);
-                out.line(1, format_args!("{}\t{}\t{}", if name.is_empty() { "<unset>" } else { name }, if number.is_empty() { "<unset>" } else { &number }, text(&port["protocol"])));
+                out.line(
+                    1,
+                    format_args!(
+                        "{}\t{}\t{}",
+                        if name.is_empty() { "<unset>" } else { name },
+                        if number.is_empty() { "<unset>" } else { &number },
+                        text(&port["protocol"])
+                    ),
+                );
             }
         }
     }
@@ -129,10 +142,22 @@ pub fn slice(session: &Session, out: &mut Lines, target: &Target) -> Result<()> 
         let addresses: Vec<&str> = list(&endpoint["addresses"]).iter().map(text).collect();
         out.line(1, format_args!("- Addresses:\t{}", or_none(&addresses.join(", "))));
         out.line(2, "Conditions:");
-        out.pair(3, "Ready", endpoint["conditions"]["ready"].as_bool().map_or("<unset>".into(), |b| b.to_string()));
+        out.pair(
+            3,
+            "Ready",
+            endpoint["conditions"]["ready"].as_bool().map_or("<unset>".into(), |b| b.to_string()),
+        );
         out.pair(2, "Hostname", unset(&endpoint["hostname"]));
         if endpoint["targetRef"].is_object() {
-            out.pair(2, "TargetRef", format_args!("{}/{}", text(&endpoint["targetRef"]["kind"]), text(&endpoint["targetRef"]["name"])));
+            out.pair(
+                2,
+                "TargetRef",
+                format_args!(
+                    "{}/{}",
+                    text(&endpoint["targetRef"]["kind"]),
+                    text(&endpoint["targetRef"]["name"])
+                ),
+            );
         }
         out.pair(2, "NodeName", unset(&endpoint["nodeName"]));
         out.pair(2, "Zone", unset(&endpoint["zone"]));
@@ -144,7 +169,8 @@ pub fn endpoints(session: &Session, out: &mut Lines, target: &Target) -> Result<
     heading(out, target, true);
     out.line(0, "Subsets:");
     for subset in list(&target.object["subsets"]) {
-        let join = |field: &str| list(&subset[field]).iter().map(|a| text(&a["ip"])).collect::<Vec<_>>().join(",");
+        let join =
+            |field: &str| list(&subset[field]).iter().map(|a| text(&a["ip"])).collect::<Vec<_>>().join(",");
         out.pair(1, "Addresses", or_none(&join("addresses")));
         out.pair(1, "NotReadyAddresses", or_none(&join("notReadyAddresses")));
         if !list(&subset["ports"]).is_empty() {
@@ -153,7 +179,15 @@ pub fn endpoints(session: &Session, out: &mut Lines, target: &Target) -> Result<
             out.line(2, "----\t----\t--------");
             for port in list(&subset["ports"]) {
                 let name = text(&port["name"]);
-                out.line(2, format_args!("{}\t{}\t{}", if name.is_empty() { "<unset>" } else { name }, shown(&port["port"]), text(&port["protocol"])));
+                out.line(
+                    2,
+                    format_args!(
+                        "{}\t{}\t{}",
+                        if name.is_empty() { "<unset>" } else { name },
+                        shown(&port["port"]),
+                        text(&port["protocol"])
+                    ),
+                );
             }
         }
         out.raw("\n");
@@ -165,7 +199,12 @@ fn backend(session: &Session, target: &Target, backend: &Value) -> String {
     let service = &backend["service"];
     if !service.is_object() {
         let r = &backend["resource"];
-        return format!("APIGroup: {}, Kind: {}, Name: {}", text(&r["apiGroup"]), text(&r["kind"]), text(&r["name"]));
+        return format!(
+            "APIGroup: {}, Kind: {}, Name: {}",
+            text(&r["apiGroup"]),
+            text(&r["kind"]),
+            text(&r["name"])
+        );
     }
     let name = text(&service["name"]);
     let port = match service["port"]["number"].as_i64() {
@@ -194,11 +233,15 @@ pub fn ingress(session: &Session, out: &mut Lines, target: &Target) -> Result<()
     out.pair(0, "Name", text(&metadata["name"]));
     labels(out, "", "Labels", &metadata["labels"]);
     out.pair(0, "Namespace", text(&metadata["namespace"]));
-    let ips: Vec<&str> = list(&target.object["status"]["loadBalancer"]["ingress"]).iter().map(|i| i["ip"].as_str().unwrap_or(text(&i["hostname"]))).collect();
+    let ips: Vec<&str> = list(&target.object["status"]["loadBalancer"]["ingress"])
+        .iter()
+        .map(|i| i["ip"].as_str().unwrap_or(text(&i["hostname"])))
+        .collect();
     out.pair(0, "Address", ips.join(","));
     out.pair(0, "Ingress Class", spec["ingressClassName"].as_str().unwrap_or("<none>"));
     let default = &spec["defaultBackend"];
-    let shown_default = if default.is_object() { backend(session, target, default) } else { "<default>".to_owned() };
+    let shown_default =
+        if default.is_object() { backend(session, target, default) } else { "<default>".to_owned() };
     out.pair(0, "Default backend", shown_default);
     let tls = list(&spec["tls"]);
     if !tls.is_empty() {
@@ -226,11 +269,15 @@ pub fn ingress(session: &Session, out: &mut Lines, target: &Target) -> Result<()
         };
         out.line(1, format_args!("{host}\t"));
         for path in list(&rule["http"]["paths"]) {
-            out.line(2, format_args!("\t{} \t{}", text(&path["path"]), backend(session, target, &path["backend"])));
+            out.line(
+                2,
+                format_args!("\t{} \t{}", text(&path["path"]), backend(session, target, &path["backend"])),
+            );
         }
     }
     if !any {
-        let all = if default.is_object() { backend(session, target, default) } else { "<default>".to_owned() };
+        let all =
+            if default.is_object() { backend(session, target, default) } else { "<default>".to_owned() };
         out.line(1, format_args!("*\t*\t{all}"));
     }
     annotations(out, "", &metadata["annotations"]);

@@ -11,7 +11,8 @@ use crate::targets::Target;
 use crate::text::age;
 
 pub fn node(session: &Session, out: &mut Lines, target: &Target) -> Result<()> {
-    let (metadata, spec, status) = (&target.object["metadata"], &target.object["spec"], &target.object["status"]);
+    let (metadata, spec, status) =
+        (&target.object["metadata"], &target.object["spec"], &target.object["status"]);
     out.pair(0, "Name", text(&metadata["name"]));
     let mut roles: Vec<&str> = metadata["labels"]
         .as_object()
@@ -40,7 +41,12 @@ pub fn node(session: &Session, out: &mut Lines, target: &Target) -> Result<()> {
                 1,
                 format_args!(
                     "{} \t{} \t{} \t{} \t{} \t{}",
-                    text(&c["type"]), text(&c["status"]), time(&c["lastHeartbeatTime"]), time(&c["lastTransitionTime"]), text(&c["reason"]), text(&c["message"])
+                    text(&c["type"]),
+                    text(&c["status"]),
+                    time(&c["lastHeartbeatTime"]),
+                    time(&c["lastTransitionTime"]),
+                    text(&c["reason"]),
+                    text(&c["message"])
                 ),
             );
         }
@@ -122,9 +128,9 @@ fn sums(pod: &Value, field: &str, resource: &str) -> Quantity {
         let together = match init["restartPolicy"] == "Always" {
             true => {
                 sidecars = add(sidecars, of(init));
-                sidecars.clone()
+                sidecars
             }
-            false => add(sidecars.clone(), of(init)),
+            false => add(sidecars, of(init)),
         };
         if together.milli_value() > most.milli_value() {
             most = together;
@@ -140,13 +146,16 @@ fn sums(pod: &Value, field: &str, resource: &str) -> Quantity {
 
 fn pods(session: &Session, out: &mut Lines, target: &Target) {
     let fields = format!("spec.nodeName={},status.phase!=Failed,status.phase!=Succeeded", target.name);
-    let Ok(found) = session.get(&("/api/v1/pods".to_owned() + &query(&[("fieldSelector", &fields), ("limit", "500")]))) else {
+    let Ok(found) =
+        session.get(&("/api/v1/pods".to_owned() + &query(&[("fieldSelector", &fields), ("limit", "500")])))
+    else {
         return out.line(0, "Pods:\tnot authorized");
     };
     let pods = list(&found["items"]);
     let allocatable = |resource: &str| quantity(&target.object["status"]["allocatable"][resource]);
     let percent = |amount: &Quantity, of: &Quantity, milli: bool| -> i64 {
-        let (a, b) = if milli { (amount.milli_value(), of.milli_value()) } else { (amount.value(), of.value()) };
+        let (a, b) =
+            if milli { (amount.milli_value(), of.milli_value()) } else { (amount.value(), of.value()) };
         if b == 0 { 0 } else { (a as f64 / b as f64 * 100.0) as i64 }
     };
     out.line(0, format_args!("Non-terminated Pods:\t({} in total)", pods.len()));
@@ -164,8 +173,12 @@ fn pods(session: &Session, out: &mut Lines, target: &Target) {
             1,
             format_args!(
                 "{}\t{}\t\t{}\t{}\t{}\t{}\t{}",
-                text(&pod["metadata"]["namespace"]), text(&pod["metadata"]["name"]),
-                cell("requests", "cpu"), cell("limits", "cpu"), cell("requests", "memory"), cell("limits", "memory"),
+                text(&pod["metadata"]["namespace"]),
+                text(&pod["metadata"]["name"]),
+                cell("requests", "cpu"),
+                cell("limits", "cpu"),
+                cell("requests", "memory"),
+                cell("limits", "memory"),
                 age::since(pod["metadata"]["creationTimestamp"].as_str())
             ),
         );
@@ -188,7 +201,11 @@ fn pods(session: &Session, out: &mut Lines, target: &Target) {
                 }
             }
             let format = format.unwrap_or(Format::DecimalSi);
-            if milli % 1000 == 0 { Quantity::new(milli / 1000, format) } else { Quantity::milli(milli, format) }
+            if milli % 1000 == 0 {
+                Quantity::new(milli / 1000, format)
+            } else {
+                Quantity::milli(milli, format)
+            }
         };
         let (requests, limits) = (total("requests"), total("limits"));
         let of = allocatable(name);
@@ -197,7 +214,14 @@ fn pods(session: &Session, out: &mut Lines, target: &Target) {
         if name.contains('/') {
             out.line(1, format_args!("{name}\t{requests}\t{limits}"));
         } else {
-            out.line(1, format_args!("{name}\t{requests} ({}%)\t{limits} ({}%)", percent(&requests, &of, milli), percent(&limits, &of, milli)));
+            out.line(
+                1,
+                format_args!(
+                    "{name}\t{requests} ({}%)\t{limits} ({}%)",
+                    percent(&requests, &of, milli),
+                    percent(&limits, &of, milli)
+                ),
+            );
         }
     }
 }

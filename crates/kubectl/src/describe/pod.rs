@@ -32,7 +32,11 @@ pub fn pod(session: &Session, out: &mut Lines, target: &Target) -> Result<()> {
     if let Some(kind) = spec["securityContext"]["seccompProfile"]["type"].as_str() {
         out.pair(0, "SeccompProfile", kind);
         if kind == "Localhost" {
-            out.pair(0, "LocalhostProfile", text(&spec["securityContext"]["seccompProfile"]["localhostProfile"]));
+            out.pair(
+                0,
+                "LocalhostProfile",
+                text(&spec["securityContext"]["seccompProfile"]["localhostProfile"]),
+            );
         }
     }
     out.pair(0, "IP", text(&status["podIP"]));
@@ -48,11 +52,32 @@ pub fn pod(session: &Session, out: &mut Lines, target: &Target) -> Result<()> {
     }
     out.given(0, "NominatedNodeName", &status["nominatedNodeName"]);
     if !list(&spec["initContainers"]).is_empty() {
-        containers::all(out, "Init Containers", list(&spec["initContainers"]), list(&status["initContainerStatuses"]), Some(pod), "");
+        containers::all(
+            out,
+            "Init Containers",
+            list(&spec["initContainers"]),
+            list(&status["initContainerStatuses"]),
+            Some(pod),
+            "",
+        );
     }
-    containers::all(out, "Containers", list(&spec["containers"]), list(&status["containerStatuses"]), Some(pod), "");
+    containers::all(
+        out,
+        "Containers",
+        list(&spec["containers"]),
+        list(&status["containerStatuses"]),
+        Some(pod),
+        "",
+    );
     if !list(&spec["ephemeralContainers"]).is_empty() {
-        containers::all(out, "Ephemeral Containers", list(&spec["ephemeralContainers"]), list(&status["ephemeralContainerStatuses"]), Some(pod), "");
+        containers::all(
+            out,
+            "Ephemeral Containers",
+            list(&spec["ephemeralContainers"]),
+            list(&status["ephemeralContainerStatuses"]),
+            Some(pod),
+            "",
+        );
     }
     conditions(out, spec, status);
     volumes::all(out, list(&spec["volumes"]), "");
@@ -64,9 +89,18 @@ pub fn pod(session: &Session, out: &mut Lines, target: &Target) -> Result<()> {
 }
 
 fn phase(out: &mut Lines, metadata: &Value, status: &Value) {
-    if metadata["deletionTimestamp"].is_string() && !matches!(text(&status["phase"]), "Failed" | "Succeeded") {
-        out.pair(0, "Status", format_args!("Terminating (lasts {})", age::since(metadata["deletionTimestamp"].as_str())));
-        out.pair(0, "Termination Grace Period", format_args!("{}s", number(&metadata["deletionGracePeriodSeconds"])));
+    if metadata["deletionTimestamp"].is_string() && !matches!(text(&status["phase"]), "Failed" | "Succeeded")
+    {
+        out.pair(
+            0,
+            "Status",
+            format_args!("Terminating (lasts {})", age::since(metadata["deletionTimestamp"].as_str())),
+        );
+        out.pair(
+            0,
+            "Termination Grace Period",
+            format_args!("{}s", number(&metadata["deletionGracePeriodSeconds"])),
+        );
     } else {
         out.pair(0, "Status", text(&status["phase"]));
     }
@@ -82,7 +116,14 @@ fn conditions(out: &mut Lines, spec: &Value, status: &Value) {
         out.line(1, "Type\tStatus");
         for gate in gates {
             let found = all.iter().find(|c| c["type"] == gate["conditionType"]);
-            out.line(1, format_args!("{} \t{} ", text(&gate["conditionType"]), found.map_or("<none>", |c| text(&c["status"]))));
+            out.line(
+                1,
+                format_args!(
+                    "{} \t{} ",
+                    text(&gate["conditionType"]),
+                    found.map_or("<none>", |c| text(&c["status"]))
+                ),
+            );
         }
     }
     if !all.is_empty() {

@@ -41,7 +41,11 @@ pub fn volume(session: &Session, out: &mut Lines, target: &Target) -> Result<()>
     out.pair(0, "StorageClass", text(&spec["storageClassName"]));
     out.pair(0, "Status", phase(object));
     match spec["claimRef"].is_object() {
-        true => out.pair(0, "Claim", format_args!("{}/{}", text(&spec["claimRef"]["namespace"]), text(&spec["claimRef"]["name"]))),
+        true => out.pair(
+            0,
+            "Claim",
+            format_args!("{}/{}", text(&spec["claimRef"]["namespace"]), text(&spec["claimRef"]["name"])),
+        ),
         false => out.pair(0, "Claim", ""),
     }
     out.pair(0, "Reclaim Policy", text(&spec["persistentVolumeReclaimPolicy"]));
@@ -104,8 +108,11 @@ pub fn claim(session: &Session, out: &mut Lines, target: &Target) -> Result<()> 
     }
     let path = format!("/api/v1/namespaces/{}/pods", target.namespace) + &query(&[("limit", "500")]);
     let pods = session.get(&path).unwrap_or_default();
-    let uses = |p: &&Value| list(&p["spec"]["volumes"]).iter().any(|v| v["persistentVolumeClaim"]["claimName"] == *target.name);
-    let users: Vec<&str> = list(&pods["items"]).iter().filter(uses).map(|p| text(&p["metadata"]["name"])).collect();
+    let uses = |p: &&Value| {
+        list(&p["spec"]["volumes"]).iter().any(|v| v["persistentVolumeClaim"]["claimName"] == *target.name)
+    };
+    let users: Vec<&str> =
+        list(&pods["items"]).iter().filter(uses).map(|p| text(&p["metadata"]["name"])).collect();
     match users[..] {
         [] => out.pair(0, "Used By", "<none>"),
         [first, ref rest @ ..] => {
@@ -119,7 +126,18 @@ pub fn claim(session: &Session, out: &mut Lines, target: &Target) -> Result<()> 
         out.line(1, "Type\tStatus\tLastProbeTime\tLastTransitionTime\tReason\tMessage");
         out.line(1, "----\t------\t-----------------\t------------------\t------\t-------");
         for c in conditions {
-            out.line(1, format_args!("{} \t{} \t{} \t{} \t{} \t{}", text(&c["type"]), text(&c["status"]), super::time(&c["lastProbeTime"]), super::time(&c["lastTransitionTime"]), text(&c["reason"]), text(&c["message"])));
+            out.line(
+                1,
+                format_args!(
+                    "{} \t{} \t{} \t{} \t{} \t{}",
+                    text(&c["type"]),
+                    text(&c["status"]),
+                    super::time(&c["lastProbeTime"]),
+                    super::time(&c["lastTransitionTime"]),
+                    text(&c["reason"]),
+                    text(&c["message"])
+                ),
+            );
         }
     }
     events(session, out, target)
@@ -134,11 +152,15 @@ pub fn class(session: &Session, out: &mut Lines, target: &Target) -> Result<()> 
     out.pair(0, "Annotations", pairs(&object["metadata"]["annotations"]));
     out.pair(0, "Provisioner", text(&object["provisioner"]));
     out.pair(0, "Parameters", pairs(&object["parameters"]));
-    out.pair(0, "AllowVolumeExpansion", match object["allowVolumeExpansion"].as_bool() {
-        Some(true) => "True",
-        Some(false) => "False",
-        None => "<unset>",
-    });
+    out.pair(
+        0,
+        "AllowVolumeExpansion",
+        match object["allowVolumeExpansion"].as_bool() {
+            Some(true) => "True",
+            Some(false) => "False",
+            None => "<unset>",
+        },
+    );
     match list(&object["mountOptions"]) {
         [] => out.pair(0, "MountOptions", "<none>"),
         all => {
@@ -152,6 +174,7 @@ pub fn class(session: &Session, out: &mut Lines, target: &Target) -> Result<()> 
 }
 
 fn pairs(map: &Value) -> String {
-    let all: Vec<String> = map.as_object().into_iter().flatten().map(|(k, v)| format!("{k}={}", text(v))).collect();
+    let all: Vec<String> =
+        map.as_object().into_iter().flatten().map(|(k, v)| format!("{k}={}", text(v))).collect();
     if all.is_empty() { "<none>".into() } else { all.join(",") }
 }

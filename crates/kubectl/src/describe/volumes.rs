@@ -19,17 +19,37 @@ pub fn all(out: &mut Lines, volumes: &[Value], space: &str) {
 /// The fields of simple sources: name in the object, sentence, fields as they are called and titled.
 const SIMPLE: &[(&str, &str, &[(&str, &str)])] = &[
     ("hostPath", "HostPath (bare host directory volume)", &[("Path", "path"), ("HostPathType", "type")]),
-    ("nfs", "NFS (an NFS mount that lasts the lifetime of a pod)", &[("Server", "server"), ("Path", "path"), ("ReadOnly", "readOnly?")]),
-    ("secret", "Secret (a volume populated by a Secret)", &[("SecretName", "secretName"), ("Optional", "optional?")]),
-    ("configMap", "ConfigMap (a volume populated by a ConfigMap)", &[("Name", "name"), ("Optional", "optional?")]),
+    (
+        "nfs",
+        "NFS (an NFS mount that lasts the lifetime of a pod)",
+        &[("Server", "server"), ("Path", "path"), ("ReadOnly", "readOnly?")],
+    ),
+    (
+        "secret",
+        "Secret (a volume populated by a Secret)",
+        &[("SecretName", "secretName"), ("Optional", "optional?")],
+    ),
+    (
+        "configMap",
+        "ConfigMap (a volume populated by a ConfigMap)",
+        &[("Name", "name"), ("Optional", "optional?")],
+    ),
     (
         "persistentVolumeClaim",
         "PersistentVolumeClaim (a reference to a PersistentVolumeClaim in the same namespace)",
         &[("ClaimName", "claimName"), ("ReadOnly", "readOnly?")],
     ),
     ("local", "LocalVolume (a persistent volume backed by local storage on a node)", &[("Path", "path")]),
-    ("image", "Image (a container image or OCI artifact)", &[("Reference", "reference"), ("PullPolicy", "pullPolicy")]),
-    ("csi", "CSI (a Container Storage Interface (CSI) volume source)", &[("Driver", "driver"), ("FSType", "fsType"), ("ReadOnly", "readOnly?")]),
+    (
+        "image",
+        "Image (a container image or OCI artifact)",
+        &[("Reference", "reference"), ("PullPolicy", "pullPolicy")],
+    ),
+    (
+        "csi",
+        "CSI (a Container Storage Interface (CSI) volume source)",
+        &[("Driver", "driver"), ("FSType", "fsType"), ("ReadOnly", "readOnly?")],
+    ),
 ];
 
 pub fn source(out: &mut Lines, volume: &Value) {
@@ -60,10 +80,20 @@ pub fn source(out: &mut Lines, volume: &Value) {
         out.line(2, "Items:");
         for item in list(&volume["downwardAPI"]["items"]) {
             if item["fieldRef"].is_object() {
-                out.line(3, format_args!("{} -> {}", text(&item["fieldRef"]["fieldPath"]), text(&item["path"])));
+                out.line(
+                    3,
+                    format_args!("{} -> {}", text(&item["fieldRef"]["fieldPath"]), text(&item["path"])),
+                );
             }
             if item["resourceFieldRef"].is_object() {
-                out.line(3, format_args!("{} -> {}", text(&item["resourceFieldRef"]["resource"]), text(&item["path"])));
+                out.line(
+                    3,
+                    format_args!(
+                        "{} -> {}",
+                        text(&item["resourceFieldRef"]["resource"]),
+                        text(&item["path"])
+                    ),
+                );
             }
         }
     } else if volume["ephemeral"].is_object() {

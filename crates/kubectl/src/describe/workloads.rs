@@ -2,7 +2,10 @@
 
 use serde_json::Value;
 
-use super::{Lines, annotations, containers, controller as owner, events, heading, labels, list, number, shown, text, time, volumes};
+use super::{
+    Lines, annotations, containers, controller as owner, events, heading, labels, list, number, shown, text,
+    time, volumes,
+};
 use crate::discovery::query;
 use crate::error::Result;
 use crate::pods::label_selector;
@@ -11,17 +14,24 @@ use crate::targets::Target;
 
 /// How many pods run, wait, succeeded, failed.
 fn counts(session: &Session, target: &Target, selector: &str) -> (usize, usize, usize, usize) {
-    let path = format!("/api/v1/namespaces/{}/pods", target.namespace) + &query(&[("labelSelector", selector), ("limit", "500")]);
+    let path = format!("/api/v1/namespaces/{}/pods", target.namespace)
+        + &query(&[("labelSelector", selector), ("limit", "500")]);
     let found = session.get(&path).unwrap_or_default();
     let uid = &target.object["metadata"]["uid"];
-    let mine = |p: &&Value| list(&p["metadata"]["ownerReferences"]).iter().any(|o| o["controller"] == true && o["uid"] == *uid);
+    let mine = |p: &&Value| {
+        list(&p["metadata"]["ownerReferences"]).iter().any(|o| o["controller"] == true && o["uid"] == *uid)
+    };
     let pods: Vec<&Value> = list(&found["items"]).iter().filter(mine).collect();
     let of = |phase: &str| pods.iter().filter(|p| p["status"]["phase"] == phase).count();
     (of("Running"), of("Pending"), of("Succeeded"), of("Failed"))
 }
 
 fn pods_status(out: &mut Lines, (running, waiting, succeeded, failed): (usize, usize, usize, usize)) {
-    out.pair(0, "Pods Status", format_args!("{running} Running / {waiting} Waiting / {succeeded} Succeeded / {failed} Failed"));
+    out.pair(
+        0,
+        "Pods Status",
+        format_args!("{running} Running / {waiting} Waiting / {succeeded} Succeeded / {failed} Failed"),
+    );
 }
 
 fn conditions(out: &mut Lines, object: &Value) {
@@ -32,7 +42,9 @@ fn conditions(out: &mut Lines, object: &Value) {
     out.line(0, "Conditions:");
     out.line(1, "Type\tStatus\tReason");
     out.line(1, "----\t------\t------");
-    all.iter().for_each(|c| out.line(1, format_args!("{} \t{}\t{}", text(&c["type"]), text(&c["status"]), text(&c["reason"]))));
+    all.iter().for_each(|c| {
+        out.line(1, format_args!("{} \t{}\t{}", text(&c["type"]), text(&c["status"]), text(&c["reason"])))
+    });
 }
 
 pub fn controller(session: &Session, out: &mut Lines, target: &Target) -> Result<()> {
@@ -42,7 +54,15 @@ pub fn controller(session: &Session, out: &mut Lines, target: &Target) -> Result
     out.pair(0, "Selector", &selector);
     labels(out, "", "Labels", &object["metadata"]["labels"]);
     annotations(out, "", &object["metadata"]["annotations"]);
-    out.pair(0, "Replicas", format_args!("{} current / {} desired", number(&object["status"]["replicas"]), number(&object["spec"]["replicas"])));
+    out.pair(
+        0,
+        "Replicas",
+        format_args!(
+            "{} current / {} desired",
+            number(&object["status"]["replicas"]),
+            number(&object["spec"]["replicas"])
+        ),
+    );
     pods_status(out, counts(session, target, &selector));
     containers::template(out, &object["spec"]["template"]);
     conditions(out, object);
@@ -59,7 +79,15 @@ pub fn replica_set(session: &Session, out: &mut Lines, target: &Target) -> Resul
     if let Some(owner) = owner(object) {
         out.pair(0, "Controlled By", owner);
     }
-    out.pair(0, "Replicas", format_args!("{} current / {} desired", number(&object["status"]["replicas"]), number(&object["spec"]["replicas"])));
+    out.pair(
+        0,
+        "Replicas",
+        format_args!(
+            "{} current / {} desired",
+            number(&object["status"]["replicas"]),
+            number(&object["spec"]["replicas"])
+        ),
+    );
     pods_status(out, counts(session, target, &selector));
     containers::template(out, &object["spec"]["template"]);
     conditions(out, object);
@@ -100,14 +128,26 @@ pub fn deployment(session: &Session, out: &mut Lines, target: &Target) -> Result
         "Replicas",
         format_args!(
             "{} desired | {} updated | {} total | {} available | {} unavailable",
-            number(&spec["replicas"]), n("updatedReplicas"), n("replicas"), n("availableReplicas"), n("unavailableReplicas")
+            number(&spec["replicas"]),
+            n("updatedReplicas"),
+            n("replicas"),
+            n("availableReplicas"),
+            n("unavailableReplicas")
         ),
     );
     out.pair(0, "StrategyType", text(&spec["strategy"]["type"]));
     out.pair(0, "MinReadySeconds", number(&spec["minReadySeconds"]));
     let rolling = &spec["strategy"]["rollingUpdate"];
     if rolling.is_object() {
-        out.pair(0, "RollingUpdateStrategy", format_args!("{} max unavailable, {} max surge", shown(&rolling["maxUnavailable"]), shown(&rolling["maxSurge"])));
+        out.pair(
+            0,
+            "RollingUpdateStrategy",
+            format_args!(
+                "{} max unavailable, {} max surge",
+                shown(&rolling["maxUnavailable"]),
+                shown(&rolling["maxSurge"])
+            ),
+        );
     }
     containers::template(out, &spec["template"]);
     conditions(out, object);
@@ -116,7 +156,14 @@ pub fn deployment(session: &Session, out: &mut Lines, target: &Target) -> Result
         [] => "<none>".to_owned(),
         sets => sets
             .iter()
-            .map(|s| format!("{} ({}/{} replicas created)", text(&s["metadata"]["name"]), number(&s["status"]["replicas"]), number(&s["spec"]["replicas"])))
+            .map(|s| {
+                format!(
+                    "{} ({}/{} replicas created)",
+                    text(&s["metadata"]["name"]),
+                    number(&s["status"]["replicas"]),
+                    number(&s["spec"]["replicas"])
+                )
+            })
             .collect::<Vec<_>>()
             .join(", "),
     };
@@ -143,7 +190,8 @@ pub fn sets(session: &Session, target: &Target, selector: &str) -> (Vec<Value>, 
 }
 
 pub fn replica_sets(session: &Session, target: &Target, selector: &str) -> Vec<Value> {
-    let path = format!("/apis/apps/v1/namespaces/{}/replicasets", target.namespace) + &query(&[("labelSelector", selector), ("limit", "500")]);
+    let path = format!("/apis/apps/v1/namespaces/{}/replicasets", target.namespace)
+        + &query(&[("labelSelector", selector), ("limit", "500")]);
     let found = session.get(&path).unwrap_or_default();
     let uid = &target.object["metadata"]["uid"];
     let mine = |s: &&Value| list(&s["metadata"]["ownerReferences"]).iter().any(|o| o["uid"] == *uid);
@@ -159,7 +207,15 @@ pub fn stateful_set(session: &Session, out: &mut Lines, target: &Target) -> Resu
     out.pair(0, "Selector", &selector);
     labels(out, "", "Labels", &object["metadata"]["labels"]);
     annotations(out, "", &object["metadata"]["annotations"]);
-    out.pair(0, "Replicas", format_args!("{} desired | {} total", number(&spec["replicas"]), number(&object["status"]["replicas"])));
+    out.pair(
+        0,
+        "Replicas",
+        format_args!(
+            "{} desired | {} total",
+            number(&spec["replicas"]),
+            number(&object["status"]["replicas"])
+        ),
+    );
     out.pair(0, "Update Strategy", text(&spec["updateStrategy"]["type"]));
     if spec["updateStrategy"]["rollingUpdate"]["partition"].is_i64() {
         out.pair(1, "Partition", number(&spec["updateStrategy"]["rollingUpdate"]["partition"]));
@@ -197,8 +253,16 @@ pub fn job(session: &Session, out: &mut Lines, target: &Target) -> Result<()> {
     if let Some(owner) = owner(object) {
         out.pair(0, "Controlled By", owner);
     }
-    out.pair(0, "Parallelism", if spec["parallelism"].is_i64() { shown(&spec["parallelism"]) } else { "<unset>".into() });
-    out.pair(0, "Completions", if spec["completions"].is_i64() { shown(&spec["completions"]) } else { "<unset>".into() });
+    out.pair(
+        0,
+        "Parallelism",
+        if spec["parallelism"].is_i64() { shown(&spec["parallelism"]) } else { "<unset>".into() },
+    );
+    out.pair(
+        0,
+        "Completions",
+        if spec["completions"].is_i64() { shown(&spec["completions"]) } else { "<unset>".into() },
+    );
     if spec["completionMode"].is_string() {
         out.pair(0, "Completion Mode", text(&spec["completionMode"]));
     }
@@ -216,7 +280,8 @@ pub fn job(session: &Session, out: &mut Lines, target: &Target) -> Result<()> {
     }
     if status["completionTime"].is_string() {
         out.pair(0, "Completed At", time(&status["completionTime"]));
-        let at = |v: &Value| v.as_str().and_then(|t| t.parse::<jiff::Timestamp>().ok()).map(|t| t.as_second());
+        let at =
+            |v: &Value| v.as_str().and_then(|t| t.parse::<jiff::Timestamp>().ok()).map(|t| t.as_second());
         if let (Some(from), Some(to)) = (at(&status["startTime"]), at(&status["completionTime"])) {
             out.pair(0, "Duration", crate::text::age::human(to - from));
         }
@@ -226,8 +291,22 @@ pub fn job(session: &Session, out: &mut Lines, target: &Target) -> Result<()> {
     }
     let n = |field: &str| number(&status[field]);
     match status["ready"].is_i64() {
-        true => out.pair(0, "Pods Statuses", format_args!("{} Active ({} Ready) / {} Succeeded / {} Failed", n("active"), n("ready"), n("succeeded"), n("failed"))),
-        false => out.pair(0, "Pods Statuses", format_args!("{} Active / {} Succeeded / {} Failed", n("active"), n("succeeded"), n("failed"))),
+        true => out.pair(
+            0,
+            "Pods Statuses",
+            format_args!(
+                "{} Active ({} Ready) / {} Succeeded / {} Failed",
+                n("active"),
+                n("ready"),
+                n("succeeded"),
+                n("failed")
+            ),
+        ),
+        false => out.pair(
+            0,
+            "Pods Statuses",
+            format_args!("{} Active / {} Succeeded / {} Failed", n("active"), n("succeeded"), n("failed")),
+        ),
     }
     if spec["completionMode"] == "Indexed" {
         out.pair(0, "Completed Indexes", super::or_none(text(&status["completedIndexes"])));
@@ -246,14 +325,30 @@ pub fn cron_job(session: &Session, out: &mut Lines, target: &Target) -> Result<(
     let limit = |field: &str| if spec[field].is_i64() { shown(&spec[field]) } else { "<unset>".into() };
     out.pair(0, "Successful Job History Limit", limit("successfulJobsHistoryLimit"));
     out.pair(0, "Failed Job History Limit", limit("failedJobsHistoryLimit"));
-    out.pair(0, "Starting Deadline Seconds", match spec["startingDeadlineSeconds"].as_i64() {
-        Some(n) => format!("{n}s"),
-        None => "<unset>".into(),
-    });
+    out.pair(
+        0,
+        "Starting Deadline Seconds",
+        match spec["startingDeadlineSeconds"].as_i64() {
+            Some(n) => format!("{n}s"),
+            None => "<unset>".into(),
+        },
+    );
     let job = &spec["jobTemplate"]["spec"];
-    out.pair(0, "Selector", if job["selector"].is_object() { label_selector(&job["selector"]) } else { "<unset>".into() });
-    out.pair(0, "Parallelism", if job["parallelism"].is_i64() { shown(&job["parallelism"]) } else { "<unset>".into() });
-    out.pair(0, "Completions", if job["completions"].is_i64() { shown(&job["completions"]) } else { "<unset>".into() });
+    out.pair(
+        0,
+        "Selector",
+        if job["selector"].is_object() { label_selector(&job["selector"]) } else { "<unset>".into() },
+    );
+    out.pair(
+        0,
+        "Parallelism",
+        if job["parallelism"].is_i64() { shown(&job["parallelism"]) } else { "<unset>".into() },
+    );
+    out.pair(
+        0,
+        "Completions",
+        if job["completions"].is_i64() { shown(&job["completions"]) } else { "<unset>".into() },
+    );
     if job["activeDeadlineSeconds"].is_i64() {
         out.pair(0, "Active Deadline Seconds", format_args!("{}s", number(&job["activeDeadlineSeconds"])));
     }

@@ -25,7 +25,7 @@ pub(super) fn nodes(
             Node::Path(path) => each(Part::Found(owned(steps(path, root, current, allow_missing)?))),
             Node::Range(path, inner) => {
                 for item in steps(path, root, current, allow_missing)? {
-                    nodes(inner, root, &item.to_owned(), allow_missing, each)?;
+                    nodes(inner, root, &item, allow_missing, each)?;
                 }
             }
         }

@@ -115,9 +115,7 @@ pub fn relaxed(path: &str) -> Result<String> {
     }
     let inner = path.strip_prefix('{').and_then(|p| p.strip_suffix('}')).unwrap_or(path);
     if inner.contains(['{', '}']) {
-        return Err(Error::text(format!(
-            "unexpected path string, expected a 'name1.name2' or '.name1.name2' or '{{name1.name2}}' or '{{.name1.name2}}'"
-        )));
+        return Err(Error::text("unexpected path string, expected a 'name1.name2' or '.name1.name2' or '{name1.name2}' or '{.name1.name2}'".to_string()));
     }
     let inner = inner.strip_prefix('.').unwrap_or(inner);
     Ok(format!("{{.{inner}}}"))

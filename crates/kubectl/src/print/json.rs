@@ -72,7 +72,7 @@ fn write(out: &mut String, value: &Value, depth: usize, pretty: bool, order: Opt
 }
 
 /// The fields in order.
-pub fn entries<'m>(map: &'m Map<String, Value>, order: Option<Order>) -> Vec<(&'m String, &'m Value)> {
+pub fn entries(map: &Map<String, Value>, order: Option<Order>) -> Vec<(&String, &Value)> {
     let mut all: Vec<(&String, &Value)> = map.iter().collect();
     match order {
         Some(order) => all.sort_by_cached_key(|(key, _)| (order.place(key), (*key).clone())),

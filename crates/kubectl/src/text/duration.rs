@@ -43,39 +43,3 @@ pub fn parse_nanoseconds(text: &str) -> Result<i128, String> {
     }
     Ok(sign * total as i128)
 }
-
-/// `1h2m3.5s`, `0s`, `1.5ms`.
-pub fn format(duration: Duration) -> String {
-    let nanos = duration.as_nanos();
-    if nanos == 0 {
-        return "0s".into();
-    }
-    let fraction = |value: u128, unit: u128| {
-        let mut text = format!("{}", value / unit);
-        let rest = value % unit;
-        if rest > 0 {
-            let width = unit.ilog10() as usize;
-            let digits = format!("{rest:0width$}");
-            text.push('.');
-            text.push_str(digits.trim_end_matches('0'));
-        }
-        text
-    };
-    match nanos {
-        ..1_000 => format!("{nanos}ns"),
-        ..1_000_000 => format!("{}µs", fraction(nanos, 1_000)),
-        ..1_000_000_000 => format!("{}ms", fraction(nanos, 1_000_000)),
-        _ => {
-            let seconds = duration.as_secs();
-            let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
-            let mut text = String::new();
-            if hours > 0 {
-                text = format!("{hours}h");
-            }
-            if seconds >= 60 {
-                text.push_str(&format!("{minutes}m"));
-            }
-            text + &fraction(nanos % 60_000_000_000, 1_000_000_000) + "s"
-        }
-    }
-}

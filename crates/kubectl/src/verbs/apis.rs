@@ -10,7 +10,10 @@ use crate::text::columns::Columns;
 pub fn resources(session: &Session) -> Result<()> {
     let call = &session.call;
     if !call.args.is_empty() {
-        return Err(Error::usage("api-resources", format!("unexpected arguments: [{}]", call.args.join(" "))));
+        return Err(Error::usage(
+            "api-resources",
+            format!("unexpected arguments: [{}]", call.args.join(" ")),
+        ));
     }
     let output = call.text("output");
     if !matches!(output, "" | "wide" | "name" | "json" | "yaml" | "kyaml") {
@@ -50,7 +53,14 @@ pub fn resources(session: &Session) -> Result<()> {
         table.push(if output == "wide" { "\tVERBS\tCATEGORIES\n" } else { "\n" });
     }
     for r in &all {
-        table.push(&format!("{}\t{}\t{}\t{}\t{}", r.name, r.short.join(","), r.api_version(), r.namespaced, r.kind));
+        table.push(&format!(
+            "{}\t{}\t{}\t{}\t{}",
+            r.name,
+            r.short.join(","),
+            r.api_version(),
+            r.namespaced,
+            r.kind
+        ));
         table.push(&match output {
             "wide" => format!("\t{}\t{}\n", r.verbs.join(","), r.categories.join(",")),
             _ => "\n".to_owned(),
@@ -98,7 +108,10 @@ fn preferred(all: &[Rc<Resource>]) -> Vec<Rc<Resource>> {
 
 pub fn versions(session: &Session) -> Result<()> {
     if !session.call.args.is_empty() {
-        return Err(Error::usage("api-versions", format!("unexpected arguments: [{}]", session.call.args.join(" "))));
+        return Err(Error::usage(
+            "api-versions",
+            format!("unexpected arguments: [{}]", session.call.args.join(" ")),
+        ));
     }
     let discovery = session.discovery()?;
     discovery.refresh(session)?;
@@ -124,8 +137,13 @@ pub fn cluster_info(session: &Session) -> Result<()> {
     };
     // Colours are for terminals.
     let colour = nix::unistd::isatty(std::io::stdout()).unwrap_or(false);
-    let paint = |text: &str, code: u8| if colour { format!("\x1b[0;{code}m{text}\x1b[0m") } else { text.to_owned() };
-    session.println(&format!("{} is running at {}", paint("Kubernetes control plane", 32), paint(&server, 33)))?;
+    let paint =
+        |text: &str, code: u8| if colour { format!("\x1b[0;{code}m{text}\x1b[0m") } else { text.to_owned() };
+    session.println(&format!(
+        "{} is running at {}",
+        paint("Kubernetes control plane", 32),
+        paint(&server, 33)
+    ))?;
     for service in list["items"].as_array().into_iter().flatten() {
         let name = service["metadata"]["name"].as_str().unwrap_or_default();
         let label = service["metadata"]["labels"]["kubernetes.io/name"].as_str().unwrap_or(name);

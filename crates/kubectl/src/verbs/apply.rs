@@ -5,7 +5,7 @@ mod prune;
 
 use serde_json::{Value, json};
 
-use crate::change::{Change, DryRun, LAST_APPLIED, MERGE, STRATEGIC, last_applied, remember};
+use crate::change::{Change, DryRun, LAST_APPLIED, remember};
 use crate::error::{Error, Result};
 use crate::session::Session;
 use crate::strategic;
@@ -20,20 +20,24 @@ pub fn run(session: &Session) -> Result<()> {
         return Err(Error::text("--force-conflicts only works with --server-side"));
     }
     if server_side && crate::change::dry_run(call)? == DryRun::Client {
-        return Err(Error::text("--dry-run=client doesn't work with --server-side (did you mean --dry-run=server instead?)"));
+        return Err(Error::text(
+            "--dry-run=client doesn't work with --server-side (did you mean --dry-run=server instead?)",
+        ));
     }
     if call.is("force") && server_side {
         return Err(Error::text("--force cannot be used with --server-side"));
     }
     let query = Query { latest: false, ..Query::of(session, &[]) };
-    if !query.from_files() {
+    if !query.has_files() {
         return Err(Error::text("must specify one of -f and -k"));
     }
     if !call.args.is_empty() {
         return Err(Error::usage("apply", format!("Unexpected args: [{}]", call.args.join(" "))));
     }
     if call.is("prune") && !call.is("all") && call.text("selector").is_empty() {
-        return Err(Error::text("all resources selected for prune without explicitly passing --all. To prune all resources, pass the --all flag. If you did not mean to prune all resources, specify a label selector"));
+        return Err(Error::text(
+            "all resources selected for prune without explicitly passing --all. To prune all resources, pass the --all flag. If you did not mean to prune all resources, specify a label selector",
+        ));
     }
     let mut change = Change::new(session, if server_side { "serverside-applied" } else { "configured" })?;
     if server_side && !call.changed("field-manager") {
@@ -76,13 +80,20 @@ pub fn run(session: &Session) -> Result<()> {
 }
 
 /// The object as it is afterwards, and what happened to it.
-fn one(session: &Session, change: &mut Change<'_>, target: &Target, server_side: bool) -> Result<(Value, &'static str)> {
+fn one(
+    session: &Session,
+    change: &mut Change<'_>,
+    target: &Target,
+    server_side: bool,
+) -> Result<(Value, &'static str)> {
     if target.name.is_empty() {
         if target.object["metadata"]["generateName"].is_string() {
             let generated = target.object["metadata"]["generateName"].as_str().unwrap_or_default();
             return Err(Error::text(format!("from {generated}: cannot use generate name with apply")));
         }
-        return Err(Error::text("error when retrieving current configuration of: resource name may not be empty"));
+        return Err(Error::text(
+            "error when retrieving current configuration of: resource name may not be empty",
+        ));
     }
     if server_side {
         return by_server(session, change, target);
@@ -120,11 +131,19 @@ fn retrieving(target: &Target, error: Error) -> Error {
     let r = &target.resource;
     let place = format!(
         "Resource: \"{}, Resource={}\", GroupVersionKind: \"{}, Kind={}\"\nName: \"{}\", Namespace: \"{}\"",
-        r.api_version(), r.name, r.api_version(), r.kind, target.name, target.namespace
+        r.api_version(),
+        r.name,
+        r.api_version(),
+        r.kind,
+        target.name,
+        target.namespace
     );
     match error {
         Error::Status(mut status) => {
-            status.message = format!("error when retrieving current configuration of:\n{place}\nfrom server for: \"{}\": {}", target.source, status.message);
+            status.message = format!(
+                "error when retrieving current configuration of:\n{place}\nfrom server for: \"{}\": {}",
+                target.source, status.message
+            );
             Error::Status(status)
         }
         other => other,
@@ -132,7 +151,13 @@ fn retrieving(target: &Target, error: Error) -> Error {
 }
 
 /// Sends the patch; of a write that came between, five times anew.
-fn send(session: &Session, change: &mut Change<'_>, target: &Target, modified: &Value, mut current: Value) -> Result<(Value, &'static str)> {
+fn send(
+    session: &Session,
+    change: &mut Change<'_>,
+    target: &Target,
+    modified: &Value,
+    mut current: Value,
+) -> Result<(Value, &'static str)> {
     for last in (0..5).rev() {
         let patch = patch(target, modified, &current)?;
         if patch.as_object().is_some_and(serde_json::Map::is_empty) {
@@ -143,7 +168,8 @@ fn send(session: &Session, change: &mut Change<'_>, target: &Target, modified: &
         match change.patch(&target.path(), kind, &patch) {
             Err(e) if e.is_conflict() && last > 0 => current = session.get(&target.path())?,
             Err(e) if (e.is_conflict() || e.is_reason("Invalid")) && session.call.is("force") => {
-                return crate::verbs::replace::anew(session, change, target, modified).map(|made| (made, "configured"));
+                return crate::verbs::replace::anew(session, change, target, modified)
+                    .map(|made| (made, "configured"));
             }
             done => return Ok((done.map_err(said)?, "configured")),
         }
@@ -157,8 +183,16 @@ fn patching(target: &Target, patch: &Value, error: Error) -> Error {
         Error::Status(mut status) if status.reason != "Invalid" => {
             status.message = format!(
                 "error when applying patch:\n{}\nto:\nResource: \"{}, Resource={}\", GroupVersionKind: \"{}, Kind={}\"\nName: \"{}\", Namespace: \"{}\"\nfor: \"{}\": error when patching \"{}\": {}",
-                crate::print::json::compact(patch), r.api_version(), r.name, r.api_version(), r.kind, target.name, target.namespace,
-                target.source, target.source, status.message
+                crate::print::json::compact(patch),
+                r.api_version(),
+                r.name,
+                r.api_version(),
+                r.kind,
+                target.name,
+                target.namespace,
+                target.source,
+                target.source,
+                status.message
             );
             Error::Status(status)
         }
@@ -181,7 +215,9 @@ pub fn patch(target: &Target, modified: &Value, current: &Value) -> Result<Value
 pub fn local(target: &Target, current: &Value, patch: &Value) -> Result<Value> {
     let r = &target.resource;
     Ok(match facts::kind(&r.group, &r.version, &r.kind) {
-        Some(of) => apimachinery::patch::strategic_merge(current.clone(), patch.clone(), codec::schema::of_type(of))?,
+        Some(of) => {
+            apimachinery::patch::strategic_merge(current.clone(), patch.clone(), codec::schema::of_type(of))?
+        }
         None => apimachinery::patch::merge_patch(current.clone(), patch.to_string().as_bytes())?,
     })
 }
@@ -204,10 +240,3 @@ fn by_server(session: &Session, change: &mut Change<'_>, target: &Target) -> Res
         done => Ok((done?, "serverside-applied")),
     }
 }
-
-/// The configuration that apply remembers of an object.
-pub fn remembered(object: &Value) -> String {
-    last_applied(object, false)
-}
-
-pub const PATCHES: [&str; 2] = [STRATEGIC, MERGE];

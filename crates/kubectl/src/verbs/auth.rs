@@ -18,8 +18,26 @@ fn review(session: &Session, kind: &str, group: &str, spec: Value) -> Result<Val
 }
 
 const KNOWN: &[&str] = &[
-    "get", "list", "watch", "create", "update", "patch", "delete", "deletecollection", "use", "bind", "impersonate",
-    "*", "approve", "sign", "escalate", "attest", "head", "post", "put", "options",
+    "get",
+    "list",
+    "watch",
+    "create",
+    "update",
+    "patch",
+    "delete",
+    "deletecollection",
+    "use",
+    "bind",
+    "impersonate",
+    "*",
+    "approve",
+    "sign",
+    "escalate",
+    "attest",
+    "head",
+    "post",
+    "put",
+    "options",
 ];
 
 pub fn can_i(session: &Session) -> Result<()> {
@@ -29,7 +47,11 @@ pub fn can_i(session: &Session) -> Result<()> {
     if call.is("list") {
         return list(session, &namespace);
     }
-    let usage = || Error::text("you must specify two arguments: verb resource or verb resource/resourceName.\nSee 'kubectl auth can-i -h' for help and examples.");
+    let usage = || {
+        Error::text(
+            "you must specify two arguments: verb resource or verb resource/resourceName.\nSee 'kubectl auth can-i -h' for help and examples.",
+        )
+    };
     let (verb, word, given_name) = match &call.args[..] {
         [verb, word] => (verb, word, ""),
         [verb, word, name] => (verb, word, name.as_str()),
@@ -51,7 +73,9 @@ pub fn can_i(session: &Session) -> Result<()> {
             let (bare, group) = resource.split_once('.').unwrap_or((resource, ""));
             match group {
                 "" => eprintln!("Warning: the server doesn't have a resource type '{bare}'\n"),
-                group => eprintln!("Warning: the server doesn't have a resource type '{bare}' in group '{group}'\n"),
+                group => eprintln!(
+                    "Warning: the server doesn't have a resource type '{bare}' in group '{group}'\n"
+                ),
             }
         }
         if !quiet && found.as_ref().is_some_and(|r| !r.namespaced) && !call.is("all-namespaces") {
@@ -68,7 +92,9 @@ pub fn can_i(session: &Session) -> Result<()> {
             }
         };
         let mut attributes = json!({ "verb": verb, "resource": plural, "namespace": namespace });
-        for (field, value) in [("group", group.as_str()), ("name", name), ("subresource", call.text("subresource"))] {
+        for (field, value) in
+            [("group", group.as_str()), ("name", name), ("subresource", call.text("subresource"))]
+        {
             if !value.is_empty() {
                 attributes[field] = json!(value);
             }
@@ -91,7 +117,8 @@ pub fn can_i(session: &Session) -> Result<()> {
 }
 
 fn list(session: &Session, namespace: &str) -> Result<()> {
-    let answer = review(session, "SelfSubjectRulesReview", "authorization.k8s.io", json!({ "namespace": namespace }))?;
+    let answer =
+        review(session, "SelfSubjectRulesReview", "authorization.k8s.io", json!({ "namespace": namespace }))?;
     let strings = |v: &Value| -> Vec<String> {
         v.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
     };
@@ -122,13 +149,15 @@ fn list(session: &Session, namespace: &str) -> Result<()> {
             name.push_str(&format!("/{sub}"));
         }
         let (names, verbs) = (names.join(" "), verbs.join(" "));
-        let place = format!("Verbs:[{verbs}],APIGroups:[{group}],Resources:[{resource}],ResourceNames:[{names}]");
+        let place =
+            format!("Verbs:[{verbs}],APIGroups:[{group}],Resources:[{resource}],ResourceNames:[{names}]");
         lines.push((place, [name, "[]".into(), format!("[{names}]"), format!("[{verbs}]")]));
     }
     for rule in answer["status"]["nonResourceRules"].as_array().into_iter().flatten() {
         for url in strings(&rule["nonResourceURLs"]) {
             let verbs = bracketed(&rule["verbs"]);
-            let place = format!("Verbs:{verbs},APIGroups:[],Resources:[],ResourceNames:[],NonResourceURLs:[{url}]");
+            let place =
+                format!("Verbs:{verbs},APIGroups:[],Resources:[],ResourceNames:[],NonResourceURLs:[{url}]");
             lines.push((place, [String::new(), format!("[{url}]"), "[]".into(), verbs]));
         }
     }
@@ -177,18 +206,30 @@ pub fn whoami(session: &Session) -> Result<()> {
 pub fn reconcile(session: &Session) -> Result<()> {
     let call = &session.call;
     let query = Query { latest: false, ..Query::of(session, &[]) };
-    if !query.from_files() {
+    if !query.has_files() {
         return Err(Error::text("must specify one of -f and -k"));
     }
     let mut change = Change::new(session, "reconciled")?;
     for work in query.works(session)? {
-        let crate::targets::Work::Named { resource, namespace, name, object, source } = work else { continue };
+        let crate::targets::Work::Named { resource, namespace, name, object, source } = work else {
+            continue;
+        };
         if resource.group != "rbac.authorization.k8s.io" {
-            return Err(Error::text(format!("only rbac.authorization.k8s.io/v1 is supported: not {}", resource.api_version())));
+            return Err(Error::text(format!(
+                "only rbac.authorization.k8s.io/v1 is supported: not {}",
+                resource.api_version()
+            )));
         }
         let field = if resource.kind.ends_with("Binding") { "subjects" } else { "rules" };
-        let prune = call.is(if field == "rules" { "remove-extra-permissions" } else { "remove-extra-subjects" });
-        let target = crate::targets::Target { resource: resource.clone(), namespace: namespace.clone(), name, source, object };
+        let prune =
+            call.is(if field == "rules" { "remove-extra-permissions" } else { "remove-extra-subjects" });
+        let target = crate::targets::Target {
+            resource: resource.clone(),
+            namespace: namespace.clone(),
+            name,
+            source,
+            object,
+        };
         let done = match session.get(&target.path()) {
             Err(e) if e.is_not_found() => match change.dry_run {
                 crate::change::DryRun::Client => target.object.clone(),
@@ -198,8 +239,13 @@ pub fn reconcile(session: &Session) -> Result<()> {
             Ok(current) => {
                 let mut wanted = current.clone();
                 let given = target.object[field].as_array().cloned().unwrap_or_default();
-                let mut list = if prune { Vec::new() } else { current[field].as_array().cloned().unwrap_or_default() };
-                list.extend(given.into_iter().filter(|g| prune || !current[field].as_array().is_some_and(|c| c.contains(g))));
+                let mut list =
+                    if prune { Vec::new() } else { current[field].as_array().cloned().unwrap_or_default() };
+                list.extend(
+                    given
+                        .into_iter()
+                        .filter(|g| prune || !current[field].as_array().is_some_and(|c| c.contains(g))),
+                );
                 wanted[field] = json!(list);
                 match wanted == current || change.dry_run == crate::change::DryRun::Client {
                     true => wanted,

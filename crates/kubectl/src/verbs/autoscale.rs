@@ -15,7 +15,9 @@ pub fn run(session: &Session) -> Result<()> {
         return Err(Error::text(format!("--max=MAXPODS is required and must be at least 1, max: {max}")));
     }
     if max < min {
-        return Err(Error::text(format!("--max=MAXPODS must be larger or equal to --min=MINPODS, max: {max}, min: {min}")));
+        return Err(Error::text(format!(
+            "--max=MAXPODS must be larger or equal to --min=MINPODS, max: {max}, min: {min}"
+        )));
     }
     let mut change = Change::new(session, "autoscaled")?.typed();
     for target in Query::of(session, &call.args).all(session)? {
@@ -35,7 +37,9 @@ pub fn run(session: &Session) -> Result<()> {
             }
             let aim = match wanted.strip_suffix('%') {
                 Some(percent) => {
-                    let percent: i64 = percent.parse().map_err(|_| Error::text(format!("invalid {resource} utilization value: {wanted}")))?;
+                    let percent: i64 = percent.parse().map_err(|_| {
+                        Error::text(format!("invalid {resource} utilization value: {wanted}"))
+                    })?;
                     json!({ "type": "Utilization", "averageUtilization": percent })
                 }
                 None => json!({ "type": "AverageValue", "averageValue": wanted }),

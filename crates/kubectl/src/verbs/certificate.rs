@@ -8,7 +8,13 @@ use crate::session::{Request, Session};
 use crate::targets::Query;
 
 pub fn approve(session: &Session) -> Result<()> {
-    decide(session, "Approved", "approved", "KubectlApprove", "This CSR was approved by kubectl certificate approve.")
+    decide(
+        session,
+        "Approved",
+        "approved",
+        "KubectlApprove",
+        "This CSR was approved by kubectl certificate approve.",
+    )
 }
 
 pub fn deny(session: &Session) -> Result<()> {
@@ -18,7 +24,7 @@ pub fn deny(session: &Session) -> Result<()> {
 fn decide(session: &Session, kind: &str, said: &str, reason: &str, message: &str) -> Result<()> {
     let call = &session.call;
     let mut query = Query::of(session, &[]);
-    if call.args.is_empty() && !query.from_files() {
+    if call.args.is_empty() && !query.has_files() {
         return Err(Error::text("one or more CSRs must be specified as <name> or -f <filename>"));
     }
     if !call.args.is_empty() {
@@ -32,7 +38,11 @@ fn decide(session: &Session, kind: &str, said: &str, reason: &str, message: &str
         let decided = |k: &str| conditions.iter().any(|c| c["type"] == k);
         let other = if kind == "Approved" { "Denied" } else { "Approved" };
         if decided(other) {
-            failed.push(Error::text(format!("certificate signing request \"{}\" is already {}", target.name, other.to_lowercase())));
+            failed.push(Error::text(format!(
+                "certificate signing request \"{}\" is already {}",
+                target.name,
+                other.to_lowercase()
+            )));
             continue;
         }
         if decided(kind) && !call.is("force") {

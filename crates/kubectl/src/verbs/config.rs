@@ -60,7 +60,10 @@ fn one_name<'s>(session: &'s Session, what: &str) -> Result<&'s str> {
         [name] if !name.is_empty() => Ok(name),
         args => {
             let _ = (args, what);
-            Err(Error::usage(session.call.path(), format!("Unexpected args: [{}]", session.call.args.join(" "))))
+            Err(Error::usage(
+                session.call.path(),
+                format!("Unexpected args: [{}]", session.call.args.join(" ")),
+            ))
         }
     }
 }
@@ -92,10 +95,33 @@ pub fn view(session: &Session) -> Result<()> {
 }
 
 const ORDER: &[&str] = &[
-    "kind", "apiVersion", "preferences", "name", "cluster", "user", "server", "tls-server-name", "insecure-skip-tls-verify",
-    "certificate-authority", "certificate-authority-data", "proxy-url", "client-certificate", "client-certificate-data",
-    "client-key", "client-key-data", "token", "tokenFile", "as", "username", "password", "clusters", "users", "contexts",
-    "current-context", "context", "namespace",
+    "kind",
+    "apiVersion",
+    "preferences",
+    "name",
+    "cluster",
+    "user",
+    "server",
+    "tls-server-name",
+    "insecure-skip-tls-verify",
+    "certificate-authority",
+    "certificate-authority-data",
+    "proxy-url",
+    "client-certificate",
+    "client-certificate-data",
+    "client-key",
+    "client-key-data",
+    "token",
+    "tokenFile",
+    "as",
+    "username",
+    "password",
+    "clusters",
+    "users",
+    "contexts",
+    "current-context",
+    "context",
+    "namespace",
 ];
 
 /// JSON with the fields where Go's types have them.
@@ -139,7 +165,9 @@ fn minify(value: &mut Value) -> Result<()> {
     if current.is_empty() {
         return Err(Error::text("current-context must exist in order to minify"));
     }
-    let find = |list: &Value, name: &str| -> Option<Value> { list.as_array()?.iter().find(|e| e["name"] == name).cloned() };
+    let find = |list: &Value, name: &str| -> Option<Value> {
+        list.as_array()?.iter().find(|e| e["name"] == name).cloned()
+    };
     let Some(context) = find(&value["contexts"], &current) else {
         return Err(Error::text(format!("cannot locate context {current}")));
     };
@@ -237,7 +265,12 @@ pub fn get_contexts(session: &Session) -> Result<()> {
     for name in found {
         let text = |f: &str| config.contexts[name].value[f].as_str().unwrap_or_default().to_owned();
         let mark = if *name == config.current { "*" } else { "" };
-        table.push(&format!("{mark}\t{name}\t{}\t{}\t{}\n", text("cluster"), text("user"), text("namespace")));
+        table.push(&format!(
+            "{mark}\t{name}\t{}\t{}\t{}\n",
+            text("cluster"),
+            text("user"),
+            text("namespace")
+        ));
     }
     session.print(&table.finish())?;
     crate::verbs::create::outcome(failed)
@@ -261,7 +294,9 @@ pub fn delete_cluster(session: &Session) -> Result<()> {
 pub fn delete_context(session: &Session) -> Result<()> {
     let name = one_name(session, "name")?.to_owned();
     if session.config_lenient()?.current == name {
-        eprintln!("warning: this removed your active context, use \"kubectl config use-context\" to select a different one");
+        eprintln!(
+            "warning: this removed your active context, use \"kubectl config use-context\" to select a different one"
+        );
     }
     remove(session, "contexts", "context")
 }
@@ -289,14 +324,23 @@ fn remove(session: &Session, list: &str, one: &str) -> Result<()> {
 
 pub fn rename_context(session: &Session) -> Result<()> {
     let [old, new] = &session.call.args[..] else {
-        return Err(Error::usage("config rename-context", format!("Unexpected args: [{}]", session.call.args.join(" "))));
+        return Err(Error::usage(
+            "config rename-context",
+            format!("Unexpected args: [{}]", session.call.args.join(" ")),
+        ));
     };
     let config = session.config_lenient()?;
     if !config.contexts.contains_key(old) {
-        return Err(Error::text(format!("cannot rename the context \"{old}\", it's not in {}", file_for(session, "contexts", old)?.0.display())));
+        return Err(Error::text(format!(
+            "cannot rename the context \"{old}\", it's not in {}",
+            file_for(session, "contexts", old)?.0.display()
+        )));
     }
     if config.contexts.contains_key(new) {
-        return Err(Error::text(format!("cannot rename the context \"{old}\", the context \"{new}\" already exists in {}", file_for(session, "contexts", new)?.0.display())));
+        return Err(Error::text(format!(
+            "cannot rename the context \"{old}\", the context \"{new}\" already exists in {}",
+            file_for(session, "contexts", new)?.0.display()
+        )));
     }
     let (path, mut value) = file_for(session, "contexts", old)?;
     for entry in value["contexts"].as_array_mut().into_iter().flatten().filter(|e| e["name"] == **old) {
@@ -313,7 +357,9 @@ pub fn set_cluster(session: &Session) -> Result<()> {
     let call = &session.call;
     let name = one_name(session, "name")?.to_owned();
     if call.is("insecure-skip-tls-verify") && !call.text("certificate-authority").is_empty() {
-        return Err(Error::text("you cannot specify a certificate authority and insecure mode at the same time"));
+        return Err(Error::text(
+            "you cannot specify a certificate authority and insecure mode at the same time",
+        ));
     }
     let embed = call.is("embed-certs");
     let (path, mut value) = file_for(session, "clusters", &name)?;
@@ -350,7 +396,9 @@ fn file(entry: &mut Value, field: &str, path: &str, embed: bool) -> Result<()> {
     }
     let data = format!("{field}-data");
     if embed {
-        let bytes = std::fs::read(path).map_err(|e| Error::text(format!("could not read {field} data from {path}: {}", io("open", path, &e))))?;
+        let bytes = std::fs::read(path).map_err(|e| {
+            Error::text(format!("could not read {field} data from {path}: {}", io("open", path, &e)))
+        })?;
         put(entry, &data, Some(json!(STANDARD.encode(bytes))));
         put(entry, field, Some(json!("")));
     } else {
@@ -369,7 +417,12 @@ pub fn set_context(session: &Session) -> Result<()> {
             current => current.to_owned(),
         },
         (false, [name]) => name.clone(),
-        _ => return Err(Error::usage("config set-context", format!("Unexpected args: [{}]", call.args.join(" ")))),
+        _ => {
+            return Err(Error::usage(
+                "config set-context",
+                format!("Unexpected args: [{}]", call.args.join(" ")),
+            ));
+        }
     };
     let known = session.config_lenient()?.contexts.contains_key(&name);
     let (path, mut value) = file_for(session, "contexts", &name)?;
@@ -389,8 +442,12 @@ pub fn set_context(session: &Session) -> Result<()> {
 pub fn set_credentials(session: &Session) -> Result<()> {
     let call = &session.call;
     let name = one_name(session, "name")?.to_owned();
-    if !call.text("token").is_empty() && !(call.text("username").is_empty() && call.text("password").is_empty()) {
-        return Err(Error::text("you cannot specify more than one authentication method at the same time: token, basic-auth"));
+    if !(call.text("token").is_empty()
+        || call.text("username").is_empty() && call.text("password").is_empty())
+    {
+        return Err(Error::text(
+            "you cannot specify more than one authentication method at the same time: token, basic-auth",
+        ));
     }
     let embed = call.is("embed-certs");
     let (path, mut value) = file_for(session, "users", &name)?;
@@ -418,7 +475,11 @@ fn exec(session: &Session, user: &mut Value) -> Result<()> {
     if !exec.is_object() {
         *exec = json!({ "command": "", "args": null, "env": null, "provideClusterInfo": false });
     }
-    for (flag, field) in [("exec-command", "command"), ("exec-api-version", "apiVersion"), ("exec-interactive-mode", "interactiveMode")] {
+    for (flag, field) in [
+        ("exec-command", "command"),
+        ("exec-api-version", "apiVersion"),
+        ("exec-interactive-mode", "interactiveMode"),
+    ] {
         put(exec, field, call.changed(flag).then(|| json!(call.text(flag))));
     }
     if call.changed("exec-arg") {
@@ -435,7 +496,11 @@ fn exec(session: &Session, user: &mut Value) -> Result<()> {
                 env.push(json!({ "name": name, "value": value }));
             }
             (None, Some(name)) => env.retain(|e| e["name"] != name),
-            _ => return Err(Error::text(format!("invalid --exec-env \"{pair}\": it must be NAME=VALUE or NAME-"))),
+            _ => {
+                return Err(Error::text(format!(
+                    "invalid --exec-env \"{pair}\": it must be NAME=VALUE or NAME-"
+                )));
+            }
         }
     }
     exec["env"] = if env.is_empty() { Value::Null } else { json!(env) };
@@ -490,7 +555,11 @@ pub fn set(session: &Session) -> Result<()> {
                 entry[field] = typed;
             }
         }
-        _ => return Err(Error::text(format!("unable to parse {property}: a property of an entry is named as LIST.NAME.FIELD"))),
+        _ => {
+            return Err(Error::text(format!(
+                "unable to parse {property}: a property of an entry is named as LIST.NAME.FIELD"
+            )));
+        }
     }
     write(&path, &value)?;
     session.println(&format!("Property \"{property}\" set."))

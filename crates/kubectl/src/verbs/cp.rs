@@ -30,7 +30,9 @@ fn parse(text: &str) -> Result<Place> {
     }
     match pod.split('/').collect::<Vec<_>>()[..] {
         [pod] => Ok(Place { pod: Some((String::new(), pod.to_owned())), file: file.to_owned() }),
-        [namespace, pod] => Ok(Place { pod: Some((namespace.to_owned(), pod.to_owned())), file: file.to_owned() }),
+        [namespace, pod] => {
+            Ok(Place { pod: Some((namespace.to_owned(), pod.to_owned())), file: file.to_owned() })
+        }
         _ => Err(Error::text("filespec must match the canonical format: [[namespace/]pod:]file/path")),
     }
 }
@@ -107,9 +109,12 @@ fn upload(session: &Session, pod: &(String, String), from: &str, to: &str) -> Re
     // Into a directory that is there, under its own name.
     let into = to.trim_end_matches('/');
     let is_dir = exec(session, &place, &["test", "-d", to], None, &mut std::io::sink()).is_ok();
-    let base = source.canonicalize()?.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let base =
+        source.canonicalize()?.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let target = if is_dir { format!("{into}/{base}") } else { into.to_owned() };
-    let (dir, name) = target.rsplit_once('/').map_or((".", target.as_str()), |(d, n)| (if d.is_empty() { "/" } else { d }, n));
+    let (dir, name) = target
+        .rsplit_once('/')
+        .map_or((".", target.as_str()), |(d, n)| (if d.is_empty() { "/" } else { d }, n));
     let (sender, receiver) = mpsc::channel(8);
     let name = name.to_owned();
     let writing = std::thread::spawn(move || -> std::io::Result<()> {
@@ -177,11 +182,10 @@ fn download(session: &Session, pod: &(String, String), from: &str, to: &str) -> 
     };
     let (sender, pieces) = std::sync::mpsc::sync_channel(8);
     let prefix = from.trim_matches('/').to_owned();
-    let unpacking = std::thread::spawn(move || unpack(Taken { pieces, rest: std::io::Cursor::default() }, &prefix, &destination));
+    let unpacking = std::thread::spawn(move || {
+        unpack(Taken { pieces, rest: std::io::Cursor::default() }, &prefix, &destination)
+    });
     let mut out = Handed(sender);
-    if from.starts_with('/') {
-        eprintln!("tar: removing leading '/' from member names");
-    }
     let done = exec(session, &place, &["tar", "cf", "-", from], None, &mut out);
     drop(out);
     match unpacking.join() {
@@ -201,12 +205,16 @@ fn unpack(from: Taken, prefix: &str, destination: &Path) -> Result<()> {
             eprintln!("warning: file \"{}\" is outside target destination, skipping", path.display());
             continue;
         }
-        let target = if inside.as_os_str().is_empty() { destination.to_owned() } else { destination.join(&inside) };
+        let target =
+            if inside.as_os_str().is_empty() { destination.to_owned() } else { destination.join(&inside) };
         match entry.header().entry_type() {
             tar::EntryType::Directory => std::fs::create_dir_all(&target)?,
             tar::EntryType::Symlink | tar::EntryType::Link => {
                 let link = entry.link_name()?.map(|l| l.display().to_string()).unwrap_or_default();
-                eprintln!("warning: skipping symlink: \"{}\" -> \"{link}\" (consider using `kubectl exec -n NAMESPACE POD -- tar cf - PATH | tar xf -`)", target.display());
+                eprintln!(
+                    "warning: skipping symlink: \"{}\" -> \"{link}\" (consider using `kubectl exec -n NAMESPACE POD -- tar cf - PATH | tar xf -`)",
+                    target.display()
+                );
             }
             _ => {
                 if let Some(dir) = target.parent() {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::change::{Change, DryRun, remember};
 use crate::error::{Error, Result};
 use crate::session::{Request, Session};
-use crate::targets::{Query, file_target};
+use crate::targets::Query;
 
 type Make = fn(&Session, &str) -> Result<Value>;
 
@@ -78,7 +78,10 @@ pub fn generate(session: &Session) -> Result<()> {
     let mut change = Change::new(session, "created")?.typed();
     let mut object = make(session, name)?;
     let (namespace, given) = session.namespace()?;
-    let namespaced = !matches!(object["kind"].as_str(), Some("Namespace" | "ClusterRole" | "ClusterRoleBinding" | "PriorityClass"));
+    let namespaced = !matches!(
+        object["kind"].as_str(),
+        Some("Namespace" | "ClusterRole" | "ClusterRoleBinding" | "PriorityClass")
+    );
     if namespaced && given {
         object["metadata"]["namespace"] = json!(namespace);
     }
@@ -114,7 +117,7 @@ pub fn run(session: &Session) -> Result<()> {
         return raw(session);
     }
     let query = Query::of(session, &[]);
-    if !query.from_files() && call.args.is_empty() {
+    if !query.has_files() && call.args.is_empty() {
         return Err(Error::text("must specify one of -f and -k"));
     }
     if !call.args.is_empty() {
@@ -129,11 +132,10 @@ pub fn run(session: &Session) -> Result<()> {
 
 fn create_all(session: &Session, query: &Query, change: &mut Change<'_>) -> Result<()> {
     let (mut failed, mut done) = (Vec::new(), 0);
-    for work in query.works(session).map_err(|e| {
-        failed_first(&mut done);
-        e
-    })? {
-        let crate::targets::Work::Named { resource, namespace, source, mut object, .. } = work else { continue };
+    for work in query.works(session)? {
+        let crate::targets::Work::Named { resource, namespace, source, mut object, .. } = work else {
+            continue;
+        };
         if session.call.is("save-config") {
             remember(&mut object, false);
         }
@@ -151,10 +153,6 @@ fn create_all(session: &Session, query: &Query, change: &mut Change<'_>) -> Resu
         return Err(Error::text("no objects passed to create"));
     }
     outcome(failed)
-}
-
-fn failed_first(done: &mut usize) {
-    *done += 1;
 }
 
 /// One failure is itself, several are a line each.
@@ -179,19 +177,11 @@ fn raw(session: &Session) -> Result<()> {
         }
         path => std::fs::read(path).map_err(|e| crate::error::io("open", path, &e))?,
     };
-    let request = Request {
-        method: http::Method::POST,
-        body: body.into(),
-        ..Request::get(session.call.text("raw"))
-    };
+    let request =
+        Request { method: http::Method::POST, body: body.into(), ..Request::get(session.call.text("raw")) };
     let reply = session.send(&request)?;
     session.print(&String::from_utf8_lossy(&reply.body))
 }
 
 pub use access::subjects;
 pub use misc::amounts;
-
-/// The target of an object made by a generator, for commands that reuse them.
-pub fn target(session: &Session, object: Value) -> Result<crate::targets::Target> {
-    file_target(session, crate::manifest::Manifest { source: String::new(), object })
-}

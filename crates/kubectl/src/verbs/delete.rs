@@ -60,7 +60,9 @@ impl Options {
             grace = 0;
         }
         if force && grace > 0 {
-            return Err(Error::text("--force and --grace-period greater than 0 cannot be specified together"));
+            return Err(Error::text(
+                "--force and --grace-period greater than 0 cannot be specified together",
+            ));
         }
         let output = call.text("output");
         let cascade = if call.has_flag("cascade") { call.text("cascade") } else { "background" };
@@ -93,7 +95,10 @@ pub fn run(session: &Session) -> Result<()> {
         }));
     }
     if !matches!(call.text("output"), "" | "name") {
-        return Err(Error::text(format!("unexpected -o output mode: {}. We only support '-o name'", call.text("output"))));
+        return Err(Error::text(format!(
+            "unexpected -o output mode: {}. We only support '-o name'",
+            call.text("output")
+        )));
     }
     let options = Options::of(session)?;
     // What a selector does not find is no failure.
@@ -102,7 +107,12 @@ pub fn run(session: &Session) -> Result<()> {
     if options.force {
         session.note("Immediate deletion does not wait for confirmation that the running resource has been terminated. The resource may continue to run on the cluster indefinitely.");
     }
-    if call.is("all-namespaces") && !asked.args.is_empty() && !lists && !asked.args.iter().any(|a| a.contains('/')) && asked.args.len() == 1 {
+    if call.is("all-namespaces")
+        && !asked.args.is_empty()
+        && !lists
+        && !asked.args.iter().any(|a| a.contains('/'))
+        && asked.args.len() == 1
+    {
         return Err(Error::text("resource(s) were provided, but no name was specified"));
     }
     let works = asked.works(session)?;
@@ -167,7 +177,8 @@ pub fn all(session: &Session, targets: &[Target], options: &Options) -> Result<V
 }
 
 fn one(session: &Session, target: &Target, options: &Options) -> Result<Option<String>> {
-    let mut body = json!({ "kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": options.propagation });
+    let mut body =
+        json!({ "kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": options.propagation });
     if options.grace >= 0 {
         body["gracePeriodSeconds"] = json!(options.grace);
     }

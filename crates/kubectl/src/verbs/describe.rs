@@ -9,8 +9,10 @@ pub fn run(session: &Session) -> Result<()> {
     let call = &session.call;
     let mut query = Query::of(session, &call.args);
     query.whole_types = true;
-    if call.args.is_empty() && !query.from_files() {
-        return Err(Error::text("You must specify the type of resource to describe. Use \"kubectl api-resources\" for a complete list of supported resources."));
+    if call.args.is_empty() && !query.has_files() {
+        return Err(Error::text(
+            "You must specify the type of resource to describe. Use \"kubectl api-resources\" for a complete list of supported resources.",
+        ));
     }
     let mut failed = Vec::new();
     let mut targets: Vec<Target> = Vec::new();

@@ -22,11 +22,14 @@ pub fn run(session: &Session) -> Result<()> {
 
 fn compare(session: &Session) -> Result<()> {
     let query = Query { latest: false, ..Query::of(session, &[]) };
-    if !query.from_files() {
+    if !query.has_files() {
         return Err(Error::text("must specify one of -f and -k"));
     }
     let suffix = stdx::Random::from_os().name_suffix(10);
-    let dirs = (std::env::temp_dir().join(format!("LIVE-{suffix}")), std::env::temp_dir().join(format!("MERGED-{suffix}")));
+    let dirs = (
+        std::env::temp_dir().join(format!("LIVE-{suffix}")),
+        std::env::temp_dir().join(format!("MERGED-{suffix}")),
+    );
     std::fs::create_dir_all(&dirs.0)?;
     std::fs::create_dir_all(&dirs.1)?;
     let written = write_all(session, &query, &dirs.0, &dirs.1);
@@ -100,7 +103,11 @@ fn program(live: &Path, merged: &Path) -> Result<()> {
         Ok(status) => match status.code() {
             Some(0) => Ok(()),
             Some(1) => Err(Error::Silent(1)),
-            code => Err(Error::text(format!("failed to run \"{}\": exit status {}", words[0], code.unwrap_or(-1)))),
+            code => Err(Error::text(format!(
+                "failed to run \"{}\": exit status {}",
+                words[0],
+                code.unwrap_or(-1)
+            ))),
         },
     }
 }

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::print::json;
 use crate::session::Session;
 use crate::strategic;
-use crate::targets::{Query, Target};
+use crate::targets::Query;
 
 const NOTE: &str = "# Please edit the object below. Lines beginning with a '#' will be ignored,
 # and an empty file will abort the edit. If an error occurs while saving this file will be
@@ -65,7 +65,10 @@ pub fn last_applied(session: &Session) -> Result<()> {
     let mut change = Change::new(session, "edited")?;
     for target in query.all(session)? {
         let Some(text) = target.object["metadata"]["annotations"][LAST_APPLIED].as_str() else {
-            return Err(Error::text(format!("no last-applied-configuration annotation found on resource: {}", target.name)));
+            return Err(Error::text(format!(
+                "no last-applied-configuration annotation found on resource: {}",
+                target.name
+            )));
         };
         let before: Value = serde_json::from_str(text).map_err(|e| Error::text(e.to_string()))?;
         let mut take = |edited: &Value| {
@@ -79,19 +82,32 @@ pub fn last_applied(session: &Session) -> Result<()> {
     Ok(())
 }
 
-fn attempt(session: &Session, name: &str, before: &Value, take: &mut dyn FnMut(&Value) -> Result<()>) -> Result<()> {
+fn attempt(
+    session: &Session,
+    name: &str,
+    before: &Value,
+    take: &mut dyn FnMut(&Value) -> Result<()>,
+) -> Result<()> {
     attempt_from(session, name, before, true, take)
 }
 
 /// The editor again and again, with what was wrong on top, until the change is taken or given up.
-fn attempt_from(session: &Session, name: &str, before: &Value, must_change: bool, take: &mut dyn FnMut(&Value) -> Result<()>) -> Result<()> {
+fn attempt_from(
+    session: &Session,
+    name: &str,
+    before: &Value,
+    must_change: bool,
+    take: &mut dyn FnMut(&Value) -> Result<()>,
+) -> Result<()> {
     let as_json = session.call.text("output") == "json";
     let mut body = if as_json { json::pretty(before) + "\n" } else { codec::yaml::from_value(before) };
     let mut complaint = String::new();
     loop {
         let original = format!("{NOTE}{complaint}{body}");
         let (edited, path) = editor(name, &original, as_json)?;
-        let keep = |path: &std::path::Path| format!("A copy of your changes has been stored to \"{}\"\n", path.display());
+        let keep = |path: &std::path::Path| {
+            format!("A copy of your changes has been stored to \"{}\"\n", path.display())
+        };
         let text: String = edited.lines().filter(|l| !l.starts_with('#')).map(|l| format!("{l}\n")).collect();
         if text.trim().is_empty() {
             eprintln!("Edit cancelled, saved file was empty.");
@@ -108,7 +124,8 @@ fn attempt_from(session: &Session, name: &str, before: &Value, must_change: bool
             let _ = std::fs::remove_file(path);
             return Ok(());
         }
-        let outcome = codec::yaml::to_value(text.as_bytes()).map_err(Error::text).and_then(|value| take(&value));
+        let outcome =
+            codec::yaml::to_value(text.as_bytes()).map_err(Error::text).and_then(|value| take(&value));
         let _ = std::fs::remove_file(&path);
         match outcome {
             Ok(()) => return Ok(()),
@@ -124,7 +141,8 @@ fn attempt_from(session: &Session, name: &str, before: &Value, must_change: bool
 /// What the user made of a text, and the file it was in.
 fn editor(name: &str, text: &str, as_json: bool) -> Result<(String, std::path::PathBuf)> {
     let suffix = if as_json { "json" } else { "yaml" };
-    let path = std::env::temp_dir().join(format!("kubectl-edit-{name}-{}.{suffix}", stdx::Random::from_os().name_suffix(10)));
+    let path = std::env::temp_dir()
+        .join(format!("kubectl-edit-{name}-{}.{suffix}", stdx::Random::from_os().name_suffix(10)));
     let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(&path)?;
     file.write_all(text.as_bytes())?;
     drop(file);
@@ -136,15 +154,15 @@ fn editor(name: &str, text: &str, as_json: bool) -> Result<(String, std::path::P
         .arg("sh")
         .arg(&path)
         .status()
-        .map_err(|e| Error::text(format!("unable to launch the editor {}: {e}", crate::text::quote(&command))))?;
+        .map_err(|e| {
+            Error::text(format!("unable to launch the editor {}: {e}", crate::text::quote(&command)))
+        })?;
     if !status.success() {
         let _ = std::fs::remove_file(&path);
-        return Err(Error::text(format!("there was a problem with the editor {}", crate::text::quote(&command))));
+        return Err(Error::text(format!(
+            "there was a problem with the editor {}",
+            crate::text::quote(&command)
+        )));
     }
     Ok((std::fs::read_to_string(&path)?, path))
-}
-
-/// The object a target stands for.
-pub fn object(target: &Target) -> &Value {
-    &target.object
 }

@@ -12,14 +12,16 @@ use crate::text::columns::Columns;
 pub fn run(session: &Session) -> Result<()> {
     let call = &session.call;
     if !call.args.is_empty() {
-        return Err(Error::text("unexpected arguments: give --for TYPE/NAME to see the events of one object"));
+        return Err(Error::text(
+            "unexpected arguments: give --for TYPE/NAME to see the events of one object",
+        ));
     }
     let mut types = call.list("types");
     for kind in &mut types {
         match kind.to_lowercase().as_str() {
             "normal" => *kind = "Normal".into(),
             "warning" => *kind = "Warning".into(),
-            _ => return Err(Error::text(format!("valid --types are Normal or Warning"))),
+            _ => return Err(Error::text("valid --types are Normal or Warning".to_string())),
         }
     }
     let namespace = if call.is("all-namespaces") { String::new() } else { session.namespace()?.0 };
@@ -30,7 +32,11 @@ pub fn run(session: &Session) -> Result<()> {
                 return Err(Error::text("--for must be in resource/name form"));
             };
             let resource = session.discovery()?.find(session, kind)?;
-            format!("involvedObject.kind={},involvedObject.apiVersion={},involvedObject.name={name}", resource.kind, resource.api_version())
+            format!(
+                "involvedObject.kind={},involvedObject.apiVersion={},involvedObject.name={name}",
+                resource.kind,
+                resource.api_version()
+            )
         }
     };
     let resource = session.discovery()?.find(session, "events")?;
@@ -54,7 +60,8 @@ pub fn run(session: &Session) -> Result<()> {
             crate::targets::complete(item, "v1", "Event");
         }
         printer.typed = true;
-        let list = json!({ "apiVersion": "v1", "kind": "EventList", "metadata": list["metadata"], "items": items });
+        let list =
+            json!({ "apiVersion": "v1", "kind": "EventList", "metadata": list["metadata"], "items": items });
         return session.print(&printer.text(&list)?);
     }
     let mut table = Columns::table();
@@ -94,10 +101,19 @@ fn line(event: &Value, namespaced: bool) -> String {
             let at = age::since(event["series"]["lastObservedTime"].as_str());
             format!("{at} (x{} over {})", event["series"]["count"].as_i64().unwrap_or(0), age::since(first))
         }
-        (_, count) if count > 1 => format!("{} (x{count} over {})", age::since(event["lastTimestamp"].as_str()), age::since(first)),
+        (_, count) if count > 1 => {
+            format!("{} (x{count} over {})", age::since(event["lastTimestamp"].as_str()), age::since(first))
+        }
         _ => age::since(first),
     };
-    let object = format!("{}/{}", text(&event["involvedObject"]["kind"]), text(&event["involvedObject"]["name"]));
-    let namespace = if namespaced { format!("{}\t", text(&event["metadata"]["namespace"])) } else { String::new() };
-    format!("{namespace}{seen}\t{}\t{}\t{object}\t{}\n", text(&event["type"]), text(&event["reason"]), text(&event["message"]).trim())
+    let object =
+        format!("{}/{}", text(&event["involvedObject"]["kind"]), text(&event["involvedObject"]["name"]));
+    let namespace =
+        if namespaced { format!("{}\t", text(&event["metadata"]["namespace"])) } else { String::new() };
+    format!(
+        "{namespace}{seen}\t{}\t{}\t{object}\t{}\n",
+        text(&event["type"]),
+        text(&event["reason"]),
+        text(&event["message"]).trim()
+    )
 }

@@ -19,11 +19,16 @@ pub fn exec(session: &Session) -> Result<()> {
     if named.is_empty() && files.is_empty() {
         return Err(Error::text("pod, type/name or --filename must be specified"));
     }
-    if !files.is_empty() && call.dash.is_none() && call.args.is_empty() || command.is_empty() && named.len() <= 1 {
+    if !files.is_empty() && call.dash.is_none() && call.args.is_empty()
+        || command.is_empty() && named.len() <= 1
+    {
         return Err(Error::text("you must specify at least one command for the container"));
     }
     if command.is_empty() || named.len() > 1 {
-        return Err(Error::usage("exec", "exec [POD] [COMMAND] is not supported anymore. Use exec [POD] -- [COMMAND] instead"));
+        return Err(Error::usage(
+            "exec",
+            "exec [POD] [COMMAND] is not supported anymore. Use exec [POD] -- [COMMAND] instead",
+        ));
     }
     let pod = match named.first() {
         Some(word) => pods::of(session, word)?,
@@ -31,7 +36,9 @@ pub fn exec(session: &Session) -> Result<()> {
     };
     let phase = pod.object["status"]["phase"].as_str().unwrap_or_default();
     if matches!(phase, "Succeeded" | "Failed") {
-        return Err(Error::text(format!("cannot exec into a container in a completed pod; current phase is {phase}")));
+        return Err(Error::text(format!(
+            "cannot exec into a container in a completed pod; current phase is {phase}"
+        )));
     }
     let container = pods::container(&pod.object, call.text("container"), call.is("quiet"))?;
     let streams = Streams { stdin: call.is("stdin"), tty: call.is("tty"), quiet: call.is("quiet") };
@@ -50,12 +57,20 @@ pub fn attach(session: &Session) -> Result<()> {
         [] => return Err(Error::text("at least 1 argument is required for attach")),
         [word] => word.clone(),
         [kind, name] => format!("{kind}/{name}"),
-        more => return Err(Error::text(format!("expected POD, TYPE/NAME, or TYPE NAME, (at most 2 arguments) saw {}: [{}]", more.len(), more.join(" ")))),
+        more => {
+            return Err(Error::text(format!(
+                "expected POD, TYPE/NAME, or TYPE NAME, (at most 2 arguments) saw {}: [{}]",
+                more.len(),
+                more.join(" ")
+            )));
+        }
     };
     let pod = pods::of(session, &word)?;
     let phase = pod.object["status"]["phase"].as_str().unwrap_or_default();
     if matches!(phase, "Succeeded" | "Failed") {
-        return Err(Error::text(format!("cannot attach a container in a completed pod; current phase is {phase}")));
+        return Err(Error::text(format!(
+            "cannot attach a container in a completed pod; current phase is {phase}"
+        )));
     }
     let container = pods::container(&pod.object, call.text("container"), call.is("quiet"))?;
     attach_to(session, &pod, &container)
@@ -75,7 +90,9 @@ fn attach_to(session: &Session, pod: &Target, container: &str) -> Result<()> {
     }
     let streams = Streams { stdin: call.is("stdin"), tty, quiet: call.is("quiet") };
     if !streams.quiet && streams.stdin {
-        eprintln!("All commands and output from this session will be recorded in container logs, including credentials and sensitive information passed through the command prompt.");
+        eprintln!(
+            "All commands and output from this session will be recorded in container logs, including credentials and sensitive information passed through the command prompt."
+        );
         if tty {
             eprintln!("If you don't see a command prompt, try pressing enter.");
         }
@@ -106,7 +123,14 @@ pub fn path(pod: &Target, sub: &str, container: &str, command: &[String], stream
 }
 
 /// Carries the streams between the container and our own.
-pub fn run(session: &Session, pod: &Target, sub: &str, container: &str, command: &[String], streams: &Streams) -> Result<()> {
+pub fn run(
+    session: &Session,
+    pod: &Target,
+    sub: &str,
+    container: &str,
+    command: &[String],
+    streams: &Streams,
+) -> Result<()> {
     let terminal = nix::unistd::isatty(std::io::stdin()).unwrap_or(false);
     let mut tty = streams.tty;
     if tty && !streams.stdin {
@@ -160,12 +184,18 @@ fn logs(session: &Session, pod: &Target, container: &str) -> Result<()> {
 }
 
 fn wait_running(session: &Session, made: &Target) -> Result<Value> {
-    let deadline = SystemClock.monotonic() + session.call.duration("pod-running-timeout").max(Duration::from_secs(1));
+    let deadline =
+        SystemClock.monotonic() + session.call.duration("pod-running-timeout").max(Duration::from_secs(1));
     wait_phase(session, made, Some(deadline), &["Running", "Succeeded", "Failed"])
 }
 
 /// Waits until the pod is in one of the phases.
-fn wait_phase(session: &Session, made: &Target, deadline: Option<Duration>, phases: &[&str]) -> Result<Value> {
+fn wait_phase(
+    session: &Session,
+    made: &Target,
+    deadline: Option<Duration>,
+    phases: &[&str],
+) -> Result<Value> {
     let reached = |pod: &Value| pod["status"]["phase"].as_str().is_some_and(|p| phases.contains(&p));
     loop {
         let pod = session.get(&made.path())?;
@@ -204,7 +234,8 @@ fn ended(session: &Session, pod: &Target) -> Result<()> {
     if done["status"]["phase"] == "Succeeded" {
         return Ok(());
     }
-    let code = done["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"].as_i64().unwrap_or(1);
+    let code =
+        done["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"].as_i64().unwrap_or(1);
     let name = pod.name.clone();
     let namespace = pod.namespace.clone();
     match i32::try_from(code) {

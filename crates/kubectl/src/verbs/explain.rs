@@ -9,13 +9,18 @@ pub fn run(session: &Session) -> Result<()> {
     let call = &session.call;
     let word = match &call.args[..] {
         [] => {
-            return Err(Error::text("You must specify the type of resource to explain. Use \"kubectl api-resources\" for a complete list of supported resources."));
+            return Err(Error::text(
+                "You must specify the type of resource to explain. Use \"kubectl api-resources\" for a complete list of supported resources.",
+            ));
         }
         [word] => word,
         _ => return Err(Error::text("We accept only this format: explain RESOURCE")),
     };
     if !matches!(call.text("output"), "plaintext" | "") {
-        return Err(Error::text(format!("Invalid output format {}. Supported formats are plaintext: the old OpenAPI v2 form is not there", call.text("output"))));
+        return Err(Error::text(format!(
+            "Invalid output format {}. Supported formats are plaintext: the old OpenAPI v2 form is not there",
+            call.text("output")
+        )));
     }
     let (kind, fields) = word.split_once('.').map_or((word.as_str(), ""), |(k, f)| (k, f));
     let discovery = session.discovery()?;
@@ -34,13 +39,17 @@ pub fn run(session: &Session) -> Result<()> {
     let path = if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") };
     let root = session.get("/openapi/v3")?;
     let Some(link) = root["paths"][&path]["serverRelativeURL"].as_str() else {
-        return Err(Error::text(format!("couldn't find resource for \"{group}/{version}, Resource={}\"", resource.name)));
+        return Err(Error::text(format!(
+            "couldn't find resource for \"{group}/{version}, Resource={}\"",
+            resource.name
+        )));
     };
     let document = session.get(link)?;
     let schemas = &document["components"]["schemas"];
     let is_kind = |s: &Value| {
         let all = s["x-kubernetes-group-version-kind"].as_array().into_iter().flatten();
-        all.into_iter().any(|g| g["group"] == *group && g["version"] == *version && g["kind"] == *resource.kind)
+        all.into_iter()
+            .any(|g| g["group"] == *group && g["version"] == *version && g["kind"] == *resource.kind)
     };
     let Some(schema) = schemas.as_object().and_then(|m| m.values().find(|s| is_kind(s))) else {
         return Err(Error::text(format!("the server's OpenAPI does not describe {}", resource.kind)));
@@ -132,7 +141,8 @@ fn enums(out: &mut String, schema: &Value, indent: &str) {
 fn describe(out: &mut String, schema: &Value, schemas: &Value) {
     let mut texts: Vec<&str> = Vec::new();
     texts.extend(schema["description"].as_str());
-    if schema["type"] == "array" || schema["additionalProperties"].is_object() || reference(schema).is_some() {
+    if schema["type"] == "array" || schema["additionalProperties"].is_object() || reference(schema).is_some()
+    {
         texts.extend(inner(schema, schemas)["description"].as_str());
     }
     if texts.is_empty() {
@@ -180,18 +190,24 @@ fn list(
     let pad = "  ".repeat(level);
     for (name, schema) in found {
         let required = of["required"].as_array().is_some_and(|r| r.contains(&Value::String(name.clone())));
-        out.push_str(&format!("{pad}{name}\t<{}>{}\n", type_of(schema, schemas), if required { " -required-" } else { "" }));
+        out.push_str(&format!(
+            "{pad}{name}\t<{}>{}\n",
+            type_of(schema, schemas),
+            if required { " -required-" } else { "" }
+        ));
         if let Some(all) = schema["enum"].as_array() {
             let words: Vec<String> = all.iter().map(crate::jsonpath::shown).collect();
             out.push_str(&format!("{pad}enum: {}\n", words.join(", ")));
         }
         if !recursive {
-            let text = schema["description"].as_str().or_else(|| inner(schema, schemas)["description"].as_str());
+            let text =
+                schema["description"].as_str().or_else(|| inner(schema, schemas)["description"].as_str());
             wrap(out, text.unwrap_or("<no description>"), level * 2 + 2);
             out.push('\n');
             continue;
         }
-        let known = reference(if schema["type"] == "array" { &schema["items"] } else { schema }).map(str::to_owned);
+        let known =
+            reference(if schema["type"] == "array" { &schema["items"] } else { schema }).map(str::to_owned);
         if known.as_ref().is_some_and(|k| path.contains(k)) || (depth > 0 && level as i64 >= depth) {
             continue;
         }

@@ -44,13 +44,17 @@ pub fn selector(target: &Target) -> Result<Value> {
         "ReplicationController" => &object["spec"]["selector"],
         "Pod" => {
             if object["metadata"]["labels"].as_object().is_none_or(|l| l.is_empty()) {
-                return Err(Error::text("couldn't retrieve selectors via --selector flag or introspection: the pod has no labels and cannot be exposed"));
+                return Err(Error::text(
+                    "couldn't retrieve selectors via --selector flag or introspection: the pod has no labels and cannot be exposed",
+                ));
             }
             &object["metadata"]["labels"]
         }
         "Service" => {
             if object["spec"]["selector"].as_object().is_none_or(|l| l.is_empty()) {
-                return Err(Error::text("couldn't retrieve selectors via --selector flag or introspection: the service has no pod selector set"));
+                return Err(Error::text(
+                    "couldn't retrieve selectors via --selector flag or introspection: the service has no pod selector set",
+                ));
             }
             &object["spec"]["selector"]
         }
@@ -58,7 +62,9 @@ pub fn selector(target: &Target) -> Result<Value> {
             let selector = &object["spec"]["selector"];
             if let Some(expressions) = selector["matchExpressions"].as_array().filter(|e| !e.is_empty()) {
                 let _ = expressions;
-                return Err(Error::text("couldn't retrieve selectors via --selector flag or introspection: couldn't convert expressions to map-based selector format"));
+                return Err(Error::text(
+                    "couldn't retrieve selectors via --selector flag or introspection: couldn't convert expressions to map-based selector format",
+                ));
             }
             &selector["matchLabels"]
         }
@@ -84,7 +90,9 @@ fn ports(target: &Target) -> Vec<(i64, String)> {
 
 fn service(session: &Session, target: &Target) -> Result<Value> {
     let call = &session.call;
-    if !["ReplicationController", "Pod", "Service", "Deployment", "ReplicaSet"].contains(&target.resource.kind.as_str()) {
+    if !["ReplicationController", "Pod", "Service", "Deployment", "ReplicaSet"]
+        .contains(&target.resource.kind.as_str())
+    {
         return Err(Error::text(format!("cannot expose a {}", group_kind(target))));
     }
     let selector = match call.text("selector") {
@@ -108,7 +116,11 @@ fn service(session: &Session, target: &Target) -> Result<Value> {
         }
         "" => known.iter().map(|(port, _)| *port).collect(),
         text => {
-            let number = |t: &str| t.parse::<i64>().map_err(|_| Error::text(format!("strconv.Atoi: parsing {}: invalid syntax", crate::text::quote(t))));
+            let number = |t: &str| {
+                t.parse::<i64>().map_err(|_| {
+                    Error::text(format!("strconv.Atoi: parsing {}: invalid syntax", crate::text::quote(t)))
+                })
+            };
             text.split(',').map(number).collect::<Result<_>>()?
         }
     };

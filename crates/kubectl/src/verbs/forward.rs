@@ -1,6 +1,6 @@
 //! `port-forward`: local ports that lead into a pod.
 
-use std::sync::Arc;
+use std::rc::Rc;
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -16,10 +16,16 @@ use crate::targets::{Query, Target};
 pub fn run(session: &Session) -> Result<()> {
     let call = &session.call;
     let [word, specs @ ..] = &call.args[..] else {
-        return Err(Error::usage("port-forward", "TYPE/NAME and list of ports are required for port-forward"));
+        return Err(Error::usage(
+            "port-forward",
+            "TYPE/NAME and list of ports are required for port-forward",
+        ));
     };
     if specs.is_empty() {
-        return Err(Error::usage("port-forward", "TYPE/NAME and list of ports are required for port-forward"));
+        return Err(Error::usage(
+            "port-forward",
+            "TYPE/NAME and list of ports are required for port-forward",
+        ));
     }
     let args = match word.contains('/') {
         true => vec![word.clone()],
@@ -30,7 +36,9 @@ pub fn run(session: &Session) -> Result<()> {
     let pod = pods::of_target(session, target)?;
     let phase = pod.object["status"]["phase"].as_str().unwrap_or_default();
     if phase != "Running" {
-        return Err(Error::text(format!("unable to forward port because pod is not running. Current status={phase}")));
+        return Err(Error::text(format!(
+            "unable to forward port because pod is not running. Current status={phase}"
+        )));
     }
     let mut ports = Vec::new();
     for spec in specs {
@@ -43,14 +51,22 @@ pub fn run(session: &Session) -> Result<()> {
 fn parse(spec: &str, target: &Target, pod: &Target) -> Result<(u16, u16)> {
     let (local, remote) = spec.split_once(':').unwrap_or((spec, spec));
     let number = |text: &str, what: &str| {
-        text.parse::<u16>().map_err(|_| Error::text(format!("error parsing {what} port '{text}': strconv.ParseUint: parsing {}: invalid syntax", crate::text::quote(text))))
+        text.parse::<u16>().map_err(|_| {
+            Error::text(format!(
+                "error parsing {what} port '{text}': strconv.ParseUint: parsing {}: invalid syntax",
+                crate::text::quote(text)
+            ))
+        })
     };
     let remote_port = match remote.parse::<u16>() {
-        Ok(port) if target.resource.is("", "Service") => target_port(target, pod, |p| p["port"] == port, port)?,
+        Ok(port) if target.resource.is("", "Service") => {
+            target_port(target, pod, |p| p["port"] == port, port)?
+        }
         Ok(port) => port,
         Err(_) if target.resource.is("", "Service") => target_port(target, pod, |p| p["name"] == remote, 0)?,
-        Err(_) => named_port(&pod.object, remote)
-            .ok_or_else(|| Error::text(format!("Pod '{}' does not have a named port '{remote}'", pod.name)))?,
+        Err(_) => named_port(&pod.object, remote).ok_or_else(|| {
+            Error::text(format!("Pod '{}' does not have a named port '{remote}'", pod.name))
+        })?,
     };
     if remote_port == 0 {
         return Err(Error::text("remote port must be > 0"));
@@ -65,7 +81,8 @@ fn parse(spec: &str, target: &Target, pod: &Target) -> Result<(u16, u16)> {
 
 fn named_port(pod: &Value, name: &str) -> Option<u16> {
     let containers = pod["spec"]["containers"].as_array()?.iter();
-    let port = containers.flat_map(|c| c["ports"].as_array().into_iter().flatten()).find(|p| p["name"] == name)?;
+    let port =
+        containers.flat_map(|c| c["ports"].as_array().into_iter().flatten()).find(|p| p["name"] == name)?;
     u16::try_from(port["containerPort"].as_i64()?).ok()
 }
 
@@ -91,7 +108,8 @@ async fn serve(session: &Session, pod: &Target, ports: Vec<(u16, u16)>) -> Resul
         let mut bound = local;
         let (mut any, mut why) = (false, String::new());
         for address in session.call.list("address") {
-            let hosts: Vec<&str> = if address == "localhost" { vec!["127.0.0.1", "::1"] } else { vec![&address] };
+            let hosts: Vec<&str> =
+                if address == "localhost" { vec!["127.0.0.1", "::1"] } else { vec![&address] };
             for host in hosts {
                 match TcpListener::bind((host, bound)).await {
                     Ok(listener) => {
@@ -101,22 +119,37 @@ async fn serve(session: &Session, pod: &Target, ports: Vec<(u16, u16)>) -> Resul
                         listeners.push((listener, bound, remote));
                         any = true;
                     }
-                    Err(e) => why = format!("Unable to listen on port {local}: Listeners failed to create with the following errors: [unable to create listener: Error listen tcp4 {host}:{local}: bind: {}]", crate::error::reason(&e)),
+                    Err(e) => {
+                        why = format!(
+                            "Unable to listen on port {local}: Listeners failed to create with the following errors: [unable to create listener: Error listen tcp4 {host}:{local}: bind: {}]",
+                            crate::error::reason(&e)
+                        )
+                    }
                 }
             }
         }
         if !any {
             eprintln!("{why}");
-            return Err(Error::text(format!("unable to listen on any of the requested ports: [{{{local} {remote}}}]")));
+            return Err(Error::text(format!(
+                "unable to listen on any of the requested ports: [{{{local} {remote}}}]"
+            )));
         }
     }
-    let pod = Arc::new(pod.clone());
-    let accepting = listeners.into_iter().map(|(listener, local, remote)| accept(session, pod.clone(), listener, local, remote));
+    let pod = Rc::new(pod.clone());
+    let accepting = listeners
+        .into_iter()
+        .map(|(listener, local, remote)| accept(session, pod.clone(), listener, local, remote));
     futures::future::try_join_all(accepting).await?;
     Ok(())
 }
 
-async fn accept(session: &Session, pod: Arc<Target>, listener: TcpListener, local: u16, port: u16) -> Result<()> {
+async fn accept(
+    session: &Session,
+    pod: Rc<Target>,
+    listener: TcpListener,
+    local: u16,
+    port: u16,
+) -> Result<()> {
     use futures::stream::{FuturesUnordered, StreamExt};
     let mut carried = FuturesUnordered::new();
     loop {
@@ -136,7 +169,7 @@ async fn accept(session: &Session, pod: Arc<Target>, listener: TcpListener, loca
 }
 
 /// One connection, over a WebSocket of its own: so nothing is lost for the next when one breaks.
-async fn carry(session: &Session, pod: Arc<Target>, stream: TcpStream, _local: u16, port: u16) -> Result<()> {
+async fn carry(session: &Session, pod: Rc<Target>, stream: TcpStream, _local: u16, port: u16) -> Result<()> {
     let path = format!("{}/portforward{}", pod.path(), query(&[("ports", &port.to_string())]));
     let mut channels = remote::open(session, &path, "v4.channel.k8s.io", &[0, 1]).await?;
     let gone = || Error::text("the connection to the server ended");

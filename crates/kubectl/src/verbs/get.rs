@@ -26,7 +26,7 @@ pub fn run(session: &Session) -> Result<()> {
             "--output-watch-events option can only be used with --watch or --watch-only",
         ));
     }
-    if call.args.is_empty() && !query.from_files() {
+    if call.args.is_empty() && !query.has_files() {
         eprintln!(
             "You must specify the type of resource to get. Use \"kubectl api-resources\" for a complete list of supported resources.\n"
         );
@@ -100,7 +100,7 @@ fn objects(session: &Session, query: &Query, mut printer: Printer) -> Result<()>
             "apiVersion": "v1", "kind": "List", "metadata": { "resourceVersion": "" }, "items": found,
         }))?,
     };
-    if !(found.is_empty() && !failed.is_empty()) {
+    if !found.is_empty() || failed.is_empty() {
         session.print(&text)?;
     }
     outcome(failed)

@@ -91,18 +91,16 @@ fn check(session: &Session, container: &str) -> Result<()> {
     let time = call.text("since-time");
     if !time.is_empty() && time.parse::<jiff::Timestamp>().is_err() {
         let quoted = crate::text::quote(time);
-        return Err(Error::text(format!("parsing time {quoted} as \"2006-01-02T15:04:05Z07:00\": cannot parse {quoted} as \"2006\"")));
+        return Err(Error::text(format!(
+            "parsing time {quoted} as \"2006-01-02T15:04:05Z07:00\": cannot parse {quoted} as \"2006\""
+        )));
     }
     Ok(())
 }
 
 fn selected(session: &Session, selector: &str) -> Result<Vec<Target>> {
-    let query = Query {
-        args: vec!["pods".into()],
-        selector: selector.to_owned(),
-        chunk: 500,
-        ..Query::default()
-    };
+    let query =
+        Query { args: vec!["pods".into()], selector: selector.to_owned(), chunk: 500, ..Query::default() };
     let mut found = query.all(session)?;
     if found.is_empty() {
         eprintln!("No resources found in {} namespace.", session.namespace()?.0);
@@ -119,7 +117,10 @@ fn named(session: &Session, word: &str) -> Result<Vec<Target>> {
     let found = Query { args, latest: true, ..Query::default() }.all(session).map_err(|e| match &e {
         Error::Status(status) if e.is_not_found() && !word.contains('/') => {
             let namespace = session.namespace().map(|n| n.0).unwrap_or_default();
-            Error::text(format!("error from server (NotFound): {} in namespace \"{namespace}\"", status.message))
+            Error::text(format!(
+                "error from server (NotFound): {} in namespace \"{namespace}\"",
+                status.message
+            ))
         }
         _ => e,
     })?;
@@ -143,15 +144,12 @@ fn named(session: &Session, word: &str) -> Result<Vec<Target>> {
 
 fn of_pod(session: &Session, pod: &Target, container: &str, several: bool) -> Result<Vec<Source>> {
     let call = &session.call;
-    let names: Vec<String> = if call.is("all-containers") || (call.is("all-pods") && container.is_empty() && false) {
+    let names: Vec<String> = if call.is("all-containers") {
         let lists = ["initContainers", "containers", "ephemeralContainers"];
         let all = lists.iter().flat_map(|l| pod.object["spec"][*l].as_array().into_iter().flatten());
         all.filter_map(|c| c["name"].as_str()).map(str::to_owned).collect()
     } else {
-        let named = pods::container(&pod.object, container, false).map_err(|e| match container {
-            "" => e,
-            name => Error::text(format!("container {name} is not valid for pod {}", pod.name)),
-        })?;
+        let named = pods::container(&pod.object, container, false)?;
         vec![named]
     };
     let prefix = call.is("prefix") || call.is("all-pods") && several;
@@ -194,7 +192,8 @@ fn path(session: &Session, pod: &Target, container: &str) -> String {
 
 fn one(session: &Session, source: &Source) -> Result<()> {
     session.block_on(async {
-        let mut chunks = Chunks::connect(session, &Request { accept: "*/*", ..Request::get(&*source.path) }).await?;
+        let mut chunks =
+            Chunks::connect(session, &Request { accept: "*/*", ..Request::get(&*source.path) }).await?;
         let mut fresh = true;
         while let Some(data) = chunks.read().await? {
             let mut out = session.stdout();
@@ -251,7 +250,8 @@ fn together(session: &Session, sources: Vec<Source>) -> Result<()> {
 
 async fn follow(session: &Session, source: &Source, sender: mpsc::Sender<Vec<u8>>) -> Result<()> {
     let _ = &source.name;
-    let mut chunks = Chunks::connect(session, &Request { accept: "*/*", ..Request::get(&*source.path) }).await?;
+    let mut chunks =
+        Chunks::connect(session, &Request { accept: "*/*", ..Request::get(&*source.path) }).await?;
     let mut rest: Vec<u8> = Vec::new();
     while let Some(data) = chunks.read().await? {
         rest.extend_from_slice(&data);

@@ -42,8 +42,10 @@ fn run(session: &Session, words: &Words) -> Result<()> {
     let mut query = Query::of(session, &objects);
     query.latest = !call.is("local");
     query.only_local = call.is("local");
-    if objects.is_empty() && !query.from_files() {
-        return Err(Error::text("one or more resources must be specified as <resource> <name> or <resource>/<name>"));
+    if objects.is_empty() && !query.has_files() {
+        return Err(Error::text(
+            "one or more resources must be specified as <resource> <name> or <resource>/<name>",
+        ));
     }
     let list = call.is("list");
     let (set, removed) = parse(&pairs, words)?;
@@ -76,7 +78,10 @@ fn parse(pairs: &[String], words: &Words) -> Result<(Map<String, Value>, Vec<Str
             Some((key, value)) if !key.is_empty() => {
                 let labels = words.field == "labels";
                 if labels && let Some(why) = apimachinery::names::label_value(value).first() {
-                    return Err(Error::text(format!("invalid label value: {}: {why}", crate::text::quote(&format!("{key}={value}")))));
+                    return Err(Error::text(format!(
+                        "invalid label value: {}: {why}",
+                        crate::text::quote(&format!("{key}={value}"))
+                    )));
                 }
                 set.insert(key.to_owned(), json!(value));
             }
@@ -85,7 +90,11 @@ fn parse(pairs: &[String], words: &Words) -> Result<(Map<String, Value>, Vec<Str
         }
     }
     if removed.iter().any(|key| set.contains_key(key)) {
-        return Err(Error::text(format!("can not both modify and remove {} {} in the same command", article(words.what), words.what)));
+        return Err(Error::text(format!(
+            "can not both modify and remove {} {} in the same command",
+            article(words.what),
+            words.what
+        )));
     }
     Ok((set, removed))
 }
@@ -111,13 +120,16 @@ fn one(
         let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
         let taken: Vec<String> = set
             .iter()
-            .filter(|(key, value)| current.get(*key).is_some_and(|old| old != *value || words.field == "annotations" && old != *value))
+            .filter(|(key, value)| current.get(*key).is_some_and(|old| old != *value))
             .map(|(key, _)| format!("'{key}' already has a value ({})", text(&current[key])))
             .collect();
         if !taken.is_empty() {
             return Err(Error::text(match words.field {
                 "labels" => format!("{}, and --overwrite is false", taken.join("; ")),
-                _ => format!("--overwrite is false but found the following declared annotation(s): {}", taken.join("; ")),
+                _ => format!(
+                    "--overwrite is false but found the following declared annotation(s): {}",
+                    taken.join("; ")
+                ),
             }));
         }
     }
@@ -139,7 +151,9 @@ fn one(
     let mut updated = target.object.clone();
     updated["metadata"][words.field] = Value::Object(wanted.clone());
     if change.dry_run == DryRun::Client || call.is("local") {
-        if wanted.is_empty() && let Some(metadata) = updated["metadata"].as_object_mut() {
+        if wanted.is_empty()
+            && let Some(metadata) = updated["metadata"].as_object_mut()
+        {
             metadata.remove(words.field);
         }
         change.show(&updated)?;

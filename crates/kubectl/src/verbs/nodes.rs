@@ -20,7 +20,7 @@ fn nodes(session: &Session) -> Result<(Vec<Target>, Vec<Error>)> {
         return Err(Error::usage(verb, format!("USAGE: {verb} NODE [flags]")));
     }
     if !call.args.is_empty() && !selector.is_empty() {
-        return Err(Error::text(format!("cannot specify both a node name and a --selector option")));
+        return Err(Error::text("cannot specify both a node name and a --selector option".to_string()));
     }
     let mut args: Vec<String> = Vec::new();
     let pairs = call.args.iter().any(|a| a.contains('/'));
@@ -66,7 +66,8 @@ fn mark(session: &Session, closed: bool) -> Result<(Vec<Target>, Vec<Error>)> {
             false => json!({ "spec": { "unschedulable": null } }),
         };
         if dry != DryRun::Client {
-            let request = Request { content_type: STRATEGIC, ..Request::with(http::Method::PATCH, path, &patch) };
+            let request =
+                Request { content_type: STRATEGIC, ..Request::with(http::Method::PATCH, path, &patch) };
             if let Err(e) = session.value(&request) {
                 failed.push(Error::text(format!("unable to {word} node \"{}\": {e}", target.name)));
                 continue;
@@ -86,7 +87,10 @@ pub fn drain(session: &Session) -> Result<()> {
     for target in &targets {
         if let Err(e) = empty(session, target, dry) {
             eprintln!("There are pending nodes to be drained:\n {}", target.name);
-            return Err(Error::text(format!("unable to drain node \"{}\" due to error: {e}, continuing command...", target.name)));
+            return Err(Error::text(format!(
+                "unable to drain node \"{}\" due to error: {e}, continuing command...",
+                target.name
+            )));
         }
         session.println(&format!("node/{} drained{}", target.name, suffix(dry)))?;
     }
@@ -113,7 +117,9 @@ fn judge(session: &Session, pod: &Value) -> Result<Verdict> {
     if controller.is_some_and(|c| c["kind"] == "DaemonSet") && !ended {
         return Ok(match call.is("ignore-daemonsets") {
             true => Verdict::Warn("ignoring DaemonSet-managed Pods"),
-            false => Verdict::Refuse("cannot delete DaemonSet-managed Pods (use --ignore-daemonsets to ignore)"),
+            false => {
+                Verdict::Refuse("cannot delete DaemonSet-managed Pods (use --ignore-daemonsets to ignore)")
+            }
         });
     }
     if ended {
@@ -121,10 +127,14 @@ fn judge(session: &Session, pod: &Value) -> Result<Verdict> {
     }
     let local = pod["spec"]["volumes"].as_array().into_iter().flatten().any(|v| v["emptyDir"].is_object());
     if local && !call.is("delete-emptydir-data") {
-        return Ok(Verdict::Refuse("cannot delete Pods with local storage (use --delete-emptydir-data to override)"));
+        return Ok(Verdict::Refuse(
+            "cannot delete Pods with local storage (use --delete-emptydir-data to override)",
+        ));
     }
     if controller.is_none() && !call.is("force") {
-        return Ok(Verdict::Refuse("cannot delete cannot delete Pods that declare no controller (use --force to override)"));
+        return Ok(Verdict::Refuse(
+            "cannot delete cannot delete Pods that declare no controller (use --force to override)",
+        ));
     }
     if controller.is_none() {
         return Ok(Verdict::Warn("deleting Pods that declare no controller"));
@@ -135,14 +145,26 @@ fn judge(session: &Session, pod: &Value) -> Result<Verdict> {
 fn empty(session: &Session, node: &Target, dry: DryRun) -> Result<()> {
     let call = &session.call;
     let fields = format!("spec.nodeName={}", node.name);
-    let path = "/api/v1/pods".to_owned() + &query(&[("fieldSelector", &fields), ("labelSelector", call.text("pod-selector")), ("limit", "500")]);
+    let path = "/api/v1/pods".to_owned()
+        + &query(&[
+            ("fieldSelector", &fields),
+            ("labelSelector", call.text("pod-selector")),
+            ("limit", "500"),
+        ]);
     let list = session.get(&path)?;
     let resource = session.discovery()?.find(session, "pods")?;
-    let (mut going, mut warned, mut refused): (Vec<Target>, Vec<(&str, Vec<String>)>, Vec<(&str, Vec<String>)>) = Default::default();
+    let (mut going, mut warned, mut refused): (
+        Vec<Target>,
+        Vec<(&str, Vec<String>)>,
+        Vec<(&str, Vec<String>)>,
+    ) = Default::default();
     for pod in list["items"].as_array().into_iter().flatten() {
         let target = Target::of(resource.clone(), pod.clone());
         let name = format!("{}/{}", target.namespace, target.name);
-        let note = |all: &mut Vec<(&'static str, Vec<String>)>, why: &'static str| match all.iter_mut().find(|(w, _)| *w == why) {
+        let note = |all: &mut Vec<(&'static str, Vec<String>)>, why: &'static str| match all
+            .iter_mut()
+            .find(|(w, _)| *w == why)
+        {
             Some((_, names)) => names.push(name.clone()),
             None => all.push((why, vec![name.clone()])),
         };
@@ -172,7 +194,8 @@ fn empty(session: &Session, node: &Target, dry: DryRun) -> Result<()> {
 
 fn evict_all(session: &Session, going: &[Target], dry: DryRun) -> Result<()> {
     let call = &session.call;
-    let deadline = Some(call.duration("timeout")).filter(|t| !t.is_zero()).map(|t| SystemClock.monotonic() + t);
+    let deadline =
+        Some(call.duration("timeout")).filter(|t| !t.is_zero()).map(|t| SystemClock.monotonic() + t);
     let direct = call.is("disable-eviction");
     for pod in going {
         let word = if direct { "deleting" } else { "evicting" };
@@ -216,13 +239,21 @@ fn evict(session: &Session, pod: &Target, direct: bool, deadline: Option<Duratio
             Ok(_) => return Ok(()),
             Err(e) if e.is_not_found() => return Ok(()),
             Err(e) if e.is_reason("TooManyRequests") => {
-                eprintln!("error when evicting pods/\"{}\" -n \"{}\" (will retry after 5s): {e}", pod.name, pod.namespace);
+                eprintln!(
+                    "error when evicting pods/\"{}\" -n \"{}\" (will retry after 5s): {e}",
+                    pod.name, pod.namespace
+                );
                 if deadline.is_some_and(|d| SystemClock.monotonic() > d) {
                     return Err(Error::text("global timeout reached"));
                 }
                 session.block_on(SystemClock.sleep(Duration::from_secs(5)))?;
             }
-            Err(e) => return Err(Error::text(format!("error when evicting pods/\"{}\" -n \"{}\": {e}", pod.name, pod.namespace))),
+            Err(e) => {
+                return Err(Error::text(format!(
+                    "error when evicting pods/\"{}\" -n \"{}\": {e}",
+                    pod.name, pod.namespace
+                )));
+            }
         }
     }
 }
@@ -240,7 +271,10 @@ fn parse_taints(pairs: &[String]) -> Result<(Vec<Taint>, Vec<Taint>)> {
         let (pair, effect) = text.split_once(':').unwrap_or((text, ""));
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         if !effect.is_empty() && !EFFECTS.contains(&effect) {
-            return Err(Error::usage("taint", format!("invalid taint effect: {effect}, unsupported taint effect")));
+            return Err(Error::usage(
+                "taint",
+                format!("invalid taint effect: {effect}, unsupported taint effect"),
+            ));
         }
         let taint = (key.to_owned(), value.to_owned(), effect.to_owned());
         if bare.is_some() {
@@ -277,14 +311,22 @@ pub fn taint(session: &Session) -> Result<()> {
     let query = Query::of(session, &objects);
     let resources = crate::targets::types(session, objects[0].split('/').next().unwrap_or_default())?;
     if resources.iter().any(|r| !r.is("", "Node")) {
-        return Err(Error::text(format!("invalid resource type {}, only node types are supported", objects[0])));
+        return Err(Error::text(format!(
+            "invalid resource type {}, only node types are supported",
+            objects[0]
+        )));
     }
     let mut change = Change::new(session, "modified")?;
     for target in query.all(session)? {
         let current: Vec<Value> = target.object["spec"]["taints"].as_array().cloned().unwrap_or_default();
-        let same = |t: &Value, (key, _, effect): &Taint| t["key"] == **key && (effect.is_empty() || t["effect"] == **effect);
+        let same = |t: &Value, (key, _, effect): &Taint| {
+            t["key"] == **key && (effect.is_empty() || t["effect"] == **effect)
+        };
         if !call.is("overwrite") && current.iter().any(|t| added.iter().any(|a| same(t, a))) {
-            return Err(Error::text(format!("node {} already has a taint(s) with same effect(s) and --overwrite is false", target.name)));
+            return Err(Error::text(format!(
+                "node {} already has a taint(s) with same effect(s) and --overwrite is false",
+                target.name
+            )));
         }
         let mut wanted: Vec<Value> = added
             .iter()
@@ -295,11 +337,14 @@ pub fn taint(session: &Session) -> Result<()> {
             .collect();
         for taint in &removed {
             if !current.iter().any(|t| same(t, taint)) {
-                let shown = if taint.2.is_empty() { taint.0.clone() } else { format!("{}:{}", taint.0, taint.2) };
+                let shown =
+                    if taint.2.is_empty() { taint.0.clone() } else { format!("{}:{}", taint.0, taint.2) };
                 return Err(Error::text(format!("taint \"{shown}\" not found")));
             }
         }
-        let kept = current.iter().filter(|t| !added.iter().any(|a| same(t, a)) && !removed.iter().any(|r| same(t, r)));
+        let kept = current
+            .iter()
+            .filter(|t| !added.iter().any(|a| same(t, a)) && !removed.iter().any(|r| same(t, r)));
         wanted.extend(kept.cloned());
         change.operation(match (added.is_empty(), removed.is_empty()) {
             (false, true) if call.is("overwrite") => "modified",

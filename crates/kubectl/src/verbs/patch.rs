@@ -12,7 +12,9 @@ pub fn run(session: &Session) -> Result<()> {
     let (inline, file) = (call.text("patch"), call.text("patch-file"));
     match (inline.is_empty(), file.is_empty()) {
         (true, true) => {
-            return Err(Error::text("must specify --patch or --patch-file containing the contents of the patch"));
+            return Err(Error::text(
+                "must specify --patch or --patch-file containing the contents of the patch",
+            ));
         }
         (false, false) => return Err(Error::text("cannot specify --patch and --patch-file together")),
         _ => {}
@@ -21,7 +23,9 @@ pub fn run(session: &Session) -> Result<()> {
         "json" => JSON_PATCH,
         "merge" => MERGE,
         "strategic" | "" => STRATEGIC,
-        other => return Err(Error::text(format!("--type must be one of [json merge strategic], not \"{other}\""))),
+        other => {
+            return Err(Error::text(format!("--type must be one of [json merge strategic], not \"{other}\"")));
+        }
     };
     let text = match file {
         "" => inline.as_bytes().to_vec(),
@@ -30,7 +34,8 @@ pub fn run(session: &Session) -> Result<()> {
             std::io::Read::read_to_end(&mut std::io::stdin(), &mut text)?;
             text
         }
-        path => std::fs::read(path).map_err(|e| Error::text(format!("unable to read patch file: {}", io("open", path, &e))))?,
+        path => std::fs::read(path)
+            .map_err(|e| Error::text(format!("unable to read patch file: {}", io("open", path, &e))))?,
     };
     let shown = String::from_utf8_lossy(&text).into_owned();
     let json = shown.trim_start().starts_with(['{', '[']) && serde_json::from_str::<Value>(&shown).is_err();
@@ -83,7 +88,11 @@ fn here(target: &Target, kind: &str, patch: &Value) -> Result<Value> {
         _ => {
             let r = &target.resource;
             let Some(of) = facts::kind(&r.group, &r.version, &r.kind) else {
-                return Err(Error::text(format!("no kind \"{}\" is registered for version \"{}\"", r.kind, r.api_version())));
+                return Err(Error::text(format!(
+                    "no kind \"{}\" is registered for version \"{}\"",
+                    r.kind,
+                    r.api_version()
+                )));
             };
             apimachinery::patch::strategic_merge(object, patch.clone(), codec::schema::of_type(of))
         }

@@ -10,9 +10,12 @@ use crate::session::Session;
 pub fn list(session: &Session) -> Result<()> {
     let mut found: Vec<PathBuf> = Vec::new();
     for dir in std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()) {
-        let mut here: Vec<PathBuf> = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|e| e.path()).collect();
+        let mut here: Vec<PathBuf> =
+            std::fs::read_dir(dir).into_iter().flatten().flatten().map(|e| e.path()).collect();
         here.sort();
-        here.retain(|p| p.file_name().is_some_and(|n| n.to_string_lossy().starts_with("kubectl-")) && !p.is_dir());
+        here.retain(|p| {
+            p.file_name().is_some_and(|n| n.to_string_lossy().starts_with("kubectl-")) && !p.is_dir()
+        });
         found.extend(here);
     }
     if found.is_empty() {
@@ -28,7 +31,10 @@ pub fn list(session: &Session) -> Result<()> {
         session.println(&shown)?;
         let executable = std::fs::metadata(path).is_ok_and(|m| m.permissions().mode() & 0o111 != 0);
         if !executable {
-            eprintln!("  - warning: {} identified as a kubectl plugin, but it is not executable", path.display());
+            eprintln!(
+                "  - warning: {} identified as a kubectl plugin, but it is not executable",
+                path.display()
+            );
         }
     }
     Ok(())
@@ -38,7 +44,10 @@ pub fn list(session: &Session) -> Result<()> {
 pub fn run(words: &[String]) -> Option<Error> {
     let named = words.iter().take_while(|w| !w.starts_with('-')).count();
     for count in (1..=named).rev() {
-        let name = format!("kubectl-{}", words[..count].iter().map(|w| w.replace('-', "_")).collect::<Vec<_>>().join("-"));
+        let name = format!(
+            "kubectl-{}",
+            words[..count].iter().map(|w| w.replace('-', "_")).collect::<Vec<_>>().join("-")
+        );
         for dir in std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()) {
             let path = dir.join(&name);
             if std::fs::metadata(&path).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0) {

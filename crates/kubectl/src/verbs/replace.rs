@@ -22,7 +22,7 @@ pub fn run(session: &Session) -> Result<()> {
     if !call.duration("timeout").is_zero() && !call.is("force") {
         return Err(Error::text("--timeout must have --force specified"));
     }
-    if !query.from_files() {
+    if !query.has_files() {
         return Err(Error::text("must specify one of -f and -k"));
     }
     let mut change = Change::new(session, "replaced")?;
@@ -82,7 +82,8 @@ fn raw(session: &Session) -> Result<()> {
     let [file] = &files[..] else {
         return Err(Error::usage("replace", "--raw can only use a single local file or stdin"));
     };
-    let body = std::fs::read(if file == "-" { "/dev/stdin" } else { file }).map_err(|e| crate::error::io("open", file, &e))?;
+    let body = std::fs::read(if file == "-" { "/dev/stdin" } else { file })
+        .map_err(|e| crate::error::io("open", file, &e))?;
     let request = crate::session::Request {
         method: http::Method::PUT,
         body: body.into(),
@@ -94,7 +95,11 @@ fn raw(session: &Session) -> Result<()> {
 fn forced(session: &Session, change: &mut Change<'_>, targets: &[Target]) -> Result<()> {
     let options = Options { ignore_missing: true, ..Options::of(session)? };
     let options = Options { force: false, ..options };
-    let options = Options { wait: true, timeout: if options.timeout.is_zero() { Duration::from_secs(300) } else { options.timeout }, ..options };
+    let options = Options {
+        wait: true,
+        timeout: if options.timeout.is_zero() { Duration::from_secs(300) } else { options.timeout },
+        ..options
+    };
     crate::verbs::create::outcome(all(session, targets, &options)?)?;
     for target in targets {
         let mut object = target.object.clone();

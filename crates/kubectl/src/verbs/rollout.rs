@@ -9,18 +9,18 @@ use crate::change::{Change, DryRun, MERGE, STRATEGIC};
 use crate::describe::{Lines, list, number, template, text};
 use crate::discovery::query;
 use crate::error::{Error, Result};
-use crate::verbs::expose::group_kind;
 use crate::session::{Request, Session};
 use crate::targets::{Query, Target};
 use crate::text::columns::Columns;
 use crate::verbs::delete::until;
+use crate::verbs::expose::group_kind;
 
 const REVISION: &str = "deployment.kubernetes.io/revision";
 const RESTARTED: &str = "kubectl.kubernetes.io/restartedAt";
 
 fn targets(session: &Session) -> Result<(Vec<Target>, Vec<Error>)> {
     let query = Query { whole_types: true, ..Query::of(session, &session.call.args) };
-    if session.call.args.is_empty() && !query.from_files() {
+    if session.call.args.is_empty() && !query.has_files() {
         return Err(Error::text("required resource not specified"));
     }
     query.targets(session)
@@ -45,10 +45,14 @@ fn revisions(session: &Session, target: &Target) -> Result<Vec<(i64, Value, Stri
             }
         }
     } else {
-        let path = format!("/apis/apps/v1/namespaces/{}/controllerrevisions", target.namespace) + &query(&[("labelSelector", &selector)]);
+        let path = format!("/apis/apps/v1/namespaces/{}/controllerrevisions", target.namespace)
+            + &query(&[("labelSelector", &selector)]);
         let all = session.get(&path)?;
         let uid = &target.object["metadata"]["uid"];
-        for revision in list(&all["items"]).iter().filter(|r| list(&r["metadata"]["ownerReferences"]).iter().any(|o| o["uid"] == *uid)) {
+        for revision in list(&all["items"])
+            .iter()
+            .filter(|r| list(&r["metadata"]["ownerReferences"]).iter().any(|o| o["uid"] == *uid))
+        {
             let merged = crate::verbs::apply::local(target, &target.object, &revision["data"])?;
             found.push((number(&revision["revision"]), merged["spec"]["template"].clone(), cause(revision)));
         }
@@ -66,7 +70,12 @@ pub fn history(session: &Session) -> Result<()> {
     }
     for target in &targets {
         if !is_any(target, &["Deployment", "DaemonSet", "StatefulSet"]) {
-            failed.push(Error::text(format!("error retrieving history for \"{0}\", no visitor method exists for {{{1} {2}}}", group_kind(target), target.resource.group, target.resource.kind)));
+            failed.push(Error::text(format!(
+                "error retrieving history for \"{0}\", no visitor method exists for {{{1} {2}}}",
+                group_kind(target),
+                target.resource.group,
+                target.resource.kind
+            )));
             continue;
         }
         let all = revisions(session, target)?;
@@ -111,7 +120,11 @@ fn told(of: &Value, cause: &str) -> String {
     out.unaligned()
 }
 
-fn each(session: &Session, operation: &str, work: impl Fn(&Target) -> Result<(Value, &'static str)>) -> Result<()> {
+fn each(
+    session: &Session,
+    operation: &str,
+    work: impl Fn(&Target) -> Result<(Value, &'static str)>,
+) -> Result<()> {
     let (targets, mut failed) = targets(session)?;
     let mut change = Change::new(session, operation)?.typed();
     for target in targets {
@@ -137,10 +150,18 @@ fn each(session: &Session, operation: &str, work: impl Fn(&Target) -> Result<(Va
 pub fn pause(session: &Session) -> Result<()> {
     each(session, "paused", |target| {
         if !is_any(target, &["Deployment"]) {
-            return Err(Error::text(format!("{} \"{}\" pausing is not supported", target.resource.group_resource(), target.name)));
+            return Err(Error::text(format!(
+                "{} \"{}\" pausing is not supported",
+                target.resource.group_resource(),
+                target.name
+            )));
         }
         if target.object["spec"]["paused"] == true {
-            return Err(Error::text(format!("{} \"{}\" is already paused", target.resource.group_resource(), target.name)));
+            return Err(Error::text(format!(
+                "{} \"{}\" is already paused",
+                target.resource.group_resource(),
+                target.name
+            )));
         }
         Ok((json!({ "spec": { "paused": true } }), STRATEGIC))
     })
@@ -149,10 +170,18 @@ pub fn pause(session: &Session) -> Result<()> {
 pub fn resume(session: &Session) -> Result<()> {
     each(session, "resumed", |target| {
         if !is_any(target, &["Deployment"]) {
-            return Err(Error::text(format!("{} \"{}\" resuming is not supported", target.resource.group_resource(), target.name)));
+            return Err(Error::text(format!(
+                "{} \"{}\" resuming is not supported",
+                target.resource.group_resource(),
+                target.name
+            )));
         }
         if target.object["spec"]["paused"] != true {
-            return Err(Error::text(format!("{} \"{}\" is not paused", target.resource.group_resource(), target.name)));
+            return Err(Error::text(format!(
+                "{} \"{}\" is not paused",
+                target.resource.group_resource(),
+                target.name
+            )));
         }
         Ok((json!({ "spec": { "paused": null } }), STRATEGIC))
     })
@@ -162,12 +191,23 @@ pub fn restart(session: &Session) -> Result<()> {
     let now = SystemClock.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     each(session, "restarted", |target| {
         if !is_any(target, &["Deployment", "DaemonSet", "StatefulSet"]) {
-            return Err(Error::text(format!("{} \"{}\" restarting is not supported", target.resource.group_resource(), target.name)));
+            return Err(Error::text(format!(
+                "{} \"{}\" restarting is not supported",
+                target.resource.group_resource(),
+                target.name
+            )));
         }
         if target.object["spec"]["paused"] == true {
-            return Err(Error::text(format!("{} \"{}\" can't restart paused deployment (run rollout resume first)", target.resource.group_resource(), target.name)));
+            return Err(Error::text(format!(
+                "{} \"{}\" can't restart paused deployment (run rollout resume first)",
+                target.resource.group_resource(),
+                target.name
+            )));
         }
-        Ok((json!({ "spec": { "template": { "metadata": { "annotations": { RESTARTED: now } } } } }), STRATEGIC))
+        Ok((
+            json!({ "spec": { "template": { "metadata": { "annotations": { RESTARTED: now } } } } }),
+            STRATEGIC,
+        ))
     })
 }
 
@@ -190,16 +230,39 @@ pub fn undo(session: &Session) -> Result<()> {
 
 fn back(session: &Session, change: &mut Change<'_>, target: &Target, to: i64) -> Result<()> {
     if !is_any(target, &["Deployment", "DaemonSet", "StatefulSet"]) {
-        return Err(Error::text(format!("error retrieving rollbacker for \"{0}\", no visitor method exists for {{{1} {2}}}", group_kind(target), target.resource.group, target.resource.kind)));
+        return Err(Error::text(format!(
+            "error retrieving rollbacker for \"{0}\", no visitor method exists for {{{1} {2}}}",
+            group_kind(target),
+            target.resource.group,
+            target.resource.kind
+        )));
     }
     if target.object["spec"]["paused"] == true {
-        return Err(Error::text(format!("you cannot rollback a paused deployment; resume it first with 'kubectl rollout resume deployment/{}' and try again", target.name)));
+        return Err(Error::text(format!(
+            "you cannot rollback a paused deployment; resume it first with 'kubectl rollout resume deployment/{}' and try again",
+            target.name
+        )));
+    }
+    if target.object["metadata"]["annotations"][crate::change::LAST_APPLIED].is_string() {
+        session.note(&format!(
+            "resource {}/{} was previously managed with 'kubectl apply'. Rolling back will not update the {} annotation, which may cause unexpected behavior on future 'kubectl apply' operations. Consider using 'kubectl apply' with your previous configuration file instead.",
+            target.resource.name, target.name, crate::change::LAST_APPLIED
+        ));
     }
     let all = revisions(session, target)?;
     let found = match to {
-        0 if all.len() < 2 => return Err(Error::text(format!("no rollout history found for {} \"{}\"", target.resource.kind.to_lowercase(), target.name))),
+        0 if all.len() < 2 => {
+            return Err(Error::text(format!(
+                "no rollout history found for {} \"{}\"",
+                target.resource.kind.to_lowercase(),
+                target.name
+            )));
+        }
         0 => &all[all.len() - 2],
-        to => all.iter().find(|(n, ..)| *n == to).ok_or_else(|| Error::text(format!("unable to find specified revision {to} in history")))?,
+        to => all
+            .iter()
+            .find(|(n, ..)| *n == to)
+            .ok_or_else(|| Error::text(format!("unable to find specified revision {to} in history")))?,
     };
     let mut wanted = found.1.clone();
     if change.dry_run == DryRun::Client {
@@ -215,7 +278,8 @@ fn back(session: &Session, change: &mut Change<'_>, target: &Target, to: i64) ->
         labels.remove("pod-template-hash");
     }
     if wanted == current {
-        change.operation(&format!("skipped rollback (current template already matches revision {})", found.0));
+        change
+            .operation(&format!("skipped rollback (current template already matches revision {})", found.0));
         return change.show(&target.object);
     }
     let patch = json!([{ "op": "replace", "path": "/spec/template", "value": wanted }]);
@@ -234,18 +298,39 @@ fn state(object: &Value, kind: &str, name: &str) -> Result<(String, bool)> {
             if !observed {
                 return Ok(("Waiting for deployment spec update to be observed...\n".into(), false));
             }
-            if crate::pods::condition(object, "Progressing").is_some_and(|c| c["reason"] == "ProgressDeadlineExceeded") {
+            if crate::pods::condition(object, "Progressing")
+                .is_some_and(|c| c["reason"] == "ProgressDeadlineExceeded")
+            {
                 return Err(Error::text(format!("deployment \"{name}\" exceeded its progress deadline")));
             }
             let replicas = spec["replicas"].as_i64().unwrap_or(1);
             if n("updatedReplicas") < replicas {
-                return Ok((format!("Waiting for deployment \"{name}\" rollout to finish: {} out of {replicas} new replicas have been updated...\n", n("updatedReplicas")), false));
+                return Ok((
+                    format!(
+                        "Waiting for deployment \"{name}\" rollout to finish: {} out of {replicas} new replicas have been updated...\n",
+                        n("updatedReplicas")
+                    ),
+                    false,
+                ));
             }
             if n("replicas") > n("updatedReplicas") {
-                return Ok((format!("Waiting for deployment \"{name}\" rollout to finish: {} old replicas are pending termination...\n", n("replicas") - n("updatedReplicas")), false));
+                return Ok((
+                    format!(
+                        "Waiting for deployment \"{name}\" rollout to finish: {} old replicas are pending termination...\n",
+                        n("replicas") - n("updatedReplicas")
+                    ),
+                    false,
+                ));
             }
             if n("availableReplicas") < n("updatedReplicas") {
-                return Ok((format!("Waiting for deployment \"{name}\" rollout to finish: {} of {} updated replicas are available...\n", n("availableReplicas"), n("updatedReplicas")), false));
+                return Ok((
+                    format!(
+                        "Waiting for deployment \"{name}\" rollout to finish: {} of {} updated replicas are available...\n",
+                        n("availableReplicas"),
+                        n("updatedReplicas")
+                    ),
+                    false,
+                ));
             }
             Ok((format!("deployment \"{name}\" successfully rolled out\n"), true))
         }
@@ -258,10 +343,22 @@ fn state(object: &Value, kind: &str, name: &str) -> Result<(String, bool)> {
             }
             let desired = n("desiredNumberScheduled");
             if n("updatedNumberScheduled") < desired {
-                return Ok((format!("Waiting for daemon set \"{name}\" rollout to finish: {} out of {desired} new pods have been updated...\n", n("updatedNumberScheduled")), false));
+                return Ok((
+                    format!(
+                        "Waiting for daemon set \"{name}\" rollout to finish: {} out of {desired} new pods have been updated...\n",
+                        n("updatedNumberScheduled")
+                    ),
+                    false,
+                ));
             }
             if n("numberAvailable") < desired {
-                return Ok((format!("Waiting for daemon set \"{name}\" rollout to finish: {} of {desired} updated pods are available...\n", n("numberAvailable")), false));
+                return Ok((
+                    format!(
+                        "Waiting for daemon set \"{name}\" rollout to finish: {} of {desired} updated pods are available...\n",
+                        n("numberAvailable")
+                    ),
+                    false,
+                ));
             }
             Ok((format!("daemon set \"{name}\" successfully rolled out\n"), true))
         }
@@ -274,18 +371,51 @@ fn state(object: &Value, kind: &str, name: &str) -> Result<(String, bool)> {
             }
             let replicas = spec["replicas"].as_i64().unwrap_or(1);
             if n("readyReplicas") < replicas {
-                return Ok((format!("Waiting for {} pods to be ready...\n", replicas - n("readyReplicas")), false));
+                return Ok((
+                    format!("Waiting for {} pods to be ready...\n", replicas - n("readyReplicas")),
+                    false,
+                ));
             }
-            if let Some(partition) = spec["updateStrategy"]["rollingUpdate"]["partition"].as_i64().filter(|_| spec["updateStrategy"]["rollingUpdate"].is_object()) {
+            if let Some(partition) = spec["updateStrategy"]["rollingUpdate"]["partition"]
+                .as_i64()
+                .filter(|_| spec["updateStrategy"]["rollingUpdate"].is_object())
+            {
                 if n("updatedReplicas") < replicas - partition {
-                    return Ok((format!("Waiting for partitioned roll out to finish: {} out of {} new pods have been updated...\n", n("updatedReplicas"), replicas - partition), false));
+                    return Ok((
+                        format!(
+                            "Waiting for partitioned roll out to finish: {} out of {} new pods have been updated...\n",
+                            n("updatedReplicas"),
+                            replicas - partition
+                        ),
+                        false,
+                    ));
                 }
-                return Ok((format!("partitioned roll out complete: {} new pods have been updated...\n", n("updatedReplicas")), true));
+                return Ok((
+                    format!(
+                        "partitioned roll out complete: {} new pods have been updated...\n",
+                        n("updatedReplicas")
+                    ),
+                    true,
+                ));
             }
             if status["updateRevision"] != status["currentRevision"] {
-                return Ok((format!("waiting for statefulset rolling update to complete {} pods at revision {}...\n", n("updatedReplicas"), text(&status["updateRevision"])), false));
+                return Ok((
+                    format!(
+                        "waiting for statefulset rolling update to complete {} pods at revision {}...\n",
+                        n("updatedReplicas"),
+                        text(&status["updateRevision"])
+                    ),
+                    false,
+                ));
             }
-            Ok((format!("statefulset rolling update complete {} pods at revision {}...\n", n("currentReplicas"), text(&status["currentRevision"])), true))
+            Ok((
+                format!(
+                    "statefulset rolling update complete {} pods at revision {}...\n",
+                    n("currentReplicas"),
+                    text(&status["currentRevision"])
+                ),
+                true,
+            ))
         }
     }
 }
@@ -316,7 +446,9 @@ fn follow(session: &Session, target: &Target, deadline: Option<Duration>) -> Res
         if wanted > 0 && target.resource.kind == "Deployment" {
             let now = text(&object["metadata"]["annotations"][REVISION]).parse().unwrap_or(0);
             if now != wanted {
-                return Err(Error::text(format!("desired revision ({wanted}) is different from the running revision ({now})")));
+                return Err(Error::text(format!(
+                    "desired revision ({wanted}) is different from the running revision ({now})"
+                )));
             }
         }
         let (said, done) = state(object, &target.resource.kind, &target.name)?;
@@ -333,7 +465,8 @@ fn follow(session: &Session, target: &Target, deadline: Option<Duration>) -> Res
             return Ok(());
         }
         let version = text(&object["metadata"]["resourceVersion"]);
-        let path = target.resource.path(&target.namespace, "") + &query(&[("fieldSelector", &name), ("resourceVersion", version), ("watch", "true")]);
+        let path = target.resource.path(&target.namespace, "")
+            + &query(&[("fieldSelector", &name), ("resourceVersion", version), ("watch", "true")]);
         let done = session.block_on(async {
             let mut events = crate::stream::Events::connect(session, &Request::get(path)).await?;
             loop {

@@ -13,10 +13,15 @@ pub fn run(session: &Session) -> Result<()> {
     let Some(name) = call.args.first().filter(|_| call.dash != Some(0)) else {
         return Err(Error::usage("run", "NAME is required for run"));
     };
-    let (stdin, attach) = (call.is("stdin"), call.is("attach") || (call.is("stdin") && !call.changed("attach")));
+    let (stdin, attach) =
+        (call.is("stdin"), call.is("attach") || (call.is("stdin") && !call.changed("attach")));
     let restart = match call.text("restart") {
         policy @ ("Always" | "OnFailure" | "Never") => policy,
-        other => return Err(Error::text(format!("invalid restart policy: {other}, valid values are: Always, OnFailure, Never"))),
+        other => {
+            return Err(Error::text(format!(
+                "invalid restart policy: {other}, valid values are: Always, OnFailure, Never"
+            )));
+        }
     };
     if call.is("tty") && !stdin {
         return Err(Error::text("-i/--stdin is required for containers with -t/--tty=true"));
@@ -28,7 +33,9 @@ pub fn run(session: &Session) -> Result<()> {
         return Err(Error::text("--rm should only be used for attached containers"));
     }
     if attach && crate::change::dry_run(call)? != DryRun::None {
-        return Err(Error::text("--dry-run=[server|client] can't be used with attached containers options (--attach, --stdin, or --tty)"));
+        return Err(Error::text(
+            "--dry-run=[server|client] can't be used with attached containers options (--attach, --stdin, or --tty)",
+        ));
     }
     let policy = call.text("image-pull-policy");
     if !matches!(policy, "" | "Always" | "IfNotPresent" | "Never") {
@@ -41,7 +48,11 @@ pub fn run(session: &Session) -> Result<()> {
     let object = match call.text("generator") {
         "" | "run-pod/v1" => pod(session, name, restart)?,
         "run/v1" => controller(session, name, restart)?,
-        other => return Err(Error::text(format!("generator \"{other}\" not found: run-pod/v1 and run/v1 are known"))),
+        other => {
+            return Err(Error::text(format!(
+                "generator \"{other}\" not found: run-pod/v1 and run/v1 are known"
+            )));
+        }
     };
     let object = overridden(session, object)?;
     let mut change = Change::new(session, "created")?.typed();
@@ -106,7 +117,7 @@ fn container(session: &Session, name: &str) -> Result<Value> {
     let mut env = Vec::new();
     for pair in call.list("env") {
         match pair.split_once('=').filter(|(key, _)| !key.is_empty()) {
-            Some((key, value)) if value.is_empty() => env.push(json!({ "name": key })),
+            Some((key, "")) => env.push(json!({ "name": key })),
             Some((key, value)) => env.push(json!({ "name": key, "value": value })),
             None => return Err(Error::text(format!("invalid env: {pair}"))),
         }
@@ -116,7 +127,10 @@ fn container(session: &Session, name: &str) -> Result<Value> {
     }
     if !call.text("port").is_empty() {
         let port: i64 = call.text("port").parse().map_err(|_| {
-            Error::text(format!("strconv.Atoi: parsing {}: invalid syntax", crate::text::quote(call.text("port"))))
+            Error::text(format!(
+                "strconv.Atoi: parsing {}: invalid syntax",
+                crate::text::quote(call.text("port"))
+            ))
         })?;
         container["ports"] = json!([{ "containerPort": port }]);
     }
@@ -157,7 +171,9 @@ fn pod(session: &Session, name: &str, restart: &str) -> Result<Value> {
 /// What `run` made before there were deployments.
 fn controller(session: &Session, name: &str, restart: &str) -> Result<Value> {
     if restart != "Always" {
-        return Err(Error::text(format!("a replication controller keeps its pods running: --restart={restart} is not for run/v1")));
+        return Err(Error::text(format!(
+            "a replication controller keeps its pods running: --restart={restart} is not for run/v1"
+        )));
     }
     let labels = labels(session, name)?;
     let replicas = if session.call.changed("replicas") { session.call.int("replicas") } else { 1 };

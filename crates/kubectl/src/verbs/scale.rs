@@ -15,7 +15,9 @@ pub fn run(session: &Session) -> Result<()> {
     crate::verbs::create::required(session, &["replicas"])?;
     let replicas = call.int("replicas");
     if replicas < 0 {
-        return Err(Error::text("The --replicas=COUNT flag is required, and COUNT must be greater than or equal to 0"));
+        return Err(Error::text(
+            "The --replicas=COUNT flag is required, and COUNT must be greater than or equal to 0",
+        ));
     }
     let query = Query::of(session, &call.args);
     let (targets, mut failed) = query.targets(session)?;
@@ -39,7 +41,13 @@ fn one(session: &Session, change: &mut Change<'_>, target: &Target, replicas: i6
     if change.dry_run == DryRun::Client {
         return change.show(&target.object);
     }
-    set(session, change.dry_run, target, replicas, (call.int("current-replicas"), call.text("resource-version")))?;
+    set(
+        session,
+        change.dry_run,
+        target,
+        replicas,
+        (call.int("current-replicas"), call.text("resource-version")),
+    )?;
     if !call.duration("timeout").is_zero() {
         wait(session, target, replicas)?;
     }
@@ -47,7 +55,13 @@ fn one(session: &Session, change: &mut Change<'_>, target: &Target, replicas: i6
 }
 
 /// Sets the number by the scale subresource, if the object is as expected.
-pub fn set(session: &Session, dry: DryRun, target: &Target, replicas: i64, expected: (i64, &str)) -> Result<Value> {
+pub fn set(
+    session: &Session,
+    dry: DryRun,
+    target: &Target,
+    replicas: i64,
+    expected: (i64, &str),
+) -> Result<Value> {
     let path = format!("{}/scale", target.path());
     let dry = if dry == DryRun::Server { "All" } else { "" };
     if expected == (-1, "") {
@@ -65,7 +79,11 @@ pub fn set(session: &Session, dry: DryRun, target: &Target, replicas: i64, expec
         return Err(Error::text(format!("Expected resource version to be {}, was {version}", expected.1)));
     }
     scale["spec"]["replicas"] = json!(replicas);
-    session.value(&Request::with(Method::PUT, path + &query(&[("dryRun", dry), ("fieldManager", "kubectl-scale")]), &scale))
+    session.value(&Request::with(
+        Method::PUT,
+        path + &query(&[("dryRun", dry), ("fieldManager", "kubectl-scale")]),
+        &scale,
+    ))
 }
 
 fn wait(session: &Session, target: &Target, replicas: i64) -> Result<()> {

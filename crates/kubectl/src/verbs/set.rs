@@ -23,7 +23,12 @@ fn pod_spec<'v>(target: &Target, object: &'v mut Value) -> Option<&'v mut Value>
         "ReplicationController" | "Deployment" | "DaemonSet" | "ReplicaSet" | "StatefulSet" | "Job" => {
             object.get_mut("spec")?.get_mut("template")?.get_mut("spec")
         }
-        "CronJob" => object.get_mut("spec")?.get_mut("jobTemplate")?.get_mut("spec")?.get_mut("template")?.get_mut("spec"),
+        "CronJob" => object
+            .get_mut("spec")?
+            .get_mut("jobTemplate")?
+            .get_mut("spec")?
+            .get_mut("template")?
+            .get_mut("spec"),
         _ => None,
     }
 }
@@ -50,7 +55,9 @@ fn change_each(
         let mut wanted = target.object.clone();
         if let Err(e) = edit(&target, &mut wanted) {
             failed.push(match e {
-                Error::Text(why) if why.starts_with('!') => Error::text(format!("{}/{} {}", target.resource.group_resource(), target.name, &why[1..])),
+                Error::Text(why) if why.starts_with('!') => {
+                    Error::text(format!("{}/{} {}", target.resource.group_resource(), target.name, &why[1..]))
+                }
                 e => e,
             });
             continue;
@@ -67,7 +74,11 @@ fn change_each(
         match change.patch(&target.path(), patch_type(r), &patch) {
             Ok(done) => change.show(&done)?,
             Err(e) => failed.push(match e {
-                Error::Status(status) => Error::text(format!("failed to patch {} update to pod template: {}", operation.split(' ').next().unwrap_or_default(), status.message)),
+                Error::Status(status) => Error::text(format!(
+                    "failed to patch {} update to pod template: {}",
+                    operation.split(' ').next().unwrap_or_default(),
+                    status.message
+                )),
                 e => e,
             }),
         }
@@ -79,7 +90,9 @@ fn change_each(
 fn matches(pattern: &str, name: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == name,
-        Some((before, after)) => name.len() >= before.len() + after.len() && name.starts_with(before) && name.ends_with(after),
+        Some((before, after)) => {
+            name.len() >= before.len() + after.len() && name.starts_with(before) && name.ends_with(after)
+        }
     }
 }
 
@@ -92,7 +105,7 @@ pub fn image(session: &Session) -> Result<()> {
     let call = &session.call;
     let (objects, pairs) = pairs_of(&call.args);
     let query = query(session, &objects);
-    if objects.is_empty() && !query.from_files() {
+    if objects.is_empty() && !query.has_files() {
         return Err(Error::text(crate::targets::NOTHING));
     }
     let mut images: Vec<(String, String)> = Vec::new();
@@ -106,7 +119,9 @@ pub fn image(session: &Session) -> Result<()> {
         return Err(Error::text("at least one image update is required"));
     }
     if images.len() > 1 && images.iter().any(|(name, _)| name == "*") {
-        return Err(Error::text("all containers are already specified by *, but saw more than one container_name=container_image pairs"));
+        return Err(Error::text(
+            "all containers are already specified by *, but saw more than one container_name=container_image pairs",
+        ));
     }
     change_each(session, "image updated", &query, &mut |target, object| {
         let Some(spec) = pod_spec(target, object) else { return Err(no_template(target)) };
@@ -133,7 +148,9 @@ pub fn resources(session: &Session) -> Result<()> {
     let call = &session.call;
     let query = query(session, &call.args);
     if call.text("limits").is_empty() && call.text("requests").is_empty() {
-        return Err(Error::text("you must specify an update to requests or limits (in the form of --requests/--limits)"));
+        return Err(Error::text(
+            "you must specify an update to requests or limits (in the form of --requests/--limits)",
+        ));
     }
     let limits = crate::verbs::create::amounts(call.text("limits"))?;
     let requests = crate::verbs::create::amounts(call.text("requests"))?;
@@ -149,7 +166,8 @@ pub fn resources(session: &Session) -> Result<()> {
             for (field, amounts) in [("limits", &limits), ("requests", &requests)] {
                 for (name, amount) in amounts {
                     // Zero takes it away.
-                    let zero = apimachinery::quantity::Quantity::parse(amount.as_str().unwrap_or("1")).is_ok_and(|q| q.is_zero());
+                    let zero = apimachinery::quantity::Quantity::parse(amount.as_str().unwrap_or("1"))
+                        .is_ok_and(|q| q.is_zero());
                     match zero {
                         true => {
                             if let Some(map) = container["resources"][field].as_object_mut() {
@@ -168,7 +186,9 @@ pub fn resources(session: &Session) -> Result<()> {
 pub fn selector(session: &Session) -> Result<()> {
     let call = &session.call;
     let Some((expression, objects)) = call.args.split_last() else {
-        return Err(Error::text("one or more resources must be specified as <resource> <name> or <resource>/<name>"));
+        return Err(Error::text(
+            "one or more resources must be specified as <resource> <name> or <resource>/<name>",
+        ));
     };
     let mut labels = Map::new();
     for pair in expression.split(',') {
@@ -196,7 +216,7 @@ pub fn service_account(session: &Session) -> Result<()> {
         return Err(Error::text("serviceaccount is required"));
     };
     let query = query(session, objects);
-    if objects.is_empty() && !query.from_files() {
+    if objects.is_empty() && !query.has_files() {
         return Err(Error::text(crate::targets::NOTHING));
     }
     change_each(session, "serviceaccount updated", &query, &mut |target, object| {
@@ -236,15 +256,21 @@ pub fn env(session: &Session) -> Result<()> {
     let (objects, mut changes) = (call.args[..first].to_vec(), call.args[first..].to_vec());
     changes.extend(call.list("env"));
     let query = query(session, &objects);
-    if objects.is_empty() && !query.from_files() {
-        return Err(Error::text("one or more resources must be specified as <resource> <name> or <resource>/<name>"));
+    if objects.is_empty() && !query.has_files() {
+        return Err(Error::text(
+            "one or more resources must be specified as <resource> <name> or <resource>/<name>",
+        ));
     }
     let (mut set, mut removed): (Vec<Value>, Vec<String>) = (Vec::new(), Vec::new());
     for change in &changes {
         match (change.split_once('='), change.strip_suffix('-')) {
             (Some((name, value)), _) => set.push(json!({ "name": name, "value": value })),
             (None, Some(name)) => removed.push(name.to_owned()),
-            _ => return Err(Error::text(format!("environment variables must be of the form key=value and can be removed with a trailing -: {change}"))),
+            _ => {
+                return Err(Error::text(format!(
+                    "environment variables must be of the form key=value and can be removed with a trailing -: {change}"
+                )));
+            }
         }
     }
     set.extend(from_object(session)?);
@@ -269,7 +295,11 @@ pub fn env(session: &Session) -> Result<()> {
                 for variable in &set {
                     match all.iter_mut().find(|v| v["name"] == variable["name"]) {
                         Some(have) if !overwrite && have["value"] != variable["value"] => {
-                            return Err(Error::text(format!("'{}' already has a value ({}), and --overwrite is false", variable["name"].as_str().unwrap_or_default(), have["value"].as_str().unwrap_or_default())));
+                            return Err(Error::text(format!(
+                                "'{}' already has a value ({}), and --overwrite is false",
+                                variable["name"].as_str().unwrap_or_default(),
+                                have["value"].as_str().unwrap_or_default()
+                            )));
                         }
                         Some(have) => *have = variable.clone(),
                         None => all.push(variable.clone()),
@@ -306,7 +336,8 @@ fn from_object(session: &Session) -> Result<Vec<Value>> {
             if !wanted.is_empty() && !wanted.contains(key) {
                 continue;
             }
-            let name: String = key.to_uppercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+            let name: String =
+                key.to_uppercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
             if !name.eq_ignore_ascii_case(key) {
                 eprintln!("Warning: key {key} transferred to {name}");
             }
@@ -355,7 +386,11 @@ fn variable_line(variable: &Value) -> String {
     } else if from["secretKeyRef"].is_object() {
         format!("secret {}, key {}", text(&from["secretKeyRef"]["name"]), text(&from["secretKeyRef"]["key"]))
     } else {
-        format!("configmap {}, key {}", text(&from["configMapKeyRef"]["name"]), text(&from["configMapKeyRef"]["key"]))
+        format!(
+            "configmap {}, key {}",
+            text(&from["configMapKeyRef"]["name"]),
+            text(&from["configMapKeyRef"]["key"])
+        )
     };
     format!("# {name} from {of}")
 }

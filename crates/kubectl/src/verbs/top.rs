@@ -54,9 +54,11 @@ pub fn node(session: &Session) -> Result<()> {
     let mut lines = Vec::new();
     for metric in &metrics {
         let name = metric["metadata"]["name"].as_str().unwrap_or_default();
-        let (cpu, memory) = (of(&metric["usage"]["cpu"]).milli_value(), of(&metric["usage"]["memory"]).value());
+        let (cpu, memory) =
+            (of(&metric["usage"]["cpu"]).milli_value(), of(&metric["usage"]["memory"]).value());
         let node = nodes.iter().find(|n| n["metadata"]["name"] == name);
-        let share = |used: i64, all: i64| if all > 0 { format!("{}%", used * 100 / all) } else { "<unknown>".into() };
+        let share =
+            |used: i64, all: i64| if all > 0 { format!("{}%", used * 100 / all) } else { "<unknown>".into() };
         let whole = |resource: &str| node.map(|n| of(&n["status"][field][resource]));
         let cells = vec![
             name.to_owned(),
@@ -81,7 +83,8 @@ pub fn pod(session: &Session) -> Result<()> {
     measured(session)?;
     let all = call.is("all-namespaces");
     let namespace = session.namespace()?.0;
-    let selected = query(&[("fieldSelector", call.text("field-selector")), ("labelSelector", call.text("selector"))]);
+    let selected =
+        query(&[("fieldSelector", call.text("field-selector")), ("labelSelector", call.text("selector"))]);
     let path = match (all, call.args.first()) {
         (true, _) => format!("/apis/metrics.k8s.io/v1beta1/pods{selected}"),
         (false, Some(name)) => format!("/apis/metrics.k8s.io/v1beta1/namespaces/{namespace}/pods/{name}"),
@@ -103,11 +106,16 @@ pub fn pod(session: &Session) -> Result<()> {
         let head: Vec<String> = if all { vec![text("namespace"), text("name")] } else { vec![text("name")] };
         let mut sum = (0, 0);
         for container in metric["containers"].as_array().into_iter().flatten() {
-            let (cpu, memory) = (of(&container["usage"]["cpu"]).milli_value(), of(&container["usage"]["memory"]).value());
+            let (cpu, memory) =
+                (of(&container["usage"]["cpu"]).milli_value(), of(&container["usage"]["memory"]).value());
             sum = (sum.0 + cpu, sum.1 + memory);
             if by_container {
                 let mut cells = head.clone();
-                cells.extend([container["name"].as_str().unwrap_or_default().to_owned(), format!("{cpu}m"), format!("{}Mi", memory / MI)]);
+                cells.extend([
+                    container["name"].as_str().unwrap_or_default().to_owned(),
+                    format!("{cpu}m"),
+                    format!("{}Mi", memory / MI),
+                ]);
                 lines.push((cells, cpu, memory));
             }
         }
@@ -122,7 +130,11 @@ pub fn pod(session: &Session) -> Result<()> {
     let mut table = Columns::table();
     if !call.is("no-headers") {
         table.push(if all { "NAMESPACE\t" } else { "" });
-        table.push(if by_container { "POD\tNAME\tCPU(cores)\tMEMORY(bytes)\n" } else { "NAME\tCPU(cores)\tMEMORY(bytes)\n" });
+        table.push(if by_container {
+            "POD\tNAME\tCPU(cores)\tMEMORY(bytes)\n"
+        } else {
+            "NAME\tCPU(cores)\tMEMORY(bytes)\n"
+        });
     }
     lines.iter().for_each(|(cells, ..)| table.push(&format!("{}\t\n", cells.join("\t"))));
     if call.is("sum") {

@@ -35,11 +35,15 @@ fn parse(text: &str) -> Result<Wanted> {
         // A value stands after the last `=` that is outside the braces.
         let end = spec.rfind('}').map_or(0, |at| at + 1);
         let (path, value) = match spec[end..].split_once('=') {
-            Some((rest, value)) => (format!("{}{rest}", &spec[..end]), Some(value.trim_matches(['\'', '"']).to_owned())),
+            Some((rest, value)) => {
+                (format!("{}{rest}", &spec[..end]), Some(value.trim_matches(['\'', '"']).to_owned()))
+            }
             None => (spec.to_owned(), None),
         };
         if value.as_deref() == Some("") {
-            return Err(Error::text("jsonpath wait has to have a value after equal sign, like --for=jsonpath='{.status.readyReplicas}'=3"));
+            return Err(Error::text(
+                "jsonpath wait has to have a value after equal sign, like --for=jsonpath='{.status.readyReplicas}'=3",
+            ));
         }
         let path = crate::print::custom::relaxed(path.trim_matches(['\'', '"']))?;
         let path = JsonPath::parse(&path).map_err(Error::text)?.allow_missing(true);
@@ -78,7 +82,10 @@ pub fn run(session: &Session) -> Result<()> {
             any = true;
             match one(session, &target, want, deadline) {
                 Ok(true) => session.println(&format!("{} condition met", target.shown()))?,
-                Ok(false) => failed.push(Error::text(format!("timed out waiting for the condition on {}/{}", target.resource.name, target.name))),
+                Ok(false) => failed.push(Error::text(format!(
+                    "timed out waiting for the condition on {}/{}",
+                    target.resource.name, target.name
+                ))),
                 Err(e) => failed.push(e),
             }
         }
@@ -121,15 +128,20 @@ fn met(object: &Value, want: &Wanted) -> Result<bool> {
     match want {
         Wanted::Condition { name, value } => {
             let Some(conditions) = object["status"]["conditions"].as_array() else { return Ok(false) };
-            let found = conditions.iter().find(|c| c["type"].as_str().is_some_and(|t| t.eq_ignore_ascii_case(name)));
+            let found =
+                conditions.iter().find(|c| c["type"].as_str().is_some_and(|t| t.eq_ignore_ascii_case(name)));
             let Some(found) = found else { return Ok(false) };
-            let stale = match (found["observedGeneration"].as_i64(), object["metadata"]["generation"].as_i64()) {
-                (Some(observed), Some(generation)) => observed < generation,
-                _ => match (object["status"]["observedGeneration"].as_i64(), object["metadata"]["generation"].as_i64()) {
+            let stale =
+                match (found["observedGeneration"].as_i64(), object["metadata"]["generation"].as_i64()) {
                     (Some(observed), Some(generation)) => observed < generation,
-                    _ => false,
-                },
-            };
+                    _ => match (
+                        object["status"]["observedGeneration"].as_i64(),
+                        object["metadata"]["generation"].as_i64(),
+                    ) {
+                        (Some(observed), Some(generation)) => observed < generation,
+                        _ => false,
+                    },
+                };
             Ok(!stale && found["status"].as_str().is_some_and(|s| s.eq_ignore_ascii_case(value)))
         }
         Wanted::Path { path, value } => {
@@ -137,7 +149,9 @@ fn met(object: &Value, want: &Wanted) -> Result<bool> {
             match (&found[..], value) {
                 ([], _) => Ok(false),
                 ([_], None) => Ok(true),
-                ([Value::Object(_) | Value::Array(_)], Some(_)) => Err(Error::text("jsonpath leads to a nested object or list which is not supported")),
+                ([Value::Object(_) | Value::Array(_)], Some(_)) => {
+                    Err(Error::text("jsonpath leads to a nested object or list which is not supported"))
+                }
                 ([one], Some(value)) => Ok(crate::jsonpath::shown(one).trim() == value.trim()),
                 _ => Err(Error::text("given jsonpath expression matches more than one value")),
             }
@@ -167,14 +181,20 @@ fn one(session: &Session, target: &Target, want: &Wanted, deadline: Duration) ->
             Some(_) => {}
             None => {
                 let resource = &target.resource;
-                return Err(apimachinery::Status::failure(404, "NotFound", format!("{} \"{}\" not found", resource.group_resource(), target.name)).into());
+                return Err(apimachinery::Status::failure(
+                    404,
+                    "NotFound",
+                    format!("{} \"{}\" not found", resource.group_resource(), target.name),
+                )
+                .into());
             }
         }
         if SystemClock.monotonic() >= deadline {
             return Ok(false);
         }
         let version = list["metadata"]["resourceVersion"].as_str().unwrap_or_default();
-        let path = path + &query(&[("fieldSelector", &name), ("resourceVersion", version), ("watch", "true")]);
+        let path =
+            path + &query(&[("fieldSelector", &name), ("resourceVersion", version), ("watch", "true")]);
         let done = session.block_on(async {
             let mut events = crate::stream::Events::connect(session, &Request::get(path)).await?;
             loop {

@@ -13,16 +13,16 @@ pub fn view(session: &Session) -> Result<()> {
     query.whole_types = call.is("all");
     let output = call.text("output");
     if !matches!(output, "json" | "yaml") {
-        return Err(Error::usage("apply view-last-applied", format!("Unexpected -o output mode: {output}, the flag 'output' must be one of yaml|json")));
+        return Err(Error::usage(
+            "apply view-last-applied",
+            format!("Unexpected -o output mode: {output}, the flag 'output' must be one of yaml|json"),
+        ));
     }
     let targets = query.all(session)?;
     let mut texts = Vec::new();
     for target in &targets {
-        match target.object["metadata"]["annotations"][LAST_APPLIED].as_str() {
-            Some(text) => texts.push(text.to_owned()),
-            // Stock says nothing of what was never applied.
-            None => {}
-        }
+        // Stock says nothing of what was never applied.
+        texts.extend(target.object["metadata"]["annotations"][LAST_APPLIED].as_str().map(str::to_owned));
     }
     for text in texts {
         let value: Value = serde_json::from_str(&text).map_err(|e| Error::text(e.to_string()))?;
@@ -47,12 +47,14 @@ fn two_spaces(value: &Value) -> String {
 pub fn set(session: &Session) -> Result<()> {
     let call = &session.call;
     let query = Query { latest: false, ..Query::of(session, &[]) };
-    if !query.from_files() {
+    if !query.has_files() {
         return Err(Error::text("must specify one of -f and -k"));
     }
     let mut change = Change::new(session, "configured")?;
     for work in query.works(session)? {
-        let crate::targets::Work::Named { resource, namespace, name, source, object } = work else { continue };
+        let crate::targets::Work::Named { resource, namespace, name, source, object } = work else {
+            continue;
+        };
         let target = crate::targets::Target { resource, namespace, name, source, object };
         let current = session.get(&target.path())?;
         let before = current["metadata"]["annotations"][LAST_APPLIED].as_str();

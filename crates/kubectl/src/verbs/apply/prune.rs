@@ -35,7 +35,9 @@ pub fn run(session: &Session, change: &Change<'_>, seen: &[Target]) -> Result<()
     for entry in call.list("prune-allowlist") {
         let parts: Vec<&str> = entry.split('/').collect();
         let [group, version, kind] = parts[..] else {
-            return Err(Error::text(format!("invalid GroupVersionKind format: {entry}, please follow <group/version/kind>")));
+            return Err(Error::text(format!(
+                "invalid GroupVersionKind format: {entry}, please follow <group/version/kind>"
+            )));
         };
         let group = if group == "core" { "" } else { group };
         kinds.push((group.into(), version.into(), kind.into()));
@@ -44,7 +46,8 @@ pub fn run(session: &Session, change: &Change<'_>, seen: &[Target]) -> Result<()
         kinds = KINDS.iter().map(|(g, v, k)| ((*g).to_owned(), (*v).to_owned(), (*k).to_owned())).collect();
     }
     let kept: BTreeSet<&str> = seen.iter().map(|t| uid(&t.object)).collect();
-    let mut namespaces: BTreeSet<String> = seen.iter().map(|t| t.namespace.clone()).filter(|n| !n.is_empty()).collect();
+    let mut namespaces: BTreeSet<String> =
+        seen.iter().map(|t| t.namespace.clone()).filter(|n| !n.is_empty()).collect();
     if namespaces.is_empty() {
         namespaces.insert(session.namespace()?.0);
     }
@@ -72,7 +75,11 @@ pub fn run(session: &Session, change: &Change<'_>, seen: &[Target]) -> Result<()
                 if !applied || kept.contains(uid(&target.object)) {
                     continue;
                 }
-                crate::verbs::create::outcome(crate::verbs::delete::all(session, std::slice::from_ref(&target), &options)?)?;
+                crate::verbs::create::outcome(crate::verbs::delete::all(
+                    session,
+                    std::slice::from_ref(&target),
+                    &options,
+                )?)?;
                 let suffix = match change.dry_run {
                     DryRun::None => "",
                     DryRun::Client => " (dry run)",

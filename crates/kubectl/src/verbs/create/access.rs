@@ -9,8 +9,25 @@ const GROUP: &str = "rbac.authorization.k8s.io";
 
 /// Verbs that resources know; others are told, and taken.
 const VERBS: &[&str] = &[
-    "get", "delete", "list", "create", "update", "patch", "watch", "proxy", "deletecollection", "use", "bind",
-    "escalate", "impersonate", "*", "approve", "sign", "attest", "serve-unapproved", "associated-node:get",
+    "get",
+    "delete",
+    "list",
+    "create",
+    "update",
+    "patch",
+    "watch",
+    "proxy",
+    "deletecollection",
+    "use",
+    "bind",
+    "escalate",
+    "impersonate",
+    "*",
+    "approve",
+    "sign",
+    "attest",
+    "serve-unapproved",
+    "associated-node:get",
 ];
 
 fn verbs(session: &Session) -> Result<Vec<String>> {
@@ -28,7 +45,9 @@ fn verbs(session: &Session) -> Result<Vec<String>> {
 
 pub fn role(session: &Session, name: &str) -> Result<Value> {
     let rules = resource_rules(session, true)?;
-    Ok(json!({ "apiVersion": format!("{GROUP}/v1"), "kind": "Role", "metadata": { "name": name }, "rules": rules }))
+    Ok(
+        json!({ "apiVersion": format!("{GROUP}/v1"), "kind": "Role", "metadata": { "name": name }, "rules": rules }),
+    )
 }
 
 /// A rule for each API group, in the order in which the groups come.
@@ -53,7 +72,8 @@ fn resource_rules(session: &Session, required: bool) -> Result<Vec<Value>> {
             "*" => (String::new(), "*".to_owned()),
             word if word.starts_with("*.") => (word[2..].to_owned(), "*".to_owned()),
             word => {
-                let found = session.discovery()?.find(session, word).map_err(|e| Error::Plain(e.to_string()))?;
+                let found =
+                    session.discovery()?.find(session, word).map_err(|e| Error::Plain(e.to_string()))?;
                 (found.group.clone(), found.name.clone())
             }
         };
@@ -83,8 +103,14 @@ pub fn cluster_role(session: &Session, name: &str) -> Result<Value> {
     let (urls, aggregation) = (call.list("non-resource-url"), call.text("aggregation-rule"));
     let metadata = json!({ "name": name });
     if !aggregation.is_empty() {
-        if !(urls.is_empty() && call.list("verb").is_empty() && call.list("resource").is_empty() && call.list("resource-name").is_empty()) {
-            return Err(Error::text("aggregation rule must be specified without nonResourceURLs, verbs, resources or resourceNames"));
+        if !(urls.is_empty()
+            && call.list("verb").is_empty()
+            && call.list("resource").is_empty()
+            && call.list("resource-name").is_empty())
+        {
+            return Err(Error::text(
+                "aggregation rule must be specified without nonResourceURLs, verbs, resources or resourceNames",
+            ));
         }
         let mut labels = json!({});
         for pair in aggregation.split(',') {
@@ -104,20 +130,27 @@ pub fn cluster_role(session: &Session, name: &str) -> Result<Value> {
     if call.list("resource").is_empty() && urls.is_empty() {
         return Err(Error::text("one of resource or nonResourceURL must be specified"));
     }
-    let mut rules = if call.list("resource").is_empty() { Vec::new() } else { resource_rules(session, true)? };
+    let mut rules =
+        if call.list("resource").is_empty() { Vec::new() } else { resource_rules(session, true)? };
     if !urls.is_empty() {
         if call.list("resource").is_empty() && !call.list("resource-name").is_empty() {
             return Err(Error::text("resourceNames can not be applied to nonResourceURLs"));
         }
-        if let Some(verb) = verbs(session)?.iter().find(|v| !["*", "get", "put", "post", "head", "options", "delete", "patch"].contains(&v.as_str())) {
+        if let Some(verb) = verbs(session)?.iter().find(|v| {
+            !["*", "get", "put", "post", "head", "options", "delete", "patch"].contains(&v.as_str())
+        }) {
             return Err(Error::text(format!("invalid verb: '{verb}' for nonResourceURL")));
         }
-        for url in urls.iter().filter(|u| u.as_str() != "*" && (u.is_empty() || !u.starts_with('/') || u[..u.len() - 1].contains('*'))) {
+        if let Some(url) = urls.iter().find(|u| {
+            u.as_str() != "*" && (u.is_empty() || !u.starts_with('/') || u[..u.len() - 1].contains('*'))
+        }) {
             return Err(Error::text(format!("invalid nonResourceURL: '{url}'")));
         }
         rules.push(json!({ "verbs": verbs(session)?, "nonResourceURLs": urls }));
     }
-    Ok(json!({ "apiVersion": format!("{GROUP}/v1"), "kind": "ClusterRole", "metadata": metadata, "rules": rules }))
+    Ok(
+        json!({ "apiVersion": format!("{GROUP}/v1"), "kind": "ClusterRole", "metadata": metadata, "rules": rules }),
+    )
 }
 
 pub fn cluster_role_binding(session: &Session, name: &str) -> Result<Value> {

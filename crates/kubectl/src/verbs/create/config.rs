@@ -54,7 +54,8 @@ pub fn tls(session: &Session, name: &str) -> Result<Value> {
     if cert.is_empty() || key.is_empty() {
         return Err(Error::text("key and cert must be specified"));
     }
-    let read = |path: &str| std::fs::read(path).map_err(|e| Error::text(format!("open {path}: {}", reason(&e))));
+    let read =
+        |path: &str| std::fs::read(path).map_err(|e| Error::text(format!("open {path}: {}", reason(&e))));
     let (cert, key) = (read(cert)?, read(key)?);
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let identity = pki::identity::Identity::new(text(&cert), text(&key));
@@ -68,7 +69,9 @@ pub fn docker(session: &Session, name: &str) -> Result<Value> {
         (call.text("docker-username"), call.text("docker-password"), call.text("docker-email"));
     if call.list("from-file").is_empty() {
         if user.is_empty() || password.is_empty() || call.text("docker-server").is_empty() {
-            return Err(Error::text("either --from-file or the combination of --docker-username, --docker-password and --docker-server is required"));
+            return Err(Error::text(
+                "either --from-file or the combination of --docker-username, --docker-password and --docker-server is required",
+            ));
         }
         let mut fields = vec![("username", user.to_owned()), ("password", password.to_owned())];
         if !email.is_empty() {
@@ -96,7 +99,7 @@ pub fn docker(session: &Session, name: &str) -> Result<Value> {
 fn pairs(session: &Session) -> Result<Pairs> {
     let call = &session.call;
     let (literals, env_files) = (call.list("from-literal"), call.list("from-env-file"));
-    if !env_files.is_empty() && !(literals.is_empty() && call.list("from-file").is_empty()) {
+    if !(env_files.is_empty() || literals.is_empty() && call.list("from-file").is_empty()) {
         return Err(Error::text("from-env-file cannot be combined with from-file or from-literal"));
     }
     let mut found = Vec::new();
@@ -121,18 +124,22 @@ fn pairs(session: &Session) -> Result<Pairs> {
 fn from_files(session: &Session, found: &mut Pairs) -> Result<()> {
     for source in session.call.list("from-file") {
         let (key, path) = match source.split_once('=') {
-            Some((key, path)) if !key.is_empty() && !path.is_empty() && !path.contains('=') => (Some(key), path),
+            Some((key, path)) if !key.is_empty() && !path.is_empty() && !path.contains('=') => {
+                (Some(key), path)
+            }
             Some(("", path)) => return Err(Error::text(format!("key name for file path {path} missing"))),
             Some((key, "")) => return Err(Error::text(format!("file path for key name {key} missing"))),
             Some(_) => return Err(Error::text("key names or file paths cannot contain '='")),
             None => (None, source.as_str()),
         };
-        let meta = std::fs::metadata(path).map_err(|e| Error::text(format!("error reading {path}: {}", reason(&e))))?;
+        let meta = std::fs::metadata(path)
+            .map_err(|e| Error::text(format!("error reading {path}: {}", reason(&e))))?;
         if meta.is_dir() {
             if key.is_some() {
                 return Err(Error::text("cannot give a key name for a directory path"));
             }
-            let mut files: Vec<_> = std::fs::read_dir(path)?.flatten().filter(|e| e.path().is_file()).collect();
+            let mut files: Vec<_> =
+                std::fs::read_dir(path)?.flatten().filter(|e| e.path().is_file()).collect();
             files.sort_by_key(std::fs::DirEntry::file_name);
             for file in files {
                 let name = file.file_name().to_string_lossy().into_owned();
@@ -150,10 +157,15 @@ fn from_files(session: &Session, found: &mut Pairs) -> Result<()> {
 fn add(found: &mut Pairs, key: &str, value: Vec<u8>) -> Result<()> {
     let safe = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
     if key.is_empty() || !key.chars().all(safe) {
-        return Err(Error::text(format!("{} is not a valid key name for a ConfigMap: a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')", crate::text::quote(key))));
+        return Err(Error::text(format!(
+            "{} is not a valid key name for a ConfigMap: a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')",
+            crate::text::quote(key)
+        )));
     }
     if found.iter().any(|(k, _)| k == key) {
-        return Err(Error::text(format!("cannot add key \"{key}\", another key by that name already exists in Data for ConfigMap")));
+        return Err(Error::text(format!(
+            "cannot add key \"{key}\", another key by that name already exists in Data for ConfigMap"
+        )));
     }
     found.push((key.to_owned(), value));
     Ok(())
@@ -161,7 +173,8 @@ fn add(found: &mut Pairs, key: &str, value: Vec<u8>) -> Result<()> {
 
 /// `KEY=value` a line; a key alone takes its value from our own environment.
 pub fn env_file(path: &str) -> Result<Vec<(String, String)>> {
-    let text = std::fs::read_to_string(path).map_err(|e| Error::text(format!("error reading {path}: {}", reason(&e))))?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| Error::text(format!("error reading {path}: {}", reason(&e))))?;
     let mut found = Vec::new();
     for line in text.trim_start_matches('\u{feff}').lines() {
         let line = line.trim_start();
@@ -188,8 +201,13 @@ fn hashed(session: &Session, mut object: Value) -> Value {
 /// Contract: kubectl's hash of config maps and secrets, which kustomize shares.
 pub fn hash(object: &Value) -> String {
     let text = |f: &str| object[f].as_str().unwrap_or_default();
-    let data = if object["data"].is_object() { object["data"].clone() } else { json!(if object["kind"] == "Secret" { json!({}) } else { json!("") }) };
-    let mut encoded = json!({ "kind": text("kind"), "name": text_of(&object["metadata"]["name"]), "data": data });
+    let data = if object["data"].is_object() {
+        object["data"].clone()
+    } else {
+        json!(if object["kind"] == "Secret" { json!({}) } else { json!("") })
+    };
+    let mut encoded =
+        json!({ "kind": text("kind"), "name": text_of(&object["metadata"]["name"]), "data": data });
     if object["kind"] == "Secret" {
         encoded["type"] = json!(text("type"));
     } else if object["binaryData"].is_object() {

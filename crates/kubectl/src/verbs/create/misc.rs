@@ -54,7 +54,9 @@ pub fn amounts(text: &str) -> Result<Map<String, Value>> {
             return Err(Error::text(format!("Invalid argument syntax {part}, expected <resource>=<value>")));
         };
         let quantity = apimachinery::quantity::Quantity::parse(amount).map_err(|_| {
-            Error::text("quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'")
+            Error::text(
+                "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'",
+            )
         })?;
         found.insert(name.to_owned(), json!(quantity.to_string()));
     }
@@ -69,14 +71,19 @@ pub fn disruption_budget(session: &Session, name: &str) -> Result<Value> {
     }
     match (min.is_empty(), max.is_empty()) {
         (true, true) => return Err(Error::text("one of min-available or max-unavailable must be specified")),
-        (false, false) => return Err(Error::text("min-available and max-unavailable cannot be both specified")),
+        (false, false) => {
+            return Err(Error::text("min-available and max-unavailable cannot be both specified"));
+        }
         _ => {}
     }
     let selector = label_selector(call.text("selector"))?;
     let amount = |text: &str| match text.parse::<i64>() {
         Ok(n) => Ok(json!(n)),
         Err(_) if text.ends_with('%') => Ok(json!(text)),
-        Err(_) => Err(Error::text(format!("invalid value {}: must be a number or a percentage", crate::text::quote(text)))),
+        Err(_) => Err(Error::text(format!(
+            "invalid value {}: must be a number or a percentage",
+            crate::text::quote(text)
+        ))),
     };
     let mut spec = json!({ "selector": selector });
     match min.is_empty() {
@@ -105,7 +112,12 @@ pub fn label_selector(text: &str) -> Result<Value> {
             Operator::NotIn | Operator::NotEquals => "NotIn",
             Operator::Exists => "Exists",
             Operator::DoesNotExist => "DoesNotExist",
-            other => return Err(Error::text(format!("\"{}\" is not a valid label selector operator", other.as_str()))),
+            other => {
+                return Err(Error::text(format!(
+                    "\"{}\" is not a valid label selector operator",
+                    other.as_str()
+                )));
+            }
         };
         let mut one = json!({ "key": key, "operator": operator });
         if !values.is_empty() {
@@ -127,12 +139,16 @@ pub fn ingress(session: &Session, name: &str) -> Result<Value> {
     let call = &session.call;
     let (rules, default) = (call.list("rule"), call.text("default-backend"));
     if rules.is_empty() && default.is_empty() {
-        return Err(Error::text("not enough information provided: every ingress has to either specify a default-backend (which catches all traffic) or a list of rules (which catch specific paths)"));
+        return Err(Error::text(
+            "not enough information provided: every ingress has to either specify a default-backend (which catches all traffic) or a list of rules (which catch specific paths)",
+        ));
     }
     let mut metadata = json!({ "name": name });
     for pair in call.list("annotation") {
         let Some((key, value)) = pair.split_once('=') else {
-            return Err(Error::text(format!("annotation {pair} is invalid and should be in format key=[value]")));
+            return Err(Error::text(format!(
+                "annotation {pair} is invalid and should be in format key=[value]"
+            )));
         };
         metadata["annotations"][key] = json!(value);
     }
@@ -165,7 +181,8 @@ pub fn ingress(session: &Session, name: &str) -> Result<Value> {
 }
 
 fn backend(text: &str) -> Option<Value> {
-    let (service, port) = text.split_once(':').filter(|(s, p)| !s.is_empty() && !p.is_empty() && !p.contains(':'))?;
+    let (service, port) =
+        text.split_once(':').filter(|(s, p)| !s.is_empty() && !p.is_empty() && !p.contains(':'))?;
     let port = match port.parse::<i64>() {
         Ok(n) => json!({ "number": n }),
         Err(_) => json!({ "name": port }),
@@ -175,7 +192,9 @@ fn backend(text: &str) -> Option<Value> {
 
 fn add_rule(rule: &str, hosts: &mut Vec<(String, Vec<Value>)>, tls: &mut Vec<Value>) -> Result<()> {
     let invalid = || {
-        Error::text(format!("rule {rule} is invalid and should be in format host/path=svcname:svcport[,tls[=secret]]"))
+        Error::text(format!(
+            "rule {rule} is invalid and should be in format host/path=svcname:svcport[,tls[=secret]]"
+        ))
     };
     let (route, rest) = rule.split_once('=').ok_or_else(invalid)?;
     let (to, secured) = match rest.split_once(',') {
@@ -187,7 +206,8 @@ fn add_rule(rule: &str, hosts: &mut Vec<(String, Vec<Value>)>, tls: &mut Vec<Val
         Some(path) => (path, "Prefix"),
         None => (path, "Exact"),
     };
-    let entry = json!({ "path": format!("/{path}"), "pathType": kind, "backend": backend(to).ok_or_else(invalid)? });
+    let entry =
+        json!({ "path": format!("/{path}"), "pathType": kind, "backend": backend(to).ok_or_else(invalid)? });
     match hosts.iter_mut().find(|(h, _)| h == host) {
         Some((_, paths)) => paths.push(entry),
         None => hosts.push((host.to_owned(), vec![entry])),

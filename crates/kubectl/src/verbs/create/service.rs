@@ -28,9 +28,6 @@ fn service(session: &Session, name: &str, kind: &str) -> Result<Value> {
     if kind != "ExternalName" && tcp.is_empty() && !headless {
         return Err(Error::text("at least one tcp port specifier must be provided"));
     }
-    if headless && !tcp.is_empty() && false {
-        return Err(Error::text("can not map ports with clusterip=None"));
-    }
     let mut ports = Vec::new();
     for spec in &tcp {
         let (port, target) = parse(spec)?;
@@ -74,7 +71,7 @@ fn parse(spec: &str) -> Result<(i64, Value)> {
     let port_number = number(port)?;
     let target_port = match target.parse::<i64>() {
         Ok(n) if (1..=65535).contains(&n) => json!(n),
-        Ok(_) => return Err(Error::text(format!("must be between 1 and 65535, inclusive"))),
+        Ok(_) => return Err(Error::text("must be between 1 and 65535, inclusive".to_string())),
         Err(_) => json!(target),
     };
     Ok((port_number, target_port))

@@ -9,14 +9,21 @@ use crate::session::{Request, Session};
 pub fn run(session: &Session) -> Result<()> {
     let call = &session.call;
     let [name] = &call.args[..] else {
-        return Err(Error::usage("create token", format!("exactly one NAME is required, got {}", call.args.len())));
+        return Err(Error::usage(
+            "create token",
+            format!("exactly one NAME is required, got {}", call.args.len()),
+        ));
     };
     let duration = crate::text::duration::parse_nanoseconds(call.text("duration")).unwrap_or(0);
     let (kind, object, uid) =
         (call.text("bound-object-kind"), call.text("bound-object-name"), call.text("bound-object-uid"));
     let api = match kind {
         "" | "Pod" | "Secret" | "Node" => "v1",
-        other => return Err(Error::text(format!("supported --bound-object-kind values are Node, Pod, Secret, not {other}"))),
+        other => {
+            return Err(Error::text(format!(
+                "supported --bound-object-kind values are Node, Pod, Secret, not {other}"
+            )));
+        }
     };
     if kind.is_empty() && !object.is_empty() {
         return Err(Error::text("--bound-object-name can only be set if --bound-object-kind is provided"));
@@ -45,11 +52,13 @@ pub fn run(session: &Session) -> Result<()> {
     }
     let request = json!({ "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec });
     let (namespace, _) = session.namespace()?;
-    let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{}/token", crate::discovery::escape(name));
-    let mut answer: Value = session.value(&Request::with(http::Method::POST, path, &request)).map_err(|e| match e {
-        Error::Status(status) => Error::text(format!("failed to create token: {}", status.message)),
-        other => other,
-    })?;
+    let path =
+        format!("/api/v1/namespaces/{namespace}/serviceaccounts/{}/token", crate::discovery::escape(name));
+    let mut answer: Value =
+        session.value(&Request::with(http::Method::POST, path, &request)).map_err(|e| match e {
+            Error::Status(status) => Error::text(format!("failed to create token: {}", status.message)),
+            other => other,
+        })?;
     let token = answer["status"]["token"].as_str().unwrap_or_default().to_owned();
     if token.is_empty() {
         return Err(Error::text("failed to create token: no token in server response"));

@@ -74,7 +74,10 @@ pub fn job(session: &Session, name: &str) -> Result<Value> {
         return Err(Error::text("from must be an existing cronjob"));
     };
     if target.resource.kind != "CronJob" {
-        return Err(Error::text(format!("unknown object type *{}.{}", target.resource.version, target.resource.kind)));
+        return Err(Error::text(format!(
+            "unknown object type *{}.{}",
+            target.resource.version, target.resource.kind
+        )));
     }
     let source = &target.object;
     let template = &source["spec"]["jobTemplate"];
