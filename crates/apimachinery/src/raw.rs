@@ -62,6 +62,12 @@ impl<'a> Raw<'a> {
         self.fields().find(|(k, _)| k == key).map(|(_, v)| v)
     }
 
+    /// The characters of the string at the end of `path`; empty when there is none.
+    pub fn text_at(self, path: &[&str]) -> String {
+        let at = path.iter().try_fold(self, |value, key| value.get(key));
+        at.and_then(Raw::string).map(Cow::into_owned).unwrap_or_default()
+    }
+
     /// Has no fields or elements.
     pub fn is_empty(self) -> bool {
         match self.kind() {

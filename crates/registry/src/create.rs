@@ -29,11 +29,14 @@ impl Registry {
         object: Box<dyn AnyObject>,
         options: &WriteOptions,
     ) -> Result<Written, Status> {
+        if !generates(&*object) {
+            return self.create_named(target, object, options).await;
+        }
         let mut last = None;
         for _ in 0..GENERATE_ATTEMPTS {
             let attempt = self.create_named(target, object.clone_box(), options).await;
             match attempt {
-                Err(status) if status.is_already_exists() && generates(&*object) => last = Some(status),
+                Err(status) if status.is_already_exists() => last = Some(status),
                 done => return done,
             }
         }

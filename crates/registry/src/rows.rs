@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use apimachinery::raw::Raw;
 use apimachinery::{ObjectKey, Revision, Status};
 use bytes::Bytes;
 use cache::{Cache, Object, Snapshot};
@@ -113,8 +114,15 @@ pub(crate) fn spec(resource: &Resource) -> CollectionSpec {
         let fields: Box<[_]> = match strategy.field_names() {
             [] => Box::default(),
             _ => {
-                let object = strategy.decode(&json).map_err(|e| ParseError(e.to_string()))?;
-                strategy.fields(&*object).into_iter().map(|(name, value)| (name, Arc::from(value))).collect()
+                let text = std::str::from_utf8(&json).map_err(|e| ParseError(e.to_string()))?;
+                let fields = match strategy.stored_fields(Raw::new(text)) {
+                    Some(fields) => fields,
+                    None => {
+                        let object = strategy.decode(&json).map_err(|e| ParseError(e.to_string()))?;
+                        strategy.fields(&*object)
+                    }
+                };
+                fields.into_iter().map(|(name, value)| (name, Arc::from(value))).collect()
             }
         };
         Ok(Object::new(key.clone(), revision, meta, fields, json))

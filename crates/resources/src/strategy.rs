@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use apimachinery::field::ErrorList;
+use apimachinery::raw::Raw;
 use apimachinery::{Gvk, Gvr};
 use codec::kind::DecodeError;
 use codec::{AnyObject, Kind};
@@ -119,6 +120,12 @@ pub trait Strategy: Send + Sync + 'static {
         Vec::new()
     }
 
+    /// As [`Strategy::fields`], read from the stored JSON: for kinds that are written often, because to decode the whole of an
+    /// object for a few of its fields is most of what publishing it costs. `None`: it has to be decoded.
+    fn stored_fields(&self, json: Raw<'_>) -> Option<Vec<(&'static str, String)>> {
+        None
+    }
+
     /// The names that [`Strategy::fields`] gives, also those that may be absent.
     fn field_names(&self) -> &'static [&'static str] {
         &[]
@@ -221,6 +228,7 @@ pub trait AnyStrategy: Send + Sync {
     fn warnings(&self, object: &dyn AnyObject) -> Vec<String>;
     fn name_rule(&self) -> NameRule;
     fn fields(&self, object: &dyn AnyObject) -> Vec<(&'static str, String)>;
+    fn stored_fields(&self, json: Raw<'_>) -> Option<Vec<(&'static str, String)>>;
     fn field_names(&self) -> &'static [&'static str];
     fn columns(&self) -> &'static [Column];
     fn row(&self, object: &dyn AnyObject, now: Timestamp) -> Vec<Value>;
@@ -275,6 +283,9 @@ impl<S: Strategy> AnyStrategy for Erased<S> {
     }
     fn fields(&self, object: &dyn AnyObject) -> Vec<(&'static str, String)> {
         self.0.fields(typed(object))
+    }
+    fn stored_fields(&self, json: Raw<'_>) -> Option<Vec<(&'static str, String)>> {
+        self.0.stored_fields(json)
     }
     fn field_names(&self) -> &'static [&'static str] {
         self.0.field_names()

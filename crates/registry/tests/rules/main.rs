@@ -16,6 +16,7 @@ mod trial;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use apimachinery::raw::Raw;
 use expect_test::expect_file;
 
 use crate::census::Census;
@@ -46,6 +47,26 @@ async fn every_kind_is_counted() {
     }
     expect_file![here("../../../../docs/rules.md")].assert_eq(&census::table(&rows, &excuses));
     assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+}
+
+/// What is read from stored JSON for selectors is what the decoded object says.
+#[tokio::test]
+async fn stored_fields_are_the_fields() {
+    let (registry, samples) = (trial::registry().await, Samples::read(&here("samples")));
+    let mut compared = 0;
+    // What is stored is of the version that all others are made from.
+    for resource in registry.resources().iter().filter(|r| r.conversion.is_none()) {
+        let Some(pair) = samples.of(&resource.gvk) else { continue };
+        for sample in [pair.least, pair.full] {
+            let mut object = resource.strategy.decode(sample.to_string().as_bytes()).unwrap();
+            resource.strategy.default(&mut *object);
+            let json = String::from_utf8(object.encode()).unwrap();
+            let Some(fields) = resource.strategy.stored_fields(Raw::new(&json)) else { continue };
+            assert_eq!(fields, resource.strategy.fields(&*object), "{}", resource.gvk.kind);
+            compared += 1;
+        }
+    }
+    assert_eq!(compared, 6, "pods, secrets and events");
 }
 
 fn here(name: &str) -> PathBuf {

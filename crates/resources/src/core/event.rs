@@ -2,6 +2,7 @@
 
 use apimachinery::field::{Error, ErrorList, Path};
 use apimachinery::names;
+use apimachinery::raw::Raw;
 use codec::Kind;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Event;
@@ -50,6 +51,26 @@ impl crate::Strategy for Strategy {
             ("source", source),
             ("type", text(&event.type_)),
         ]
+    }
+
+    fn stored_fields(&self, json: Raw<'_>) -> Option<Vec<(&'static str, String)>> {
+        let about = json.get("involvedObject").unwrap_or(Raw::new("{}"));
+        let component = json.text_at(&["source", "component"]);
+        let reporter = json.text_at(&["reportingComponent"]);
+        let source = if component.is_empty() { reporter.clone() } else { component };
+        Some(vec![
+            ("involvedObject.kind", about.text_at(&["kind"])),
+            ("involvedObject.namespace", about.text_at(&["namespace"])),
+            ("involvedObject.name", about.text_at(&["name"])),
+            ("involvedObject.uid", about.text_at(&["uid"])),
+            ("involvedObject.apiVersion", about.text_at(&["apiVersion"])),
+            ("involvedObject.resourceVersion", about.text_at(&["resourceVersion"])),
+            ("involvedObject.fieldPath", about.text_at(&["fieldPath"])),
+            ("reason", json.text_at(&["reason"])),
+            ("reportingComponent", reporter),
+            ("source", source),
+            ("type", json.text_at(&["type"])),
+        ])
     }
 
     fn field_names(&self) -> &'static [&'static str] {

@@ -1,6 +1,7 @@
 //! Secrets.
 
 use apimachinery::field::{Error, ErrorList, Path};
+use apimachinery::raw::Raw;
 use codec::Kind;
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
@@ -68,6 +69,10 @@ impl crate::Strategy for Strategy {
 
     fn fields(&self, secret: &Secret) -> Vec<(&'static str, String)> {
         vec![("type", secret.type_.clone().unwrap_or_default())]
+    }
+
+    fn stored_fields(&self, json: Raw<'_>) -> Option<Vec<(&'static str, String)>> {
+        Some(vec![("type", json.text_at(&["type"]))])
     }
 
     fn field_names(&self) -> &'static [&'static str] {

@@ -1,6 +1,7 @@
 //! Writes of pods.
 
 use apimachinery::field::ErrorList;
+use apimachinery::raw::Raw;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use serde_json::Value;
@@ -101,6 +102,23 @@ impl crate::Strategy for Strategy {
             ("status.podIP", pod.ips().first().map(|ip| (*ip).to_owned()).unwrap_or_default()),
             ("status.nominatedNodeName", text(&status.nominated_node_name)),
         ]
+    }
+
+    fn stored_fields(&self, json: Raw<'_>) -> Option<Vec<(&'static str, String)>> {
+        let of = |part: &str| json.get(part).unwrap_or(Raw::new("{}"));
+        let (spec, status) = (of("spec"), of("status"));
+        let first_ip = status.get("podIPs").and_then(|ips| ips.items().next()).map(|ip| ip.text_at(&["ip"]));
+        let host_network = spec.get("hostNetwork").is_some_and(|v| v.text() == "true");
+        Some(vec![
+            ("spec.nodeName", spec.text_at(&["nodeName"])),
+            ("spec.restartPolicy", spec.text_at(&["restartPolicy"])),
+            ("spec.schedulerName", spec.text_at(&["schedulerName"])),
+            ("spec.serviceAccountName", spec.text_at(&["serviceAccountName"])),
+            ("spec.hostNetwork", host_network.to_string()),
+            ("status.phase", status.text_at(&["phase"])),
+            ("status.podIP", first_ip.unwrap_or_else(|| status.text_at(&["podIP"]))),
+            ("status.nominatedNodeName", status.text_at(&["nominatedNodeName"])),
+        ])
     }
 
     fn field_names(&self) -> &'static [&'static str] {
