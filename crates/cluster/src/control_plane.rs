@@ -263,7 +263,8 @@ pub fn live(shared: &Shared, name: &str, template: &Template, groups: &Groups) -
 
 fn from_files((cert, key): &(PathBuf, PathBuf)) -> Result<Arc<LiveIdentity>> {
     let read = |p: &PathBuf| std::fs::read_to_string(p).with_context(|| format!("read {}", p.display()));
-    let identity = Identity::new(read(cert).context("--tls-cert-file")?, read(key).context("--tls-private-key-file")?);
+    let identity =
+        Identity::new(read(cert).context("--tls-cert-file")?, read(key).context("--tls-private-key-file")?);
     Ok(Arc::new(LiveIdentity::new(&identity).context("--tls-cert-file, --tls-private-key-file")?))
 }
 

@@ -27,7 +27,7 @@ pub fn run(candidate: Candidate, tasks: &Tasks, start: impl Fn(Tasks) + Send + S
         while !group.shutdown().is_cancelled() {
             let key = ObjectKey::new("kube-system", lease);
             let election = Election::new(transport.clone(), key, &identity, clock.clone(), random.clone());
-            election.run(&group, |leading| start(leading)).await;
+            election.run(&group, &start).await;
         }
     });
 }

@@ -13,7 +13,7 @@ use stdx::{Random, SystemClock, Tasks};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
 
-use crate::{Access, Config, Dns};
+use crate::{Access, Config, Dns, PodNames};
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 

@@ -1,12 +1,11 @@
 //! One file per command.
 
 pub mod agent;
-pub mod datastore;
-pub mod etcd;
 pub mod cert;
 pub mod check;
 pub mod config_file;
-pub mod service;
+pub mod datastore;
+pub mod etcd;
 pub mod image;
 pub mod inspect;
 pub mod node;
@@ -14,6 +13,7 @@ pub mod ps;
 pub mod reset;
 pub mod security;
 pub mod server;
+pub mod service;
 pub mod snapshot;
 pub mod token;
 

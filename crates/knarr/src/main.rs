@@ -96,7 +96,8 @@ fn main() -> ExitCode {
     }
     let words = std::env::args_os().collect();
     let command = <Args as clap::CommandFactory>::command();
-    let words = match commands::config_file::expand(words, &command, commands::config_file::DEFAULT.as_ref()) {
+    let words = match commands::config_file::expand(words, &command, commands::config_file::DEFAULT.as_ref())
+    {
         Ok(words) => words,
         Err(error) => {
             eprintln!("knarr: {error:#}");

@@ -14,8 +14,7 @@ pub(crate) fn resources() -> Vec<Resource> {
         Resource::new(Scope::Cluster, "ingressclass", ingress_class::Strategy),
         Resource::new(Scope::Namespaced, "ingress", ingress::Strategy).short(&["ing"]).with(&["status"]),
         Resource::new(Scope::Cluster, "ipaddress", ip_address::Strategy).short(&["ip"]),
-        Resource::new(Scope::Namespaced, "networkpolicy", network_policy::Strategy)
-            .short(&["netpol"]),
+        Resource::new(Scope::Namespaced, "networkpolicy", network_policy::Strategy).short(&["netpol"]),
         Resource::new(Scope::Cluster, "servicecidr", service_cidr::Strategy).with(&["status"]),
     ]
 }

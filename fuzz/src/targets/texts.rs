@@ -88,7 +88,8 @@ pub fn quantity(input: &[u8]) -> String {
     for scale in [-9, 0, 3, 30] {
         let _ = (quantity.scaled(scale), quantity.round_up(scale));
     }
-    let _ = (quantity + quantity, -quantity, quantity - quantity, quantity.cmp(&Quantity::ZERO));
+    let same = quantity;
+    let _ = (quantity + same, -quantity, quantity - same, quantity.cmp(&Quantity::ZERO));
     format!("{:?}", quantity.format())
 }
 

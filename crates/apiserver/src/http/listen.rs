@@ -36,7 +36,11 @@ pub async fn listen(
 
 /// The same in plain text, for a port where everybody is `system:unsecured` of `system:masters`: only when the user insists, and
 /// best on loopback.
-pub async fn listen_insecure(api: Arc<Api>, address: SocketAddr, tasks: &Tasks) -> anyhow::Result<SocketAddr> {
+pub async fn listen_insecure(
+    api: Arc<Api>,
+    address: SocketAddr,
+    tasks: &Tasks,
+) -> anyhow::Result<SocketAddr> {
     bind(api, address, None, tasks).await
 }
 

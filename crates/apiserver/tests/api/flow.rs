@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::Method;
 use serde_json::{Value, json};
+use stdx::{Clock as _, SystemClock};
 
 use crate::server;
 
@@ -38,7 +39,7 @@ async fn answers_tell_where_they_belong() {
             if told == (Some(schema.clone()), Some(level.clone())) {
                 return;
             }
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            SystemClock.sleep(Duration::from_millis(10)).await;
         }
     };
     tokio::time::timeout(Duration::from_secs(60), wait).await.expect("the headers name the objects");
@@ -90,7 +91,7 @@ async fn a_noisy_user_keeps_only_itself_waiting() {
         .collect();
     let all_wait = async {
         while flow.waiting() < NOISY {
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            SystemClock.sleep(Duration::from_millis(10)).await;
         }
     };
     tokio::time::timeout(Duration::from_secs(60), all_wait).await.expect("all the noisy ones wait");

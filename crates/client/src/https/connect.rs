@@ -202,7 +202,8 @@ fn tls(config: &HttpsConfig, client: Option<ClientConfig>) -> anyhow::Result<Tls
         None => pki::tls::client_config(&config.ca, config.identity.clone())?,
     };
     client.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let name = config.server_name.clone().map(ServerName::try_from).transpose().context("the server's name")?;
+    let name =
+        config.server_name.clone().map(ServerName::try_from).transpose().context("the server's name")?;
     Ok(Tls { connector: TlsConnector::from(Arc::new(client)), name })
 }
 

@@ -147,7 +147,7 @@ fn disk(dir: &Path) -> Found {
     let Ok(stat) = nix::sys::statvfs::statvfs(there) else {
         return Bad(format!("{} cannot be looked at", there.display()));
     };
-    let free = stat.blocks_available() as u64 * stat.fragment_size() as u64;
+    let free = stat.blocks_available() * stat.fragment_size();
     let text = format!("{:.1} GB free at {}", free as f64 / 1e9, there.display());
     match free {
         f if f < 500_000_000 => Bad(format!("{text}: too little; choose another --data-dir")),

@@ -24,7 +24,9 @@ pub fn run(session: &Session) -> Result<()> {
         "merge" => MERGE,
         "strategic" | "" => STRATEGIC,
         other => {
-            return Err(Error::text(format!("--type must be one of [json merge strategic], not \"{other}\"")));
+            return Err(Error::text(format!(
+                "--type must be one of [json merge strategic], not \"{other}\""
+            )));
         }
     };
     let text = match file {
