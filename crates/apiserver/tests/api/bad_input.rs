@@ -174,7 +174,7 @@ async fn patches_and_versions() {
         "application/json",
         &uid,
         409,
-        "Operation cannot be fulfilled on configmaps \"a\"",
+        "Operation cannot be fulfilled on ConfigMap \"a\": the UID in the precondition",
     )
     .await;
     check(&server, delete, "application/json", "{", 400, "unable to decode DeleteOptions").await;
