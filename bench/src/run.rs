@@ -351,8 +351,13 @@ impl Bench<'_> {
                 continue;
             }
             let seconds = self.args.seconds * 2.0;
-            let path = "/api/v1/namespaces/ns-1/configmaps?watch=true&resourceVersion=0";
-            let spec = watch::Spec { target: self.users.clone(), watchers, path: path.into(), seconds };
+            // From now on: what is there already is not news.
+            let path = "/api/v1/namespaces/ns-1/configmaps";
+            let list = self.fetch("GET", &format!("{path}?limit=1"), "application/json", &Value::Null)?;
+            let list: Value = serde_json::from_slice(&list)?;
+            let revision = list["metadata"]["resourceVersion"].as_str().context("a revision")?;
+            let path = format!("{path}?watch=true&resourceVersion={revision}");
+            let spec = watch::Spec { target: self.users.clone(), watchers, path, seconds };
             let ours = self.watch(&spec, true)?;
             let files = self.dir.join("files");
             drop(std::fs::remove_dir_all(&files));
