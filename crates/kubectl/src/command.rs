@@ -8,13 +8,14 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+use crate::kuberc::{Plugins, Preferences};
 use crate::text::{duration, quote};
 
 mod help;
 #[cfg(test)]
 mod tests;
 
-pub use help::{help, options};
+pub use help::{about, help, options};
 
 const COMMANDS: &str = include_str!("command/commands.txt");
 
@@ -51,11 +52,11 @@ pub struct Command {
 }
 
 impl Command {
-    fn name(&self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         self.path.rsplit(' ').next().unwrap_or_default()
     }
 
-    fn parent(&self) -> &'static str {
+    pub fn parent(&self) -> &'static str {
         self.path.rsplit_once(' ').map_or("", |(parent, _)| parent)
     }
 }
@@ -113,14 +114,42 @@ pub struct Call {
     /// How many arguments stand before `--`.
     pub dash: Option<usize>,
     pub help: bool,
+    /// Which programs may give credentials.
+    pub plugins: Plugins,
 }
 
 impl Call {
+    /// Flags that the user does not give are what the user prefers.
+    fn prefer(&mut self, preferences: &Preferences) -> Result<()> {
+        let path = self.path();
+        for (name, value) in
+            preferences.defaults_of(path).filter(|(name, _)| !self.changed(name)).cloned().collect::<Vec<_>>()
+        {
+            let said = |why: String| Error::Plain(format!("error occurred while applying preferences {why}"));
+            let Some(flag) = self.flag(&name).cloned() else {
+                return Err(said(format!("invalid flag {name} for command {path}")));
+            };
+            self.take(&flag, &name, value.clone()).map_err(|e| {
+                let why = e.to_string();
+                let why = why.lines().next().unwrap_or_default();
+                said(format!(
+                    "could not apply override value {value} to flag {name} in command {path} err: {why}"
+                ))
+            })?;
+        }
+        Ok(())
+    }
+
+    /// What the flag is taken to be when the user does not give it.
+    pub fn assume(&mut self, name: &'static str, value: &str) {
+        self.values.entry(name).or_insert_with(|| vec![value.to_owned()]);
+    }
+
     pub fn path(&self) -> &'static str {
         self.command.path
     }
 
-    fn flag(&self, name: &str) -> Option<&Flag> {
+    pub fn flag(&self, name: &str) -> Option<&Flag> {
         self.command.flags.iter().chain(&self.globals).find(|f| f.name == name)
     }
 
@@ -253,10 +282,23 @@ pub fn csv(text: &str) -> Vec<String> {
 
 /// Reads a command line (without the program's name).
 pub fn parse(args: &[String]) -> Result<Call> {
+    parse_with(args, &Preferences::default())
+}
+
+/// As [`parse`], with a user's own names of commands and defaults of flags.
+pub fn parse_with(args: &[String], preferences: &Preferences) -> Result<Call> {
     let all: Vec<Command> = commands().collect();
     let globals = all[0].flags.clone();
-    let (command, rest) = find(&all, args)?;
-    let mut call = Call { command: command.clone(), globals, ..Call::default() };
+    let (mut command, mut rest) = find(&all, args)?;
+    // What we know by that name goes before an alias.
+    if command.path.is_empty()
+        && let Some(at) = first_word(command, &globals, args)
+        && let Some(words) = preferences.rewritten(args, at)
+    {
+        (command, rest) = find(&all, &words)?;
+    }
+    let mut call =
+        Call { command: command.clone(), globals, plugins: preferences.plugins().clone(), ..Call::default() };
     if call.path().is_empty() {
         call.globals.clear();
     }
@@ -280,6 +322,7 @@ pub fn parse(args: &[String]) -> Result<Call> {
             break;
         }
     }
+    call.prefer(preferences)?;
     Ok(call)
 }
 
@@ -382,6 +425,18 @@ fn first_word(command: &Command, globals: &[Flag], args: &[String]) -> Option<us
         at += if alone { 1 } else { 2 };
     }
     None
+}
+
+/// The command that the words name, and the words besides; and the flags that all commands have.
+pub fn locate(words: &[String]) -> Result<(Command, Vec<String>, Vec<Flag>)> {
+    let all: Vec<Command> = commands().collect();
+    let (command, rest) = find(&all, words)?;
+    Ok((command.clone(), rest, all[0].flags.clone()))
+}
+
+/// Whether the words ask for help about the words after the first.
+pub fn is_help(words: &[String]) -> bool {
+    words.first().is_some_and(|w| w == "help")
 }
 
 /// Commands with nearly that name.

@@ -1,6 +1,7 @@
 //! kubectl: the tool at the other end of the API. Start at [`main`], which finds the command; `verbs` has a file for each.
 //!
-//! - `command`: command lines, from one list of commands and flags. `session`: configuration and the way to the server.
+//! - `command`: command lines, from one list of commands and flags; `kuberc`: what a user prefers of them; `complete`: what may
+//!   follow. `session`: configuration and the way to the server.
 //! - `discovery`, `targets`, `manifest`: from what people type to objects.
 //! - `print`: objects as JSON, YAML, tables. `describe`: objects told at length. `jsonpath`, `template`: rooms of their own.
 //!
@@ -9,12 +10,14 @@
 
 mod change;
 mod command;
+mod complete;
 mod config;
 mod describe;
 mod discovery;
 mod error;
 mod fetch;
 mod jsonpath;
+mod kuberc;
 mod manifest;
 mod pods;
 mod print;
@@ -34,7 +37,11 @@ use session::Session;
 
 /// Runs kubectl with the words after the program's name; the exit code.
 pub fn main(args: &[String]) -> u8 {
-    let outcome = command::parse(args).and_then(run);
+    if let Some(("__complete" | "__completeNoDesc", words)) = args.split_first().map(|(f, r)| (f.as_str(), r)) {
+        print!("{}", complete::answer(words, args[0] == "__complete"));
+        return 0;
+    }
+    let outcome = kuberc::load(args).and_then(|p| command::parse_with(args, &p)).and_then(run);
     // Who reads us may have gone.
     let _ = std::io::stdout().flush();
     match outcome {
@@ -54,6 +61,7 @@ fn run(call: command::Call) -> Result<()> {
     }
     let strict = call.is("warnings-as-errors");
     let session = Session::new(call);
+    verbs::version::check(&session)?;
     verbs::run(&session)?;
     let warnings = *session.warnings.borrow();
     match (strict, warnings) {

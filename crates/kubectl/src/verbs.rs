@@ -5,12 +5,14 @@ mod apply;
 mod auth;
 mod autoscale;
 mod certificate;
+mod completion;
 mod config;
 mod cp;
 mod create;
 mod delete;
 mod describe;
 mod diff;
+mod dump;
 mod edit;
 mod events;
 mod exec;
@@ -18,18 +20,20 @@ mod explain;
 mod expose;
 mod forward;
 mod get;
+mod kuberc;
 mod logs;
 mod metadata;
 mod nodes;
 mod patch;
 mod plugin;
+mod proxy;
 mod replace;
 mod rollout;
 mod run;
 mod scale;
 mod set;
 mod top;
-mod version;
+pub mod version;
 mod wait;
 mod watch;
 
@@ -51,6 +55,11 @@ const TABLE: &[(&str, Run)] = &[
     ("certificate approve", certificate::approve),
     ("certificate deny", certificate::deny),
     ("cluster-info", apis::cluster_info),
+    ("cluster-info dump", dump::run),
+    ("completion", completion::run),
+    ("kuberc set", kuberc::set),
+    ("kuberc view", kuberc::view),
+    ("proxy", proxy::run),
     ("rollout history", rollout::history),
     ("rollout pause", rollout::pause),
     ("rollout restart", rollout::restart),

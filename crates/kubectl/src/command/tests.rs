@@ -60,3 +60,29 @@ fn flags() {
         "#]],
     );
 }
+
+#[test]
+fn every_command_and_flag_is_told_about() {
+    let mut untold = Vec::new();
+    for command in super::commands() {
+        let name = if command.path.is_empty() { "kubectl" } else { command.path };
+        if super::about(name, "").is_empty() {
+            untold.push(name.to_owned());
+        }
+        let flags = command.flags.iter().map(|f| format!("--{}", f.name));
+        untold.extend(flags.filter(|f| super::about(command.path, f).is_empty()));
+    }
+    assert_eq!(untold, Vec::<String>::new());
+}
+
+/// Whoever copies an example gets no error from us.
+#[test]
+fn examples_are_understood() {
+    for line in include_str!("help.txt").lines().filter_map(|l| l.strip_prefix("@ ")) {
+        let (path, words) = (line.split(" | ").next().unwrap(), line.splitn(3, " | ").nth(2).unwrap());
+        let words: Vec<String> =
+            words.split('>').next().unwrap().split_whitespace().map(str::to_owned).collect();
+        let call = parse(&words).unwrap_or_else(|e| panic!("{line}: {e}"));
+        assert!(call.path().starts_with(path), "{line}: {}", call.path());
+    }
+}

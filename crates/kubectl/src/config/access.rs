@@ -119,6 +119,13 @@ pub fn access(config: &Config, call: &Call) -> Result<Access> {
     }
     let dir = |file: &Path| file.parent().map(Path::to_owned).unwrap_or_default();
     let (target, prefix) = target(&cluster, &user, &dir(&cluster_file), &dir(&user_file))?;
+    let program = text(&user["exec"], "command");
+    if user["exec"].is_object() && !call.plugins.allow(program) {
+        return Err(Error::Connection(format!(
+            "Unable to connect to the server: getting credentials: plugin {} is not allowed by the credential plugin policy of the kuberc file",
+            crate::text::quote(program)
+        )));
+    }
     let mut access = Access { target, prefix, headers: Vec::new() };
     identity(&mut access, &cluster, &user, &dir(&user_file))?;
     impersonate(&mut access, call, &user)?;

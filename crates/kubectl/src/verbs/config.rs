@@ -461,6 +461,7 @@ pub fn set_credentials(session: &Session) -> Result<()> {
     file(user, "client-certificate", call.text("client-certificate"), embed)?;
     file(user, "client-key", call.text("client-key"), embed)?;
     exec(session, user)?;
+    auth_provider(session, user)?;
     write(&path, &value)?;
     session.println(&format!("User \"{name}\" set."))
 }
@@ -504,6 +505,38 @@ fn exec(session: &Session, user: &mut Value) -> Result<()> {
         }
     }
     exec["env"] = if env.is_empty() { Value::Null } else { json!(env) };
+    Ok(())
+}
+
+/// What an auth provider of old is told. No kubectl has any of them today: the entry is kept for whoever reads the file.
+fn auth_provider(session: &Session, user: &mut Value) -> Result<()> {
+    let call = &session.call;
+    if !call.changed("auth-provider") && !call.changed("auth-provider-arg") {
+        return Ok(());
+    }
+    let (mut given, mut gone) = (Map::new(), Vec::new());
+    for pair in call.list("auth-provider-arg") {
+        match (pair.split_once('='), pair.strip_suffix('-')) {
+            (Some((name, value)), _) => drop(given.insert(name.to_owned(), json!(value))),
+            (None, Some(name)) => gone.push(name.to_owned()),
+            _ => return Err(Error::text(format!("invalid auth-provider-arg format: {pair}"))),
+        }
+    }
+    if call.changed("auth-provider") {
+        // Another provider begins anew, the same one keeps what is known.
+        if user["auth-provider"]["name"] != call.text("auth-provider") {
+            user["auth-provider"] = json!({});
+        }
+        user["auth-provider"]["name"] = json!(call.text("auth-provider"));
+    }
+    if !user["auth-provider"].is_object() {
+        return Ok(());
+    }
+    let mut config = user["auth-provider"]["config"].as_object().cloned().unwrap_or_default();
+    config.extend(given);
+    config.retain(|name, _| !gone.contains(name));
+    let unknown = config.is_empty() && user["auth-provider"]["config"].is_null();
+    user["auth-provider"]["config"] = if unknown { Value::Null } else { Value::Object(config) };
     Ok(())
 }
 

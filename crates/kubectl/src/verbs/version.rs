@@ -37,6 +37,60 @@ pub fn run(session: &Session) -> Result<()> {
     failed.map_or(Ok(()), Err)
 }
 
+/// Commands that ask no server.
+const OFFLINE: &[&str] = &["", "alpha", "completion", "config", "kuberc", "kustomize", "options", "plugin"];
+
+/// What `--match-server-version` and other flags for all commands want to be true before a command runs.
+pub fn check(session: &Session) -> Result<()> {
+    let call = &session.call;
+    let profile = call.globals.iter().any(|f| f.name == "profile") && !call.has_flag("profile");
+    if profile && !matches!(call.text("profile"), "" | "none") {
+        return Err(Error::text(format!("--profile={} is not there yet", call.text("profile"))));
+    }
+    if !call.text("vmodule").is_empty() {
+        return Err(Error::text("--vmodule is not there yet: -v alone says how much is told"));
+    }
+    let first = call.path().split(' ').next().unwrap_or_default();
+    let offline = OFFLINE.contains(&first) || first == "version" && call.is("client");
+    if !call.is("match-server-version") || offline {
+        return Ok(());
+    }
+    let server = session
+        .get("/version")
+        .map_err(|e| Error::text(format!("couldn't read version from server: {e}")))?;
+    if server["gitVersion"] == VERSION {
+        return Ok(());
+    }
+    Err(Error::text(format!(
+        "server version ({}) differs from client version ({})",
+        go(&server),
+        go(&client())
+    )))
+}
+
+/// As Go's `%#v` shows it.
+fn go(version: &Value) -> String {
+    let fields = [
+        ("Major", "major"),
+        ("Minor", "minor"),
+        ("EmulationMajor", "emulationMajor"),
+        ("EmulationMinor", "emulationMinor"),
+        ("MinCompatibilityMajor", "minCompatibilityMajor"),
+        ("MinCompatibilityMinor", "minCompatibilityMinor"),
+        ("GitVersion", "gitVersion"),
+        ("GitCommit", "gitCommit"),
+        ("GitTreeState", "gitTreeState"),
+        ("BuildDate", "buildDate"),
+        ("GoVersion", "goVersion"),
+        ("Compiler", "compiler"),
+        ("Platform", "platform"),
+    ];
+    let all = fields.map(|(shown, field)| {
+        format!("{shown}:{}", crate::text::quote(version[field].as_str().unwrap_or_default()))
+    });
+    format!("version.Info{{{}}}", all.join(", "))
+}
+
 fn client() -> Value {
     json!({
         "major": "1", "minor": "37", "gitVersion": VERSION, "gitCommit": "", "gitTreeState": "clean",
