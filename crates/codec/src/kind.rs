@@ -215,5 +215,6 @@ kinds! {
     api::storage::v1::VolumeAttachment;
     api::storage::v1::VolumeAttributesClass;
     api::storagemigration::v1::StorageVersionMigration;
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
     kube_aggregator::pkg::apis::apiregistration::v1::APIService;
 }

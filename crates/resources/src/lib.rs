@@ -5,6 +5,7 @@
 //! Never does IO. A kind is one room here and one line in its group's table; nothing else in the tree lists kinds.
 
 pub mod admissionregistration;
+pub mod apiextensions;
 pub mod apiregistration;
 pub mod apps;
 pub mod autoscaling;
@@ -44,6 +45,7 @@ pub use strategy::{AnyStrategy, Resource, Scope, Strategy};
 
 /// The methods of kinds: `use resources::prelude::*;`
 pub mod prelude {
+    pub use crate::apiextensions::custom_resource_definition::CustomResourceDefinitionExt;
     pub use crate::apiregistration::api_service::APIServiceExt;
     pub use crate::apps::daemon_set::DaemonSetExt;
     pub use crate::apps::deployment::DeploymentExt;

@@ -3,9 +3,9 @@
 use crate::gate::Gate;
 use crate::strategy::Resource;
 use crate::{
-    admissionregistration, apiregistration, apps, autoscaling, batch, certificates, coordination, core,
-    discovery, events, flowcontrol, networking, node, policy, rbac, resource, scheduling, storage,
-    storagemigration,
+    admissionregistration, apiextensions, apiregistration, apps, autoscaling, batch, certificates,
+    coordination, core, discovery, events, flowcontrol, networking, node, policy, rbac, resource, scheduling,
+    storage, storagemigration,
 };
 
 /// The rows that are served where these gates are open: router, discovery, OpenAPI and store know no others.
@@ -18,6 +18,7 @@ pub fn all() -> Vec<Resource> {
     [
         core::resources(),
         admissionregistration::resources(),
+        apiextensions::resources(),
         apiregistration::resources(),
         apps::resources(),
         autoscaling::resources(),
