@@ -96,7 +96,8 @@ fn add(ways: &mut Ways, here: &Here, attached: &[Attached], peer: &Peer) -> Resu
             None => through.push(*cidr),
         }
     }
-    let Some(first) = through.first() else { return Ok(()) };
+    let Some(first) = peer.pod_cidrs.first().filter(|_| !through.is_empty()) else { return Ok(()) };
+    // As its own end calls itself, whichever families go through.
     let mac = mac(first);
     let families = here.addresses.iter().map(IpAddr::is_ipv4);
     let underlay = families.filter_map(|v4| peer.addresses.iter().find(|a| a.is_ipv4() == v4)).next();

@@ -52,7 +52,7 @@ fn a_family_without_an_address_goes_through_the_tunnel() {
     check(
         &["192.0.2.1/24"],
         &["b 192.0.2.2 10.42.1.0/24,fd42:1::/64"],
-        "10.42.1.0/24 via 192.0.2.2 link 1\nfd42:1::/64 tunnel fd42:1::\nfar 192.0.2.2 [0a, 6b, 37, a1, 6f, 3b]",
+        "10.42.1.0/24 via 192.0.2.2 link 1\nfd42:1::/64 tunnel fd42:1::\nfar 192.0.2.2 [0a, 6b, 0a, 2a, 01, 00]",
     );
     check(
         &["192.0.2.1/24", "2001:db8::1/64"],
