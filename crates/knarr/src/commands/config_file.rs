@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn flags_come_from_the_file_unless_given() {
-        check("node-name: n1\ndisable-dns: true", "k server", "k server --node-name=n1 --disable-dns");
+        check("node-name: n1\ndisable-dns: true", "k server", "k server --disable-dns --node-name=n1");
         check("node-name: n1", "k server --node-name=n2", "k server --node-name=n2");
         check("node-name: n1", "k server --node-name n2", "k server --node-name n2");
         check("cluster-cidr: [a, b]", "k server", "k server --cluster-cidr=a --cluster-cidr=b");
