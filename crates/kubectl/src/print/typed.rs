@@ -34,6 +34,14 @@ const MOVED: &[(&str, &str, &str)] = &[
     ("DeploymentStatus", "terminatingReplicas", "conditions"),
     ("DeploymentCondition", "lastUpdateTime", "reason"),
     ("DeploymentCondition", "lastTransitionTime", "reason"),
+    ("OwnerReference", "apiVersion", "kind"),
+    ("PodCondition", "observedGeneration", "status"),
+    ("PodStatus", "observedGeneration", "phase"),
+    ("PodStatus", "hostIPs", "podIP"),
+    ("PodStatus", "podIPs", "startTime"),
+    ("HTTPIngressPath", "pathType", "backend"),
+    ("ReplicaSetStatus", "terminatingReplicas", "conditions"),
+    ("ReplicaSetStatus", "observedGeneration", "conditions"),
     ("ServiceSpec", "clusterIPs", "type"),
     ("ServiceSpec", "ipFamilies", "ipFamilyPolicy"),
 ];
@@ -68,12 +76,16 @@ impl Order {
     pub fn place(self, name: &str) -> (u32, u32) {
         let Some(of) = self.1 else { return (u32::from(name == "metadata" || name == "items"), 0) };
         match name {
-            "kind" => return (0, 0),
-            "apiVersion" => return (0, 1),
+            // Of references these are fields as others are, with numbers.
+            "kind" if of.field(name).is_none_or(|f| f.numbers().is_empty()) => return (0, 0),
+            "apiVersion" if of.field(name).is_none_or(|f| f.numbers().is_empty()) => return (0, 1),
             _ => {}
         }
-        let number = |f: &Field| f.numbers().iter().fold(0u32, |n, part| n * 100 + u32::from(*part));
-        let place = |name: &str| of.field(name).map_or(100_000, number) + 1;
+        // The fields of an embedded struct stand where it is embedded: after its number, before the next.
+        let number = |f: &Field| {
+            [1_000_000u32, 1_000, 1].iter().zip(f.numbers()).map(|(unit, part)| unit * u32::from(*part)).sum()
+        };
+        let place = |name: &str| of.field(name).map_or(u32::MAX - 1, number) + 1;
         match MOVED.iter().position(|(t, moved, _)| *t == of.short_name() && *moved == name) {
             Some(at) => (place(MOVED[at].2), at as u32),
             None => (place(name), u32::MAX),

@@ -27,13 +27,16 @@ pub fn run(session: &Session) -> Result<()> {
     let Some(mut printer) = Printer::of(call, false)? else {
         return Err(Error::text("cluster-info dump needs an output format: -o json or -o yaml"));
     };
+    if output == "name" {
+        return Err(Error::text("list types are not supported by name printing: *v1.NodeList"));
+    }
     printer.typed = true;
     let extension = if matches!(output, "json" | "yaml") { format!(".{output}") } else { ".txt".to_owned() };
-    let nodes = session.get("/api/v1/nodes")?;
+    let nodes = as_go(session.get("/api/v1/nodes")?);
     put(session, "nodes", &extension, printer.text(&nodes)?.as_bytes())?;
     for namespace in namespaces(session)? {
         for (name, root, resource) in PARTS {
-            let list = session.get(&format!("{root}/namespaces/{namespace}/{resource}"))?;
+            let list = as_go(session.get(&format!("{root}/namespaces/{namespace}/{resource}"))?);
             let text = printer.text(&list)?;
             put(session, &format!("{namespace}/{name}"), &extension, text.as_bytes())?;
             if *resource == "pods" {
@@ -53,6 +56,34 @@ pub fn run(session: &Session) -> Result<()> {
         Some(dir) => session.println(&format!("Cluster info dumped to {}", dir.display())),
         None => Ok(()),
     }
+}
+
+/// The list as stock, which reads it into Go's types first, prints it.
+fn as_go(mut list: Value) -> Value {
+    let kind = list["kind"].as_str().and_then(|k| k.strip_suffix("List")).unwrap_or_default().to_owned();
+    let api_version = list["apiVersion"].clone();
+    for item in list["items"].as_array_mut().into_iter().flatten() {
+        item["apiVersion"] = api_version.clone();
+        item["kind"] = Value::from(kind.as_str());
+        crate::print::typed::normalise(item);
+        if let Some(map) = item.as_object_mut() {
+            map.remove("apiVersion");
+            map.remove("kind");
+        }
+        // Times that are not there are null; to look for one to be changed makes it so.
+        if kind == "Event" {
+            let _ = &mut item["eventTime"];
+        }
+        if kind == "Pod" {
+            for condition in item["status"]["conditions"].as_array_mut().into_iter().flatten() {
+                let _ = &mut condition["lastProbeTime"];
+            }
+        }
+    }
+    if list["items"].as_array().is_some_and(Vec::is_empty) {
+        list["items"] = Value::Null;
+    }
+    list
 }
 
 fn namespaces(session: &Session) -> Result<Vec<String>> {

@@ -62,7 +62,7 @@ pub fn check(session: &Session) -> Result<()> {
         return Ok(());
     }
     Err(Error::text(format!(
-        "server version ({}) differs from client version ({})",
+        "server version (&{}) differs from client version ({})",
         go(&server),
         go(&client())
     )))
