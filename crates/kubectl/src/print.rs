@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::command::Call;
 use crate::error::{self, Error, Result};
 use crate::jsonpath::JsonPath;
-use crate::template::Template;
+use crate::template::{self, Failed, Template};
 
 /// A format for machines (or nearly).
 pub enum Format {
@@ -176,16 +176,24 @@ impl Printer {
                     false => path.render(object).map_err(said)?,
                 }
             }
-            Format::Template(template) => template.execute(object).map_err(|e| {
-                let text = json::compact(object);
-                Error::text(
-                    format!("error executing template {}: {e}", crate::text::quote(template.source()))
-                        + &format!("\n\tobject: {text}"),
-                )
-            })?,
+            Format::Template(template) => template
+                .execute(object)
+                .map_err(|failed| template_failed(template.source(), failed, object, self.typed))?,
             Format::Custom(columns) => columns.text(object)?,
         })
     }
+}
+
+/// A template's failure. As stock, what it had printed and what it was given go to stdout, where people look for its output.
+fn template_failed(source: &str, failed: Failed, object: &Value, typed: bool) -> Error {
+    let (Failed { printed, why }, shown) = (failed, template::shown(object));
+    let data = if typed { json::compact_typed(object) } else { json::compact(object) };
+    let told = format!(
+        "{printed}Error executing template: {why}. Printing more information for debugging the template:\n\ttemplate was:\n\t\t{source}\n\traw data was:\n\t\t{data}\n\tobject given to template engine was:\n\t\t{shown}\n\n"
+    );
+    // Who reads us may have gone; the error is told all the same.
+    let _ = std::io::Write::write_all(&mut std::io::stdout(), told.as_bytes());
+    Error::text(format!("error executing template {}: {why}", crate::text::quote(source)))
 }
 
 fn has_managed(object: &Value) -> bool {
