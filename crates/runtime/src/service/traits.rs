@@ -238,7 +238,8 @@ fn status(container: &records::Container) -> ContainerStatus {
         supplemental_groups: groups.into_iter().map(i64::from).collect(),
     });
     ContainerStatus {
-        container: listed(container),
+        // One look at what changes: a state from a moment later would belong to another exit code.
+        container: Container { state: live.state, ..listed(container) },
         started_at: live.status.started_at,
         finished_at: live.status.finished_at,
         exit_code: live.status.exit_code,
