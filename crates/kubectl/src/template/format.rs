@@ -331,7 +331,13 @@ fn quoted(bytes: &[u8]) -> String {
     let mut out = String::from("\"");
     for chunk in bytes.utf8_chunks() {
         let text = crate::text::quote(chunk.valid());
-        out.push_str(&text[1..text.len() - 1]);
+        for c in text[1..text.len() - 1].chars() {
+            match u32::from(c) {
+                n if n < 0x80 || is_printed(c) => out.push(c),
+                n if n < 0x10000 => out.push_str(&format!("\\u{n:04x}")),
+                n => out.push_str(&format!("\\U{n:08x}")),
+            }
+        }
         for byte in chunk.invalid() {
             out.push_str(&format!("\\x{byte:02x}"));
         }

@@ -288,7 +288,7 @@ fn formats() {
         {{printf "%6.2f|%.3s|%5t|%*d|%[2]v %[1]v" 3.14159 "abcdef" true 5 42}}
         {{printf "%d %d" 1}} {{printf "%d" 1 2 "x"}} {{printf "%"}} {{printf "%z" 1}} {{printf "%d%%" 5}}
         {{printf "%s %d" .labels .list}}
-        {{printf "%5v|%-5v|%05d|%+.2e|%x" "é" true -42 12345.678 "é"}} {{printf "%q" 'x'}}
+        {{printf "%5v|%-5v|%05d|%+.2e|%x" "é" true -42 12345.678 "é"}} {{printf "%q %q" 'x' "\u2028\xff"}}
         {{printf "%[3]d" 1 2}} {{printf "%.*f" 2 3.14159}} {{printf "%*d" "a" 1}}
         {{printf "%08.3f|%+d|% d|%x|%#x|%#o|%e|%G" 3.14159 1 2 -255 255 8 0.0 1e-7}}
         {{printf "%5s|%-5s|%.1s|%5.1s|% x|%#q|%+q" "ab" "ab" "ab" "ab" "ab" "ab" "é"}}
@@ -305,8 +305,8 @@ fn formats() {
               => 1 %!d(MISSING) 1%!(EXTRA int=2, string=x) %!(NOVERB) %!z(int=1) 5%
             {{printf "%s %d" .labels .list}}
               => map[a:1 b:2] [1 %!d(string=s) <nil> %!d(float64=2.5)]
-            {{printf "%5v|%-5v|%05d|%+.2e|%x" "é" true -42 12345.678 "é"}} {{printf "%q" 'x'}}
-              =>     é|true |-0042|+1.23e+04|c3a9 'x'
+            {{printf "%5v|%-5v|%05d|%+.2e|%x" "é" true -42 12345.678 "é"}} {{printf "%q %q" 'x' "\u2028\xff"}}
+              =>     é|true |-0042|+1.23e+04|c3a9 'x' "\u2028\xff"
             {{printf "%[3]d" 1 2}} {{printf "%.*f" 2 3.14159}} {{printf "%*d" "a" 1}}
               => %!d(BADINDEX) 3.14 %!(BADWIDTH)1
             {{printf "%08.3f|%+d|% d|%x|%#x|%#o|%e|%G" 3.14159 1 2 -255 255 8 0.0 1e-7}}

@@ -59,7 +59,7 @@ fn character(out: &mut Vec<u8>, n: i64, verb: char, spec: Spec) {
             '\'' => "'\\''".into(),
             '"' => "'\"'".into(),
             c => {
-                let quoted = crate::text::quote(c.encode_utf8(&mut [0; 4]));
+                let quoted = super::quoted(c.encode_utf8(&mut [0; 4]).as_bytes());
                 format!("'{}'", &quoted[1..quoted.len() - 1])
             }
         },
