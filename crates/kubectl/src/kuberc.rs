@@ -43,17 +43,35 @@ pub enum Plugins {
 }
 
 impl Plugins {
+    /// As files call it.
+    pub fn policy(&self) -> &'static str {
+        match self {
+            Plugins::All => "AllowAll",
+            Plugins::None => "DenyAll",
+            Plugins::These(_) => "Allowlist",
+        }
+    }
+
     pub fn allow(&self, command: &str) -> bool {
         match self {
             Plugins::All => true,
             Plugins::None => false,
-            // A name alone is the program of that name wherever it was found; a path is that one.
-            Plugins::These(all) => all.iter().any(|a| {
-                a == command
-                    || !a.contains('/') && command.rsplit('/').next() == Some(a.as_str()) && !a.is_empty()
-            }),
+            // A name alone is that program of the PATH, wherever a kubeconfig says that it is.
+            Plugins::These(all) => all
+                .iter()
+                .filter(|a| !a.is_empty())
+                .any(|a| a == command || program(a).is_some_and(|allowed| program(command) == Some(allowed))),
         }
     }
+}
+
+/// Where a program is.
+fn program(name: &str) -> Option<PathBuf> {
+    if name.contains('/') {
+        return std::path::absolute(name).ok();
+    }
+    let dirs = std::env::var_os("PATH")?;
+    std::env::split_paths(&dirs).map(|dir| dir.join(name)).find(|path| path.is_file())
 }
 
 /// The file that counts, and whether the user named it; none: preferences are off.

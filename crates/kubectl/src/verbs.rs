@@ -141,6 +141,12 @@ pub fn run(session: &Session) -> Result<()> {
             let mut words = call.args[1..].to_vec();
             words.push("--help".into());
             let call = crate::command::parse(&words)?;
+            if call.path().is_empty()
+                && let [word, ..] = &call.args[..]
+            {
+                eprint!("Unknown help topic [`{word}`]\n\n{}", help(&call.command));
+                return Ok(());
+            }
             session.print(&help(&call.command))
         }
         ("", Some("alpha")) => session.println("No alpha commands are available in this version of kubectl"),
@@ -152,8 +158,12 @@ pub fn run(session: &Session) -> Result<()> {
             if crate::command::commands()
                 .any(|c| path.is_empty() || c.path.starts_with(&format!("{path} "))) =>
         {
-            session.print(&help(&call.command))?;
-            if path.is_empty() || path == "certificate" { Ok(()) } else { Err(Error::Silent(1)) }
+            // Whoever names half a command is told what there is; mostly as of a mistake.
+            match path {
+                "" | "certificate" => session.print(&help(&call.command)),
+                "rollout" => session.print(&help(&call.command)).and(Err(Error::Silent(1))),
+                _ => Err(Error::Exit(1, help(&call.command))),
+            }
         }
         (path, _) => Err(Error::text(format!("{path} is not there yet"))),
     }

@@ -122,8 +122,9 @@ pub fn access(config: &Config, call: &Call) -> Result<Access> {
     let program = text(&user["exec"], "command");
     if user["exec"].is_object() && !call.plugins.allow(program) {
         return Err(Error::Connection(format!(
-            "Unable to connect to the server: getting credentials: plugin {} is not allowed by the credential plugin policy of the kuberc file",
-            crate::text::quote(program)
+            "Unable to connect to the server: getting credentials: plugin {} not allowed: policy set to {}",
+            crate::text::quote(program),
+            crate::text::quote(call.plugins.policy())
         )));
     }
     let mut access = Access { target, prefix, headers: Vec::new() };

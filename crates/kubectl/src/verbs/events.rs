@@ -58,10 +58,11 @@ pub fn run(session: &Session) -> Result<()> {
     if let Some(mut printer) = printer {
         for item in &mut items {
             crate::targets::complete(item, "v1", "Event");
+            // A time that is not there is null in Go; to look for it to be changed makes it so.
+            let _ = &mut item["eventTime"];
         }
         printer.typed = true;
-        let list =
-            json!({ "apiVersion": "v1", "kind": "EventList", "metadata": list["metadata"], "items": items });
+        let list = json!({ "apiVersion": "v1", "kind": "EventList", "metadata": {}, "items": items });
         return session.print(&printer.text(&list)?);
     }
     let mut table = Columns::table();
