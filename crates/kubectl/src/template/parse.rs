@@ -104,6 +104,14 @@ impl Parser {
         self.fail(format!("{}{action} started at {NAME}:{}", token.text, self.action_line))
     }
 
+    fn deeper(&mut self) -> Result<()> {
+        self.depth += 1;
+        match self.depth > DEPTH {
+            true => self.fail("actions are nested too deeply"),
+            false => Ok(()),
+        }
+    }
+
     fn expect(&mut self, wanted: &[Kind], context: &str) -> Result<Token> {
         let token = self.take_word();
         match wanted.contains(&token.kind) {
@@ -139,6 +147,7 @@ impl Parser {
 
     /// The body of a template of its own, which knows no variables from around it.
     fn own_template(&mut self, name: String, context: &str) -> Result<()> {
+        self.deeper()?;
         let around = std::mem::replace(&mut self.variables, vec!["$".into()]);
         let (ranges, line) = (self.ranges, self.action_line);
         (self.ranges, self.action_line) = (0, 0);
@@ -148,6 +157,7 @@ impl Parser {
         }
         self.add(name, body)?;
         self.variables = around;
+        self.depth -= 1;
         (self.ranges, self.action_line) = (ranges, line);
         Ok(())
     }
@@ -178,18 +188,11 @@ impl Parser {
 
     /// To the next `end` or `else`.
     fn body(&mut self) -> Result<(Vec<Node>, Step)> {
-        if self.depth >= DEPTH {
-            return self.fail("actions are nested too deeply");
-        }
-        self.depth += 1;
         let mut body = Vec::new();
         while self.peek_word().kind != Kind::Eof {
             match self.step()? {
                 Step::Node(node) => body.push(node),
-                stop => {
-                    self.depth -= 1;
-                    return Ok((body, stop));
-                }
+                stop => return Ok((body, stop)),
             }
         }
         self.fail("unexpected EOF")
@@ -257,6 +260,8 @@ impl Parser {
     }
 
     fn branch(&mut self, word: &str) -> Result<Branch> {
+        // A chain of `else if` stands in itself, too.
+        self.deeper()?;
         let known = self.variables.len();
         let pipe = self.pipe(word, Kind::Close)?;
         let in_range = usize::from(word == "range");
@@ -284,6 +289,7 @@ impl Parser {
             }
         }
         self.variables.truncate(known);
+        self.depth -= 1;
         Ok(Branch { pipe, then, otherwise })
     }
 
@@ -312,10 +318,7 @@ impl Parser {
 
     /// A pipe and what ends it.
     fn pipe(&mut self, context: &str, end: Kind) -> Result<Pipe> {
-        if self.depth >= DEPTH {
-            return self.fail("parentheses are nested too deeply");
-        }
-        self.depth += 1;
+        self.deeper()?;
         let at = self.peek_word().at;
         let mut pipe = Pipe { at, variables: Vec::new(), assigns: false, commands: Vec::new() };
         self.variables_of(&mut pipe, context)?;

@@ -291,6 +291,7 @@ fn formats() {
         {{printf "%5v|%-5v|%05d|%+.2e|%x" "é" true -42 12345.678 "é"}} {{printf "%q %q" 'x' "\u2028\xff"}}
         {{printf "%[3]d" 1 2}} {{printf "%.*f" 2 3.14159}} {{printf "%*d" "a" 1}}
         {{printf "%08.3f|%+d|% d|%x|%#x|%#o|%e|%G" 3.14159 1 2 -255 255 8 0.0 1e-7}}
+        {{len (printf "%.70000f%.70000e" 1.5 1.5)}} {{len (printf "%070000d%.70000d" 1 1)}} {{printf "%.70000g" 1.5}}
         {{printf "%5s|%-5s|%.1s|%5.1s|% x|%#q|%+q" "ab" "ab" "ab" "ab" "ab" "ab" "é"}}
         {{printf "%g %g %.3g %.10g %6.3v" 100000.0 1234567.0 1234.5 1234567.0 3.14159}}
         "#,
@@ -311,6 +312,8 @@ fn formats() {
               => %!d(BADINDEX) 3.14 %!(BADWIDTH)1
             {{printf "%08.3f|%+d|% d|%x|%#x|%#o|%e|%G" 3.14159 1 2 -255 255 8 0.0 1e-7}}
               => 0003.142|+1| 2|-ff|0xff|010|0.000000e+00|1E-07
+            {{len (printf "%.70000f%.70000e" 1.5 1.5)}} {{len (printf "%070000d%.70000d" 1 1)}} {{printf "%.70000g" 1.5}}
+              => 140008 140000 1.5
             {{printf "%5s|%-5s|%.1s|%5.1s|% x|%#q|%+q" "ab" "ab" "ab" "ab" "ab" "ab" "é"}}
               =>    ab|ab   |a|    a|61 62|`ab`|"\u00e9"
             {{printf "%g %g %.3g %.10g %6.3v" 100000.0 1234567.0 1234.5 1234567.0 3.14159}}
@@ -444,6 +447,23 @@ fn mistakes() {
               => ! parse: template: output:1: missing value for block clause
         "#]],
     );
+}
+
+#[test]
+fn depth() {
+    for (template, expected) in [
+        (
+            "{{define \"a\"}}{{if 1}}{{template \"a\"}}{{end}}{{end}}{{template \"a\"}}".to_owned(),
+            "maximum template depth",
+        ),
+        (format!("{{{{{}", "(".repeat(5000)), "actions are nested too deeply"),
+        ("{{if 1}}".repeat(5000), "actions are nested too deeply"),
+        ("{{if 1}}".to_owned() + &"{{else if 1}}".repeat(5000), "actions are nested too deeply"),
+        ("{{block \"a\" .}}".repeat(5000), "actions are nested too deeply"),
+    ] {
+        let said = said(&template, true);
+        assert!(said.contains(expected), "{said}");
+    }
 }
 
 #[test]

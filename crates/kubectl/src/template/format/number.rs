@@ -5,6 +5,9 @@ use super::{Spec, pad};
 /// Where `%v` and `%g` turn to exponents when the digits are the shortest ones.
 const LIMIT: i64 = 6;
 
+/// More decimals than any `f64` has.
+const MOST: usize = 1100;
+
 /// A whole number; false if the verb is not for such.
 pub fn whole(out: &mut Vec<u8>, n: i64, verb: char, spec: Spec) -> bool {
     let magnitude = n.unsigned_abs();
@@ -30,7 +33,7 @@ pub fn whole(out: &mut Vec<u8>, n: i64, verb: char, spec: Spec) -> bool {
         (None, Some(width)) if spec.zero && !spec.minus => width.saturating_sub(usize::from(signed)),
         _ => 0,
     };
-    let digits = format!("{digits:0>least$}");
+    let digits = "0".repeat(least.saturating_sub(digits.len())) + &digits;
     let prefix = match verb {
         'O' => "0o",
         'b' if spec.sharp => "0b",
@@ -80,9 +83,15 @@ pub fn float(out: &mut Vec<u8>, n: f64, verb: char, spec: Spec) -> bool {
         }
         'v' | 'g' => general(size, spec.precision),
         'G' => general(size, spec.precision).to_uppercase(),
-        'f' | 'F' => format!("{size:.*}", spec.precision.unwrap_or(6)),
-        'e' => scientific(&format!("{size:.*e}", spec.precision.unwrap_or(6))),
-        'E' => scientific(&format!("{size:.*e}", spec.precision.unwrap_or(6))).to_uppercase(),
+        'f' | 'F' => {
+            let (known, zeros) = decimals(spec.precision);
+            format!("{size:.known$}{zeros}")
+        }
+        'e' | 'E' => {
+            let (known, zeros) = decimals(spec.precision);
+            let text = format!("{size:.known$e}").replace('e', &format!("{zeros}e"));
+            if verb == 'e' { scientific(&text) } else { scientific(&text).to_uppercase() }
+        }
         _ => return false,
     };
     let sign = match (n.is_sign_negative() && !n.is_nan(), spec.plus, spec.space) {
@@ -101,6 +110,13 @@ pub fn float(out: &mut Vec<u8>, n: f64, verb: char, spec: Spec) -> bool {
     true
 }
 
+/// How many decimals to ask for, and zeros for the rest: no number has more of its own, and Rust counts to 65535.
+fn decimals(precision: Option<usize>) -> (usize, String) {
+    let wanted = precision.unwrap_or(6);
+    let known = wanted.min(MOST);
+    (known, "0".repeat(wanted - known))
+}
+
 /// `1.5e3` with Go's exponent: a sign, and two digits at least.
 fn scientific(text: &str) -> String {
     let (digits, exponent) = text.split_once('e').unwrap_or((text, "0"));
@@ -114,7 +130,7 @@ fn scientific(text: &str) -> String {
 /// `%g`: the shortest digits that tell the number (or as many as asked for), large and small ones with an exponent.
 fn general(size: f64, precision: Option<usize>) -> String {
     let text = match precision {
-        Some(digits) => format!("{size:.*e}", digits.max(1) - 1),
+        Some(digits) => format!("{size:.*e}", digits.clamp(1, MOST) - 1),
         None => format!("{size:e}"),
     };
     let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
