@@ -37,7 +37,8 @@ use session::Session;
 
 /// Runs kubectl with the words after the program's name; the exit code.
 pub fn main(args: &[String]) -> u8 {
-    if let Some(("__complete" | "__completeNoDesc", words)) = args.split_first().map(|(f, r)| (f.as_str(), r)) {
+    if let Some(("__complete" | "__completeNoDesc", words)) = args.split_first().map(|(f, r)| (f.as_str(), r))
+    {
         print!("{}", complete::answer(words, args[0] == "__complete"));
         return 0;
     }
