@@ -47,6 +47,7 @@ fn the_table() {
         admissionregistration.k8s.io/v1 validatingadmissionpolicies validatingadmissionpolicy cluster in=api-extensions with=status behind AdmissionPolicies
         admissionregistration.k8s.io/v1 validatingadmissionpolicybindings validatingadmissionpolicybinding cluster in=api-extensions behind AdmissionPolicies
         admissionregistration.k8s.io/v1 validatingwebhookconfigurations validatingwebhookconfiguration cluster in=api-extensions behind AdmissionWebhooks
+        apiextensions.k8s.io/v1 customresourcedefinitions customresourcedefinition cluster short=crd,crds in=api-extensions with=status behind CustomResources
         apiregistration.k8s.io/v1 apiservices apiservice cluster in=api-extensions with=status behind Aggregation
         apps/v1 controllerrevisions controllerrevision
         apps/v1 daemonsets daemonset short=ds in=all with=status
