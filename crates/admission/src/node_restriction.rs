@@ -16,12 +16,11 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim, Pod, PodSpec, ServiceAccount};
 use k8s_openapi::api::resource::v1::ResourceSlice;
 use registry::admit::{Attributes, Operation, Requester};
+use resources::core::node::is_kubelets_to_set;
 
 use crate::ask;
 use crate::chain::{Context, Plugin};
 use crate::service_account::{is_mirror, secrets};
-
-mod labels;
 
 /// Whose certificates say which node somebody is.
 const KUBELET_SIGNERS: &[&str] =
@@ -323,7 +322,8 @@ fn node_object(node: &str, a: &Attributes<'_>) -> Result<(), No> {
     }
     let labels = |object: Option<&Node>| object.and_then(|n| n.metadata.labels.clone()).unwrap_or_default();
     let (new, old) = (ask::object::<Node>(a), ask::old::<Node>(a));
-    let forbidden: Vec<String> = labels::forbidden(&changed(&labels(new), &labels(old)));
+    let touched = changed(&labels(new), &labels(old));
+    let forbidden: Vec<String> = touched.into_iter().filter(|label| !is_kubelets_to_set(label)).collect();
     let source = |n: Option<&Node>| n.and_then(|n| n.spec.as_ref()?.config_source.clone());
     match a.operation {
         Operation::Create if source(new).is_some() => Err(No::Forbidden(format!(

@@ -81,7 +81,8 @@ pub fn client_config(ca_pem: &str, identity: Option<Arc<LiveIdentity>>) -> Resul
     })
 }
 
-/// A client that believes whatever server answers: only to be told something that is checked by other means.
+/// A client that believes whatever server answers, as long as that holds its certificate's key: to be told something that is
+/// checked by other means, to reach pods, or because a person insists.
 pub fn unverified_client_config(identity: Option<Arc<LiveIdentity>>) -> Result<ClientConfig> {
     let builder = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()?

@@ -19,7 +19,6 @@ use crate::pipeline::authorize::{authorize, resource_attributes};
 use crate::pipeline::path::ResourcePath;
 
 mod backend;
-mod insecure;
 mod kubelet;
 mod links;
 mod log;

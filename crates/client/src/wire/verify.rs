@@ -3,11 +3,9 @@
 use std::sync::Arc;
 
 use pki::identity::Identity;
-use pki::tls::{LiveIdentity, client_config, provider};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, SignatureScheme};
+use pki::tls::{LiveIdentity, client_config, unverified_client_config};
+use rustls::pki_types::ServerName;
+use rustls::{CertificateError, ClientConfig};
 
 use super::Target;
 
@@ -28,15 +26,7 @@ pub(super) fn config(target: &Target) -> Result<ClientConfig, String> {
         }
     };
     if target.insecure {
-        let builder = ClientConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()
-            .map_err(|e| e.to_string())?
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Anybody));
-        return Ok(match identity {
-            Some(identity) => builder.with_client_cert_resolver(identity),
-            None => builder.with_no_client_auth(),
-        });
+        return unverified_client_config(identity).map_err(|e| format!("{e:#}"));
     }
     let authority = match &target.authority {
         Some(pem) => pem.clone(),
@@ -94,43 +84,4 @@ pub(super) fn said(error: &(dyn std::error::Error + 'static)) -> Option<String> 
 fn inside(presented: &str) -> String {
     let inner = presented.split_once('(').map_or(presented, |(_, rest)| rest.trim_end_matches(')'));
     inner.trim_matches('"').to_owned()
-}
-
-/// Believes every certificate, as `--insecure-skip-tls-verify` asks; signatures are still checked.
-#[derive(Debug)]
-struct Anybody;
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, cert, dss, &provider().signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, cert, dss, &provider().signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        provider().signature_verification_algorithms.supported_schemes()
-    }
 }

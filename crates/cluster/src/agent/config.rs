@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
+use resources::core::node::is_kubelets_to_set;
 
 use crate::config::{NodeConfig, check_node_name};
 use crate::joining::About;
@@ -40,11 +41,7 @@ impl AgentConfig {
         check_node_name(&self.node_name)?;
         for key in self.node_labels.keys() {
             // As the kubelet's --node-labels: the API would refuse the node, and nobody would see why.
-            let prefix = key.split_once('/').map_or("", |(prefix, _)| prefix);
-            let theirs = |d: &str| prefix == d || prefix.ends_with(&format!(".{d}"));
-            let allowed = ["kubelet.kubernetes.io", "node.kubernetes.io"].iter().any(|d| theirs(d))
-                || ALLOWED.contains(&key.as_str());
-            if (theirs("kubernetes.io") || theirs("k8s.io")) && !allowed {
+            if !is_kubelets_to_set(key) {
                 bail!(
                     "--node-labels: a node may not label itself with {key}; use `kubectl label node` on a server"
                 );
@@ -75,18 +72,3 @@ impl AgentConfig {
         }
     }
 }
-
-/// Labels under `kubernetes.io` that a node may give itself.
-const ALLOWED: &[&str] = &[
-    "beta.kubernetes.io/arch",
-    "beta.kubernetes.io/instance-type",
-    "beta.kubernetes.io/os",
-    "failure-domain.beta.kubernetes.io/region",
-    "failure-domain.beta.kubernetes.io/zone",
-    "kubernetes.io/arch",
-    "kubernetes.io/hostname",
-    "kubernetes.io/os",
-    "node.kubernetes.io/instance-type",
-    "topology.kubernetes.io/region",
-    "topology.kubernetes.io/zone",
-];

@@ -11,8 +11,10 @@ use crate::columns::{AGE, NAME, or_none, text, wide};
 use crate::quantity::{Amounts, canonicalize};
 use crate::strategy::{Column, Part, age};
 
+mod labels;
 mod selection;
 
+pub use labels::is_kubelets_to_set;
 pub use selection::{selects, term_selects};
 mod validation;
 

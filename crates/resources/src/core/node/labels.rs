@@ -1,6 +1,5 @@
 //! Which of a node's labels its kubelet may set: those outside Kubernetes' own, and among those the ones made for it.
-
-use std::collections::BTreeSet;
+//! <https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/#noderestriction>
 
 /// Nobody but an administrator.
 const RESTRICTED: &str = "node-restriction.kubernetes.io";
@@ -20,12 +19,8 @@ const KUBELET_LABELS: &[&str] = &[
     "topology.kubernetes.io/zone",
 ];
 
-/// Those of `changed` that a kubelet may not touch.
-pub(super) fn forbidden(changed: &BTreeSet<String>) -> Vec<String> {
-    changed.iter().filter(|label| !allowed(label)).cloned().collect()
-}
-
-fn allowed(label: &str) -> bool {
+/// Whether a kubelet may set the label on its own node.
+pub fn is_kubelets_to_set(label: &str) -> bool {
     let domain = label.split_once('/').map_or("", |(domain, _)| domain);
     if within(domain, RESTRICTED) {
         return false;
