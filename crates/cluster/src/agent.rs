@@ -14,17 +14,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use client::https::HttpsTransport;
-use client::{Informer, Transport, ViewScope};
-use futures::StreamExt as _;
+use client::{Informer, Transport};
 use k8s_openapi::api::core::v1::Node;
-use resources::prelude::NodeExt as _;
 use stdx::clock::SharedClock;
-use stdx::{Random, SystemClock, Tasks};
-use tokio::signal::unix::{SignalKind, signal};
+use stdx::{Random, Tasks};
 
 use crate::config::NodeConfig;
-use crate::control_plane::Groups;
 use crate::dns::{self, agents};
+use crate::process::{self, Process};
 use crate::progress::Progress;
 use crate::{control, host, joining, node, proxy};
 use certificates::Certificates;
@@ -45,39 +42,11 @@ pub(crate) struct Machine {
 
 /// Runs an agent until SIGTERM or SIGINT. Containers are left running.
 pub fn run(config: AgentConfig) -> Result<()> {
-    // Only fails when there is one already, which is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("start the async runtime")?;
-    runtime.block_on(serve(config))
+    process::run("Stopping; containers keep running.\n", async |process| start(&config, process).await)
 }
 
-async fn serve(config: AgentConfig) -> Result<()> {
-    let clock = SystemClock::shared();
-    let progress = Progress::new(clock.clone());
-    let mut terminate = signal(SignalKind::terminate()).context("watch for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("watch for SIGINT")?;
-    let groups = Groups::default();
-    let run = async {
-        start(&config, clock, &progress, &groups).await?;
-        crate::service_manager::ready();
-        futures::future::pending().await
-    };
-    let ended = tokio::select! {
-        failed = run => failed,
-        _ = terminate.recv() => Ok(()),
-        _ = interrupt.recv() => Ok(()),
-    };
-    if ended.is_ok() {
-        progress.print("Stopping; containers keep running.\n");
-    }
-    groups.stop().await;
-    ended
-}
-
-async fn start(config: &AgentConfig, clock: SharedClock, progress: &Progress, groups: &Groups) -> Result<()> {
+async fn start(config: &AgentConfig, process: &Process) -> Result<()> {
+    let Process { groups, progress, .. } = process;
     // What is wrong in a file of the user's stops before anything is made.
     node::registries(config.registries.as_deref())?;
     if config.data_dir.join("db").exists() {
@@ -88,7 +57,8 @@ async fn start(config: &AgentConfig, clock: SharedClock, progress: &Progress, gr
     }
     pki::files::private_dir(&config.data_dir)?;
     let lock = lock(&config.data_dir)?;
-    let machine = Machine { clock, random: Random::from_os(), tasks: groups.api.clone() };
+    let (clock, random) = (process.clock.clone(), process.random.clone());
+    let machine = Machine { clock, random, tasks: groups.api.clone() };
     let node_ip = config.node_ip.unwrap_or_else(|| host::node_ip(true));
     let certificates = Certificates::new(config, node_ip, machine.clone());
     let servers = servers::Known::load(config)?;
@@ -123,7 +93,7 @@ async fn start(config: &AgentConfig, clock: SharedClock, progress: &Progress, gr
     control::serve(Arc::new(shown), &node.control_socket(), &groups.components)?;
     progress.step("container runtime, service proxy and kubelet");
     tokio::select! {
-        () = ready(&*transport, &node.node_name) => progress.step(&format!("node {} is ready", node.node_name)),
+        () = node::ready(&*transport, &node.node_name) => progress.step(&format!("node {} is ready", node.node_name)),
         () = machine.clock.sleep(READY_WITHIN) => progress.print(&format!(
             "node {} is not ready yet; on a server, `kubectl describe node {}` says why\n",
             node.node_name, node.node_name
@@ -201,18 +171,6 @@ async fn know_cluster(
         }
     }
     Ok(config.node(node_ip, about))
-}
-
-/// Completes when the node is Ready.
-async fn ready(transport: &dyn Transport, name: &str) {
-    let scope = ViewScope { field_selector: format!("metadata.name={name}"), ..ViewScope::default() };
-    let mut changes = Informer::<Node>::scoped(transport, &scope).subscribe();
-    while let Some(change) = changes.next().await {
-        let node = change.new.as_ref().and_then(|n| client::informer::decode::<Node>(n));
-        if node.is_some_and(|n| n.is_ready()) {
-            return;
-        }
-    }
 }
 
 /// The API as this node, and what was needed to get there.

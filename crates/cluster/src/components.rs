@@ -11,51 +11,18 @@ pub mod scheduler;
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use apimachinery::ObjectKey;
 use client::Transport;
 use client::leader::Election;
-use stdx::clock::SharedClock;
-use stdx::{Random, SystemClock, Tasks};
-use tokio::signal::unix::{SignalKind, signal};
+use stdx::Tasks;
 
-use crate::control_plane::Groups;
-
+pub use crate::process::Process;
 pub use access::Access;
 
-/// What a component runs on.
-pub struct Process {
-    pub clock: SharedClock,
-    pub random: Random,
-    pub groups: Groups,
-}
-
-/// Runs a component until SIGTERM or SIGINT, or until its start fails. The service manager hears when it has started.
+/// Runs a component; [`crate::process::run`] says how long.
 pub fn run(start: impl AsyncFnOnce(&Process) -> Result<()>) -> Result<()> {
-    // Only fails when there is one already, which is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("start the async runtime")?;
-    runtime.block_on(async {
-        let mut terminate = signal(SignalKind::terminate()).context("watch for SIGTERM")?;
-        let mut interrupt = signal(SignalKind::interrupt()).context("watch for SIGINT")?;
-        let process =
-            Process { clock: SystemClock::shared(), random: Random::from_os(), groups: Groups::default() };
-        let work = async {
-            start(&process).await?;
-            crate::service_manager::ready();
-            futures::future::pending().await
-        };
-        let ended = tokio::select! {
-            failed = work => failed,
-            _ = terminate.recv() => Ok(()),
-            _ = interrupt.recv() => Ok(()),
-        };
-        process.groups.stop().await;
-        ended
-    })
+    crate::process::run("", start)
 }
 
 /// Whether, and for which lease, a component waits for its turn.

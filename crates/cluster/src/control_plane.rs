@@ -60,9 +60,11 @@ pub struct ControlPlane {
 }
 
 impl ControlPlane {
-    /// Starts everything of the control plane; when it returns the API answers.
+    /// Starts everything of the control plane; when it returns the API answers. `security` is what the configuration's files
+    /// said, read before anything was made.
     pub async fn start(
         config: &ServerConfig,
+        mut security: Security,
         shared: &Shared,
         datastore: Datastore,
         groups: &Groups,
@@ -74,7 +76,6 @@ impl ControlPlane {
                 .context("open the store")?;
         let registry = open_registry(config, shared, &store).await?;
         let loopback: Arc<dyn Transport> = Arc::new(Loopback::new(registry.clone()));
-        let mut security = config.security.read(&config.issuer())?;
         let authorization = Arc::new(authorization(&config.security, &registry, &*loopback, groups));
         let tokens = Arc::new(service_account_tokens(&security, shared, &loopback));
         let authentication = Arc::new(authentication(&mut security, shared, &loopback, &tokens)?);

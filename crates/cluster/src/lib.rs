@@ -5,7 +5,7 @@
 //! - [`agent`]: a node whose servers are elsewhere. [`joining`]: what it is told; [`token`]: what it comes with.
 //! - [`datastore`]: a file or etcd; [`elected`], [`masters`]: several servers on one etcd; [`snapshots`], [`migrate`]:
 //!   copies of it.
-//! - [`control`]: the node's own socket, for `knarr ps` and its like. [`reset`]: everything away again.
+//! - [`process`]: what each of these programs is around its work. [`control`]: the node's own socket, for `knarr ps` and its like. [`reset`]: everything away again.
 
 pub mod agent;
 pub mod certificates;
@@ -24,6 +24,7 @@ pub mod migrate;
 mod network;
 mod node;
 mod peers;
+pub mod process;
 pub mod progress;
 mod proxy;
 pub mod reset;

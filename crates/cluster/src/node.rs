@@ -8,13 +8,15 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use auth::authn::{DelegatedAuthentication, X509};
 use auth::authz::DelegatedAuthorization;
-use client::{EventRecorder, EventType, Transport};
+use client::{EventRecorder, EventType, Informer, Transport, ViewScope};
 use cri::RuntimeService as _;
-use k8s_openapi::api::core::v1::ObjectReference;
+use futures::StreamExt as _;
+use k8s_openapi::api::core::v1::{Node, ObjectReference};
 use kubelet::cgroups::Cgroups;
 use kubelet::mounts::SystemMounter;
 use kubelet::{Kubelet, ServerConfig as KubeletServer};
 use pki::LiveIdentity;
+use resources::prelude::NodeExt as _;
 use runtime::Runtime;
 use runtime::registries::Registries;
 use stdx::clock::SharedClock;
@@ -201,6 +203,18 @@ async fn load_images(runtime: &Runtime, dir: &Path) {
         match runtime.load_archive(archive).await {
             Ok(names) => tracing::info!(archive = %archive.display(), ?names, "images loaded"),
             Err(error) => tracing::error!("cannot load images from {}: {error:#}", archive.display()),
+        }
+    }
+}
+
+/// Completes when the node is Ready.
+pub async fn ready(transport: &dyn Transport, name: &str) {
+    let scope = ViewScope { field_selector: format!("metadata.name={name}"), ..ViewScope::default() };
+    let mut changes = Informer::<Node>::scoped(transport, &scope).subscribe();
+    while let Some(change) = changes.next().await {
+        let node = change.new.as_ref().and_then(|n| client::informer::decode::<Node>(n));
+        if node.is_some_and(|n| n.is_ready()) {
+            return;
         }
     }
 }

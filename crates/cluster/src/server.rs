@@ -9,14 +9,11 @@ use client::{Informer, PatchType, Transport};
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Node;
 use pki::{Kubeconfig, Pki};
-use resources::prelude::NodeExt as _;
-use stdx::{Random, SystemClock};
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::ServerConfig;
 use crate::control_plane::{ControlPlane, Groups, Shared, live};
 use crate::datastore::Datastore;
-use crate::progress::Progress;
+use crate::process::{self, Process};
 use crate::{control, host, identities, node, proxy};
 
 /// How long the first message waits for the node to be ready.
@@ -24,46 +21,13 @@ const READY_WITHIN: Duration = Duration::from_secs(30);
 
 /// Runs a server until SIGTERM or SIGINT. Containers are left running.
 pub fn run(config: ServerConfig) -> Result<()> {
-    // Only fails when there is one already, which is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("start the async runtime")?;
-    runtime.block_on(serve(config))
+    process::run("Stopping; containers keep running.\n", async |process| start(&config, process).await)
 }
 
-async fn serve(config: ServerConfig) -> Result<()> {
-    let clock = SystemClock::shared();
-    let progress = Progress::new(clock.clone());
-    let mut terminate = signal(SignalKind::terminate()).context("watch for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("watch for SIGINT")?;
-    let groups = Groups::default();
-    let run = async {
-        start(&config, clock, &progress, &groups).await?;
-        crate::service_manager::ready();
-        futures::future::pending().await
-    };
-    let ended = tokio::select! {
-        failed = run => failed,
-        _ = terminate.recv() => Ok(()),
-        _ = interrupt.recv() => Ok(()),
-    };
-    if ended.is_ok() {
-        progress.print("Stopping; containers keep running.\n");
-    }
-    groups.stop().await;
-    ended
-}
-
-async fn start(
-    config: &ServerConfig,
-    clock: stdx::clock::SharedClock,
-    progress: &Progress,
-    groups: &Groups,
-) -> Result<()> {
+async fn start(config: &ServerConfig, process: &Process) -> Result<()> {
+    let Process { clock, groups, progress, .. } = process;
     // What is wrong in a file of the user's stops before anything is made.
-    config.security.read(&config.issuer())?;
+    let security = config.security.read(&config.issuer())?;
     if !config.disable_agent {
         node::registries(config.registries.as_deref())?;
     }
@@ -73,12 +37,12 @@ async fn start(
         .create(&config.data_dir)
         .with_context(|| format!("create {}", config.data_dir.display()))?;
     // First: it holds the lock on the data directory.
-    let datastore = Datastore::open(config, &clock, progress, &groups.store).await?;
+    let datastore = Datastore::open(config, clock, progress, &groups.store).await?;
     progress.step("store open");
     let pki = Arc::new(Pki::load_or_create(&config.data_dir.join("pki"), clock.clone())?);
     let node_ip = config.node_ip.unwrap_or_else(|| host::node_ip(config.cluster_cidrs[0].addr().is_ipv4()));
-    let shared = Shared { clock, random: Random::from_os(), pki, node_ip };
-    let control_plane = ControlPlane::start(config, &shared, datastore, groups).await?;
+    let shared = Shared { clock: clock.clone(), random: process.random.clone(), pki, node_ip };
+    let control_plane = ControlPlane::start(config, security, &shared, datastore, groups).await?;
     progress.step(&format!("API server, controllers and scheduler on https://{}", control_plane.address));
     write_kubeconfig(config, &shared, &control_plane)?;
     crate::dns::start(config, &shared, &control_plane, groups).await?;
@@ -89,7 +53,7 @@ async fn start(
         let name = config.node_name.clone();
         groups.components.spawn_until_shutdown(label_control_plane(transport.clone(), name));
         tokio::select! {
-            () = ready(&*transport, &config.node_name) => progress.step(&format!("node {} is ready", config.node_name)),
+            () = node::ready(&*transport, &config.node_name) => progress.step(&format!("node {} is ready", config.node_name)),
             () = shared.clock.sleep(READY_WITHIN) => progress.print(&format!(
                 "node {} is not ready yet; `kubectl describe node {}` says why\n",
                 config.node_name, config.node_name
@@ -137,22 +101,6 @@ async fn label_control_plane(transport: Arc<dyn Transport>, name: String) {
         let api = client::Api::<Node>::new(transport.clone());
         if let Err(error) = api.patch("", &node.key.name, PatchType::Merge, &label).await {
             tracing::warn!(%error, "cannot label the node with its role");
-        }
-    }
-}
-
-/// Completes when the node is Ready.
-async fn ready(transport: &dyn Transport, name: &str) {
-    let nodes = Informer::<Node>::all(transport);
-    let mut changes = nodes.subscribe();
-    while let Some(change) = changes.next().await {
-        let node = change
-            .new
-            .as_ref()
-            .filter(|n| *n.key.name == *name)
-            .and_then(|n| client::informer::decode::<Node>(n));
-        if node.is_some_and(|n| n.is_ready()) {
-            return;
         }
     }
 }

@@ -47,7 +47,7 @@ pub struct Wanted {
 
 /// Runs `work` with the tokens of the cluster that the kubeconfig names.
 pub fn with<T>(kubeconfig: &Path, work: impl AsyncFnOnce(&Tokens) -> Result<T>) -> Result<T> {
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    crate::install_tls();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("start")?;
     runtime.block_on(async {
         let loaded = kubeconfig::load(kubeconfig, "knarr")?;
