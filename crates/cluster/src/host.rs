@@ -33,6 +33,11 @@ fn first_address(v4: bool) -> Option<IpAddr> {
     addresses().into_iter().find(|a| a.is_ipv4() == v4 && !a.is_loopback())
 }
 
+/// Asks the kernel for its nftables tables, which pods and services need.
+pub fn check_nftables() -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(podnet::nftables_answers())
+}
+
 /// Every address of this machine but pods' links and link-local ones.
 pub fn addresses() -> Vec<IpAddr> {
     let Ok(interfaces) = nix::ifaddrs::getifaddrs() else { return Vec::new() };

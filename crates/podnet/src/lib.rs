@@ -27,7 +27,7 @@ use ipam::Pool;
 use lease::Lease;
 pub use overlay::attached;
 use peers::{Here, Peer};
-pub use rules::TABLE;
+pub use rules::{TABLE, answers as nftables_answers};
 
 /// Where a node's pods get their addresses, and which addresses are pods' anywhere in the cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

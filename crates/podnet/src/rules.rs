@@ -60,6 +60,12 @@ pub async fn apply(ranges: &Ranges, leases: &BTreeMap<String, Lease>) -> Result<
     change.commit(&nft).await.context("commit the table")
 }
 
+/// Whether the kernel has nftables, and we may ask it: a module's name would not tell where it is built in.
+pub async fn answers() -> Result<()> {
+    let nft = Connection::<Nftables>::new().context("open an nftables socket")?;
+    nft.list_tables().await.context("list tables").map(drop)
+}
+
 /// Removes the table. Idempotent.
 pub async fn remove() -> Result<()> {
     let nft = Connection::<Nftables>::new().context("open an nftables socket")?;

@@ -36,7 +36,7 @@ pub fn run(args: &Args) -> Result<()> {
             feature("overlay", "/proc/filesystems", "images are stacked by overlayfs: `modprobe overlay`"),
         ),
         ("cgroups", cgroups()),
-        ("nftables", module("nf_tables", "services and pods need it: `modprobe nf_tables`")),
+        ("nftables", nftables()),
         ("vxlan", module("vxlan", "nodes that share no link are reached through it: `modprobe vxlan`")),
         ("ports", ports()),
         ("disk", disk(&dir)),
@@ -101,6 +101,13 @@ fn module(name: &str, otherwise: &str) -> Found {
     match lists.iter().any(|l| l.contains(&format!("/{name}.ko"))) {
         true => Good("a module that the kernel loads when it is needed".into()),
         false => Poor(format!("not seen. {otherwise}")),
+    }
+}
+
+fn nftables() -> Found {
+    match cluster::host::check_nftables() {
+        Ok(()) => Good("the kernel answers".into()),
+        Err(error) => Bad(format!("{error:#}; services and pods need it: `modprobe nf_tables`")),
     }
 }
 
