@@ -1,5 +1,7 @@
 //! What persistent volumes and claims have in common: access modes, volume modes, names of classes.
 
+pub(crate) mod older;
+
 use std::collections::BTreeSet;
 
 use apimachinery::field::{Error, ErrorList, Path};

@@ -5,7 +5,7 @@ use apimachinery::names;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeSpec};
 
 use crate::check::{each, known, required};
-use crate::core::storage::{Iscsi, iscsi_errors};
+use crate::core::storage::older::older;
 use crate::fill;
 
 /// As [`crate::core::pod::defaults`] for volumes of pods.
@@ -51,7 +51,7 @@ pub(super) fn only(volume: &PersistentVolume) -> PersistentVolume {
 /// The sources that are given, each with what is wrong with it.
 pub(super) fn given(spec: &PersistentVolumeSpec, path: &Path) -> Vec<(&'static str, ErrorList)> {
     let mut found = local(spec, path);
-    found.extend(older(spec, path));
+    found.extend(older!(*spec, *path));
     if let Some(csi) = &spec.csi {
         let path = path.child("csi");
         let driver = path.child("driver");
@@ -77,7 +77,7 @@ pub(super) fn given(spec: &PersistentVolumeSpec, path: &Path) -> Vec<(&'static s
     found
 }
 
-/// Directories of nodes, and of file servers.
+/// Directories of nodes.
 fn local(spec: &PersistentVolumeSpec, path: &Path) -> Vec<(&'static str, ErrorList)> {
     let mut found = Vec::new();
     if let Some(host) = &spec.host_path {
@@ -109,91 +109,6 @@ fn local(spec: &PersistentVolumeSpec, path: &Path) -> Vec<(&'static str, ErrorLi
             errs.push(Error::required(&path.child("nodeAffinity"), "Local volume requires node affinity"));
         }
         found.push(("local", errs));
-    }
-    if let Some(nfs) = &spec.nfs {
-        let path = path.child("nfs");
-        let mut errs = required(&path.child("server"), &nfs.server);
-        errs.extend(required(&path.child("path"), &nfs.path));
-        if !nfs.path.is_empty() {
-            errs.extend(each(&path.child("path"), &nfs.path, names::absolute_path(&nfs.path)));
-        }
-        found.push(("nfs", errs));
-    }
-    if let Some(s) = &spec.iscsi {
-        let chap = s.chap_auth_discovery == Some(true) || s.chap_auth_session == Some(true);
-        let volume = Iscsi {
-            portal: &s.target_portal,
-            iqn: &s.iqn,
-            lun: s.lun,
-            initiator: s.initiator_name.as_deref(),
-            lacks_secret: chap && s.secret_ref.is_none(),
-        };
-        found.push(("iscsi", iscsi_errors(&volume, &path.child("iscsi"))));
-    }
-    found
-}
-
-/// Kinds of the days before CSI: their required fields are checked, their values left to drivers that do not exist.
-fn older(spec: &PersistentVolumeSpec, path: &Path) -> Vec<(&'static str, ErrorList)> {
-    let mut found: Vec<(&'static str, ErrorList)> = Vec::new();
-    let mut add = |field: &'static str, needed: &[(&str, bool)]| {
-        let missing = needed.iter().filter(|(_, given)| !given);
-        let errs = missing.map(|(name, _)| Error::required(&path.child(field).child(name), "")).collect();
-        found.push((field, errs));
-    };
-    let given = |text: &str| !text.is_empty();
-    let some = |text: &Option<String>| text.as_ref().is_some_and(|t| !t.is_empty());
-    if let Some(s) = &spec.gce_persistent_disk {
-        add("gcePersistentDisk", &[("pdName", given(&s.pd_name))]);
-    }
-    if let Some(s) = &spec.aws_elastic_block_store {
-        add("awsElasticBlockStore", &[("volumeID", given(&s.volume_id))]);
-    }
-    if let Some(s) = &spec.glusterfs {
-        add("glusterfs", &[("endpoints", given(&s.endpoints)), ("path", given(&s.path))]);
-    }
-    if let Some(s) = &spec.flocker {
-        add("flocker", &[("datasetName", some(&s.dataset_name) || some(&s.dataset_uuid))]);
-    }
-    if let Some(s) = &spec.rbd {
-        add("rbd", &[("monitors", !s.monitors.is_empty()), ("image", given(&s.image))]);
-    }
-    if let Some(s) = &spec.cinder {
-        add("cinder", &[("volumeID", given(&s.volume_id))]);
-    }
-    if let Some(s) = &spec.cephfs {
-        add("cephfs", &[("monitors", !s.monitors.is_empty())]);
-    }
-    if let Some(s) = &spec.quobyte {
-        add("quobyte", &[("registry", given(&s.registry)), ("volume", given(&s.volume))]);
-    }
-    if let Some(s) = &spec.fc {
-        let ids = |list: &Option<Vec<String>>| list.as_ref().is_some_and(|l| !l.is_empty());
-        add("fc", &[("targetWWNs", ids(&s.target_wwns) || ids(&s.wwids))]);
-    }
-    if let Some(s) = &spec.flex_volume {
-        add("flexVolume", &[("driver", given(&s.driver))]);
-    }
-    if let Some(s) = &spec.azure_file {
-        add("azureFile", &[("secretName", given(&s.secret_name)), ("shareName", given(&s.share_name))]);
-    }
-    if let Some(s) = &spec.vsphere_volume {
-        add("vsphereVolume", &[("volumePath", given(&s.volume_path))]);
-    }
-    if let Some(s) = &spec.photon_persistent_disk {
-        add("photonPersistentDisk", &[("pdID", given(&s.pd_id))]);
-    }
-    if let Some(s) = &spec.portworx_volume {
-        add("portworxVolume", &[("volumeID", given(&s.volume_id))]);
-    }
-    if let Some(s) = &spec.azure_disk {
-        add("azureDisk", &[("diskName", given(&s.disk_name)), ("diskURI", given(&s.disk_uri))]);
-    }
-    if let Some(s) = &spec.storageos {
-        add("storageos", &[("volumeName", some(&s.volume_name))]);
-    }
-    if let Some(s) = &spec.scale_io {
-        add("scaleIO", &[("gateway", given(&s.gateway)), ("system", given(&s.system))]);
     }
     found
 }

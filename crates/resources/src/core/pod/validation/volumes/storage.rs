@@ -7,11 +7,15 @@ use k8s_openapi::api::core::v1::{CSIVolumeSource, EphemeralVolumeSource, Volume}
 
 use super::super::containers::pull_policy;
 use crate::check::{each, required};
-use crate::core::storage::{Iscsi, iscsi_errors};
+use crate::core::storage::older::older;
 
 /// The sources of this sort that the volume has, each with what is wrong with it.
 pub(super) fn sources(volume: &Volume, pod: Option<&str>, path: &Path) -> Vec<(&'static str, ErrorList)> {
-    let mut found = older(volume, path);
+    let mut found = older!(*volume, *path);
+    if let Some(source) = &volume.git_repo {
+        let path = path.child("gitRepo");
+        found.push(("gitRepo", required(&path.child("repository"), &source.repository)));
+    }
     if let Some(claim) = &volume.persistent_volume_claim {
         let path = path.child("persistentVolumeClaim");
         found.push(("persistentVolumeClaim", required(&path.child("claimName"), &claim.claim_name)));
@@ -89,92 +93,4 @@ fn ephemeral(source: &EphemeralVolumeSource, path: &Path) -> ErrorList {
         }
     }
     errs
-}
-
-/// Kinds of the days before CSI. Their required fields are checked, their values left to drivers that do not exist.
-fn older(volume: &Volume, path: &Path) -> Vec<(&'static str, ErrorList)> {
-    let mut found: Vec<(&'static str, ErrorList)> = Vec::new();
-    if let Some(s) = &volume.nfs {
-        let path = path.child("nfs");
-        let mut errs = required(&path.child("server"), &s.server);
-        errs.extend(required(&path.child("path"), &s.path));
-        if !s.path.is_empty() {
-            errs.extend(each(&path.child("path"), &s.path, names::absolute_path(&s.path)));
-        }
-        found.push(("nfs", errs));
-    }
-    if let Some(s) = &volume.iscsi {
-        let chap = s.chap_auth_discovery == Some(true) || s.chap_auth_session == Some(true);
-        let volume = Iscsi {
-            portal: &s.target_portal,
-            iqn: &s.iqn,
-            lun: s.lun,
-            initiator: s.initiator_name.as_deref(),
-            lacks_secret: chap && s.secret_ref.is_none(),
-        };
-        found.push(("iscsi", iscsi_errors(&volume, &path.child("iscsi"))));
-    }
-    let mut add = |field: &'static str, needed: &[(&str, bool)]| {
-        let missing = needed.iter().filter(|(_, given)| !given);
-        let errs = missing.map(|(name, _)| Error::required(&path.child(field).child(name), "")).collect();
-        found.push((field, errs));
-    };
-    let given = |text: &str| !text.is_empty();
-    let some = |text: &Option<String>| text.as_ref().is_some_and(|t| !t.is_empty());
-    if let Some(s) = &volume.git_repo {
-        add("gitRepo", &[("repository", given(&s.repository))]);
-    }
-    if let Some(s) = &volume.gce_persistent_disk {
-        add("gcePersistentDisk", &[("pdName", given(&s.pd_name))]);
-    }
-    if let Some(s) = &volume.aws_elastic_block_store {
-        add("awsElasticBlockStore", &[("volumeID", given(&s.volume_id))]);
-    }
-    if let Some(s) = &volume.glusterfs {
-        add("glusterfs", &[("endpoints", given(&s.endpoints)), ("path", given(&s.path))]);
-    }
-    if let Some(s) = &volume.flocker {
-        add("flocker", &[("datasetName", some(&s.dataset_name) || some(&s.dataset_uuid))]);
-    }
-    if let Some(s) = &volume.rbd {
-        add("rbd", &[("monitors", !s.monitors.is_empty()), ("image", given(&s.image))]);
-    }
-    if let Some(s) = &volume.cinder {
-        add("cinder", &[("volumeID", given(&s.volume_id))]);
-    }
-    if let Some(s) = &volume.cephfs {
-        add("cephfs", &[("monitors", !s.monitors.is_empty())]);
-    }
-    if let Some(s) = &volume.quobyte {
-        add("quobyte", &[("registry", given(&s.registry)), ("volume", given(&s.volume))]);
-    }
-    if let Some(s) = &volume.fc {
-        let ids = |list: &Option<Vec<String>>| list.as_ref().is_some_and(|l| !l.is_empty());
-        add("fc", &[("targetWWNs", ids(&s.target_wwns) || ids(&s.wwids))]);
-    }
-    if let Some(s) = &volume.flex_volume {
-        add("flexVolume", &[("driver", given(&s.driver))]);
-    }
-    if let Some(s) = &volume.azure_file {
-        add("azureFile", &[("secretName", given(&s.secret_name)), ("shareName", given(&s.share_name))]);
-    }
-    if let Some(s) = &volume.vsphere_volume {
-        add("vsphereVolume", &[("volumePath", given(&s.volume_path))]);
-    }
-    if let Some(s) = &volume.photon_persistent_disk {
-        add("photonPersistentDisk", &[("pdID", given(&s.pd_id))]);
-    }
-    if let Some(s) = &volume.portworx_volume {
-        add("portworxVolume", &[("volumeID", given(&s.volume_id))]);
-    }
-    if let Some(s) = &volume.azure_disk {
-        add("azureDisk", &[("diskName", given(&s.disk_name)), ("diskURI", given(&s.disk_uri))]);
-    }
-    if let Some(s) = &volume.storageos {
-        add("storageos", &[("volumeName", some(&s.volume_name))]);
-    }
-    if let Some(s) = &volume.scale_io {
-        add("scaleIO", &[("gateway", given(&s.gateway)), ("system", given(&s.system))]);
-    }
-    found
 }
