@@ -6,14 +6,15 @@ mod sysctls;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{ContainerPort, Pod};
+use resources::core::pod::PodExt;
+use resources::quantity::Amounts;
 
-use crate::amounts::{self, Resources};
 use crate::plan::Verdict;
 use crate::spec;
 
 /// What pods may use.
 pub struct NodeCapacity<'a> {
-    pub allocatable: &'a Resources,
+    pub allocatable: &'a Amounts,
     pub max_pods: u32,
 }
 
@@ -92,13 +93,13 @@ fn too_large(pod: &Pod, others: &[&Arc<Pod>], node: &NodeCapacity<'_>) -> Option
     if count >= i64::from(node.max_pods) {
         return rejected("OutOfpods", "pods", 1, count, i64::from(node.max_pods));
     }
-    let own = amounts::pod_requests(pod);
-    let used: Vec<Resources> = others.iter().map(|p| amounts::pod_requests(p)).collect();
-    let cpu: i64 = used.iter().map(Resources::milli_cpu).sum();
+    let own = pod.requests();
+    let used: Vec<Amounts> = others.iter().map(|p| p.requests()).collect();
+    let cpu: i64 = used.iter().map(Amounts::milli_cpu).sum();
     if own.milli_cpu() > 0 && cpu + own.milli_cpu() > node.allocatable.milli_cpu() {
         return rejected("OutOfcpu", "cpu", own.milli_cpu(), cpu, node.allocatable.milli_cpu());
     }
-    let memory: i64 = used.iter().map(Resources::memory).sum();
+    let memory: i64 = used.iter().map(Amounts::memory).sum();
     if own.memory() > 0 && memory + own.memory() > node.allocatable.memory() {
         return rejected("OutOfmemory", "memory", own.memory(), memory, node.allocatable.memory());
     }

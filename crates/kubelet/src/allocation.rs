@@ -11,10 +11,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use codec::Kind as _;
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, ResourceRequirements};
+use resources::core::pod::PodExt;
+use resources::quantity::Amounts;
 use tokio::sync::watch;
 
 use crate::admit::NodeCapacity;
-use crate::amounts::{self, Resources};
+use crate::amounts;
 use crate::paths::Paths;
 use crate::spec;
 
@@ -103,12 +105,12 @@ impl Allocations {
             return Ok(false);
         }
         let others = all.iter().filter(|(uid, _)| *uid != pod.uid()).map(|(_, spec)| spec);
-        let used: Vec<Resources> = others.map(|s| amounts::pod_requests(&as_pod(s.clone()))).collect();
-        fits(&amounts::pod_requests(pod), &used, node)?;
-        let before = amounts::pod_requests(&as_pod(given.clone()));
+        let used: Vec<Amounts> = others.map(|s| as_pod(s.clone()).requests()).collect();
+        fits(&pod.requests(), &used, node)?;
+        let before = as_pod(given.clone()).requests();
         all.insert(pod.uid().to_owned(), wanted);
         drop(all);
-        let after = amounts::pod_requests(pod);
+        let after = pod.requests();
         if after.milli_cpu() < before.milli_cpu() || after.memory() < before.memory() {
             self.room.send_modify(|n| *n += 1);
         }
@@ -135,9 +137,9 @@ impl Allocations {
     }
 }
 
-fn fits(own: &Resources, used: &[Resources], node: &NodeCapacity<'_>) -> Result<(), Pending> {
-    type Of = fn(&Resources) -> i64;
-    for (what, of) in [("cpu", Resources::milli_cpu as Of), ("memory", Resources::memory as Of)] {
+fn fits(own: &Amounts, used: &[Amounts], node: &NodeCapacity<'_>) -> Result<(), Pending> {
+    type Of = fn(&Amounts) -> i64;
+    for (what, of) in [("cpu", Amounts::milli_cpu as Of), ("memory", Amounts::memory as Of)] {
         let (requested, capacity) = (of(own), of(node.allocatable));
         if requested > capacity {
             let message = format!(

@@ -8,6 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1::Pod;
+use resources::core::pod::PodExt;
 
 use crate::amounts::{self, Qos, cpu_quota, cpu_shares};
 pub use files::Usage;
@@ -134,7 +135,7 @@ impl Cgroups {
     pub fn create_pod(&self, pod: &Pod, uid: &str) -> io::Result<()> {
         let name = self.of_pod(amounts::qos(pod), uid);
         self.create(&name)?;
-        let (requests, limits) = (amounts::pod_requests(pod), amounts::pod_limits(pod));
+        let (requests, limits) = (pod.requests(), amounts::pod_limits(pod));
         let limits = Limits {
             cpu_shares: Some(cpu_shares(requests.milli_cpu())),
             cpu_quota: Some(cpu_quota(limits.milli_cpu())),

@@ -10,11 +10,11 @@ use client::{Api, EventRecorder, EventType, Transport, View};
 use codec::Kind as _;
 use cri::{ContainerStatus, RuntimeService};
 use k8s_openapi::api::core::v1::{ObjectReference, Pod, Service};
+use resources::quantity::Amounts;
 use stdx::clock::SharedClock;
 use stdx::{Random, Tasks};
 
 use crate::allocation::Allocations;
-use crate::amounts::Resources;
 use crate::cgroups::Cgroups;
 use crate::eviction::Thresholds;
 use crate::images::Images;
@@ -54,7 +54,7 @@ pub struct Context {
     pub services: Arc<dyn View>,
     pub recorder: EventRecorder,
     pub machine: Machine,
-    pub allocatable: Resources,
+    pub allocatable: Amounts,
     pub allocations: Allocations,
     pub user_namespaces: UserNamespaces,
     pub facts: NodeFacts,

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use apimachinery::quantity::Quantity as Amount;
 use k8s_openapi::api::core::v1::Pod;
+use resources::core::pod::{ContainerExt, PodExt};
+use resources::quantity::Amounts;
 use serde_json::{Value, json};
 
 use crate::amounts;
@@ -179,13 +181,13 @@ fn size_limits(pod: &Pod) -> impl Iterator<Item = (&str, i64, &str)> {
     })
 }
 
-fn disk_limit(resources: &amounts::Resources) -> Option<Amount> {
-    resources.get("ephemeral-storage").filter(|a| a.value() > 0)
+fn disk_limit(resources: &Amounts) -> Option<Amount> {
+    Some(resources.get("ephemeral-storage")).filter(|a| a.value() > 0)
 }
 
 fn has_disk_limit(pod: &Pod) -> bool {
     size_limits(pod).next().is_some()
-        || spec::all(pod).any(|s| disk_limit(&amounts::limits(&s.container)).is_some())
+        || spec::all(pod).any(|s| disk_limit(&s.container.limits()).is_some())
         || disk_limit(&amounts::pod_limits(pod)).is_some()
 }
 
@@ -206,7 +208,7 @@ fn over_limit(pod: &Pod, used: &PodUsage) -> Option<String> {
         ));
     }
     spec::all(pod).find_map(|s| {
-        let limit = disk_limit(&amounts::limits(&s.container))?;
+        let limit = disk_limit(&s.container.limits())?;
         let own = used.containers.iter().find(|c| c.name == s.name())?;
         more(own.stats.rootfs_used_bytes + own.logs.bytes, limit.value()).then(|| {
             format!(
@@ -263,12 +265,10 @@ fn is_critical(pod: &Pod) -> bool {
 }
 
 fn used_and_requested(pod: &Pod, used: &PodUsage, resource: Resource) -> (i64, i64) {
-    let requests = amounts::pod_requests(pod);
+    let requests = pod.requests();
     let (used, requested) = match resource {
         Resource::Memory => (used.cgroup.memory_working_set, requests.memory()),
-        Resource::Disk => {
-            (used.ephemeral().bytes, requests.get("ephemeral-storage").map_or(0, |a| a.value()))
-        }
+        Resource::Disk => (used.ephemeral().bytes, requests.get("ephemeral-storage").value()),
     };
     (i64::try_from(used).unwrap_or(i64::MAX), requested)
 }
@@ -299,18 +299,17 @@ fn low_message(
     );
     for spec in spec::main(pod) {
         let Some(own) = used.containers.iter().find(|c| c.name == spec.name()) else { continue };
-        let requests = amounts::requests(&spec.container);
+        let requests = spec.container.requests();
         let (used, requested) = match resource {
             Resource::Memory => (own.stats.memory_working_set_bytes, requests.get("memory")),
             Resource::Disk => {
                 (own.stats.rootfs_used_bytes + own.logs.bytes, requests.get("ephemeral-storage"))
             }
         };
-        let asked = requested.map_or(0, |r| u64::try_from(r.value()).unwrap_or(0));
+        let asked = u64::try_from(requested.value()).unwrap_or(0);
         if used > asked {
-            let asked = requested.map_or_else(|| "0".to_owned(), |r| r.to_string());
             message += &format!(
-                "Container {} was using {}, request is {asked}, has larger consumption of {name}. ",
+                "Container {} was using {}, request is {requested}, has larger consumption of {name}. ",
                 spec.name(),
                 kib(used)
             );

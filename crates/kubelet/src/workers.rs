@@ -14,6 +14,7 @@ use cri::Event;
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use resources::core::pod::PodExt;
 use tokio::sync::{Notify, watch};
 
 use crate::admit;
@@ -411,7 +412,7 @@ impl Workers {
     fn weigh_burstable(&self) {
         let pods = self.pods();
         let burstable = pods.iter().filter(|p| amounts::qos(p) == Qos::Burstable);
-        let milli = burstable.map(|p| amounts::pod_requests(p).milli_cpu()).sum();
+        let milli = burstable.map(|p| p.requests().milli_cpu()).sum();
         if let Err(e) = self.context.cgroups.set_burstable_cpu(milli) {
             tracing::warn!("cannot weigh burstable pods: {e}");
         }

@@ -12,6 +12,7 @@ use k8s_openapi::api::core::v1::{
     PreferredSchedulingTerm, Toleration, TopologySpreadConstraint, WeightedPodAffinityTerm,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use resources::core::pod::requests::{Sum, at_peak};
 
 /// Amounts of what nodes offer. CPU in thousandths, the rest in bytes or pieces.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,11 +54,6 @@ impl Amounts {
         self.combine(other, |a, b| a.saturating_sub(b));
     }
 
-    /// The larger of each.
-    pub fn max(&mut self, other: &Amounts) {
-        self.combine(other, i64::max);
-    }
-
     fn combine(&mut self, other: &Amounts, f: impl Fn(i64, i64) -> i64) {
         self.milli_cpu = f(self.milli_cpu, other.milli_cpu);
         self.memory = f(self.memory, other.memory);
@@ -66,6 +62,16 @@ impl Amounts {
             let mine = self.others.entry(name.clone()).or_default();
             *mine = f(*mine, *amount);
         }
+    }
+}
+
+impl Sum for Amounts {
+    fn add(&mut self, other: &Self) {
+        Amounts::add(self, other);
+    }
+
+    fn raise_to(&mut self, other: &Self) {
+        self.combine(other, i64::max);
     }
 }
 
@@ -216,26 +222,9 @@ impl PodInfo {
     }
 }
 
-/// What the pod takes from its node: the sum of its containers and sidecars, or more if an init container takes more, and
-/// the overhead. <https://kubernetes.io/docs/concepts/workloads/pods/init-containers/#resource-sharing-within-containers>
+/// What the pod takes from its node: its containers at their peak, and the overhead.
 fn requests(spec: &PodSpec, of: impl Fn(&Container) -> Amounts) -> Amounts {
-    let mut total = Amounts::default();
-    for container in &spec.containers {
-        total.add(&of(container));
-    }
-    let (mut sidecars, mut init_peak) = (Amounts::default(), Amounts::default());
-    for container in spec.init_containers.iter().flatten() {
-        let mut now = of(container);
-        if container.restart_policy.as_deref() == Some("Always") {
-            total.add(&now);
-            sidecars.add(&now);
-            init_peak.max(&sidecars);
-        } else {
-            now.add(&sidecars);
-            init_peak.max(&now);
-        }
-    }
-    total.max(&init_peak);
+    let mut total = at_peak(spec, of);
     if let Some(of_pod) = spec.resources.as_ref().and_then(|r| r.requests.as_ref()) {
         // Pod-level requests stand in place of the containers' where they are given.
         let pod_level = Amounts::parse(of_pod);
@@ -299,9 +288,9 @@ fn taken(container: &Container, statuses: &Statuses<'_>) -> Amounts {
     let wanted = requested(container);
     let Some((allocated, actual)) = statuses.of(&container.name) else { return wanted };
     let mut amounts = allocated;
-    amounts.max(&actual);
+    amounts.raise_to(&actual);
     if !statuses.infeasible {
-        amounts.max(&wanted);
+        amounts.raise_to(&wanted);
     }
     amounts
 }

@@ -12,8 +12,7 @@ fn check(new: Value, others: &[Value], expected: &str) {
     };
     let others: Vec<_> = others.iter().enumerate().map(|(i, s)| Arc::new(named(&i.to_string(), s))).collect();
     let amount = |text: &str| Amount::parse(text).unwrap();
-    let allocatable =
-        Resources([("cpu".to_owned(), amount("2")), ("memory".to_owned(), amount("1Gi"))].into());
+    let allocatable = Amounts([("cpu".to_owned(), amount("2")), ("memory".to_owned(), amount("1Gi"))].into());
     let node = NodeCapacity { allocatable: &allocatable, max_pods: 3 };
     let verdict = rejection(&named("new", &new), &others, &node);
     assert_eq!(verdict.map_or("", |v| v.reason), expected, "{new}");

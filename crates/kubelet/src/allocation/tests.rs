@@ -1,3 +1,4 @@
+use resources::core::pod::ContainerExt;
 use serde_json::json;
 
 use super::*;
@@ -12,7 +13,7 @@ fn pod(uid: &str, cpu: &str, memory: &str) -> Arc<Pod> {
 
 fn given(all: &Allocations, wanted: &Arc<Pod>) -> String {
     let pod = all.effective(wanted.clone());
-    let requests = amounts::pod_requests(&pod);
+    let requests = pod.requests();
     format!("{}m {}", requests.milli_cpu(), requests.memory())
 }
 
@@ -22,7 +23,7 @@ fn resizes_wait_for_room_and_survive_a_restart() {
     let paths = Paths { root: dir.path().to_owned(), logs: dir.path().join("logs") };
     fs::create_dir_all(paths.pod("a")).expect("create");
     let all = Allocations::new(paths.clone());
-    let allocatable = amounts::requests(&pod("n", "4", "1000").spec.as_ref().expect("spec").containers[0]);
+    let allocatable = pod("n", "4", "1000").spec.as_ref().expect("spec").containers[0].requests();
     let node = NodeCapacity { allocatable: &allocatable, max_pods: 10 };
     all.admit(&pod("a", "1", "100"));
     all.admit(&pod("b", "2", "100"));

@@ -158,10 +158,10 @@ fn allocatable(
 }
 
 /// What pods may use of this machine, for the downward API.
-pub fn allocatable_resources(memory: u64, cpus: u64) -> crate::amounts::Resources {
+pub fn allocatable_resources(memory: u64, cpus: u64) -> resources::quantity::Amounts {
     use apimachinery::quantity::{Format, Quantity as Amount};
     let amount = |n: u64, format| Amount::new(i64::try_from(n).unwrap_or(i64::MAX), format);
-    crate::amounts::Resources(
+    resources::quantity::Amounts(
         [
             ("cpu".to_owned(), amount(cpus, Format::DecimalSi)),
             ("memory".to_owned(), amount(memory.saturating_sub(MEMORY_RESERVE), Format::BinarySi)),

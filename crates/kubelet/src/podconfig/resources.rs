@@ -2,6 +2,7 @@
 
 use cri::LinuxContainerResources;
 use k8s_openapi::api::core::v1::{Container, Pod};
+use resources::core::pod::ContainerExt;
 
 use crate::amounts::{self, Qos, cpu_quota, cpu_shares};
 use crate::spec;
@@ -15,8 +16,8 @@ pub struct Machine {
 
 /// A container's own limits.
 pub fn container_resources(pod: &Pod, container: &Container, machine: Machine) -> LinuxContainerResources {
-    let requests = amounts::requests(container);
-    let limits = amounts::limits(container);
+    let requests = container.requests();
+    let limits = container.limits();
     let mut resources = LinuxContainerResources {
         cpu_period: amounts::CPU_PERIOD,
         cpu_quota: cpu_quota(limits.milli_cpu()),
@@ -45,7 +46,7 @@ fn oom_score_adj(pod: &Pod, container: &Container, machine_memory: i64) -> i64 {
         Qos::Guaranteed => GUARANTEED,
         Qos::BestEffort => BEST_EFFORT,
         Qos::Burstable => {
-            let memory = amounts::requests(container).memory();
+            let memory = container.requests().memory();
             let share = if machine_memory > 0 { memory.saturating_mul(1000) / machine_memory } else { 0 };
             // Above every guaranteed pod, below every best-effort one.
             (BEST_EFFORT - share).clamp(1000 + GUARANTEED, BEST_EFFORT - 1)

@@ -7,6 +7,7 @@ use client::EventType;
 use codec::Kind as _;
 use futures::FutureExt as _;
 use k8s_openapi::api::core::v1::Pod;
+use resources::core::pod::ContainerExt;
 use serde_json::json;
 
 use super::Worker;
@@ -141,7 +142,7 @@ async fn write(context: &Context, pod: &Pod, containers: &[(String, String)]) ->
 /// With a limit below what it uses a container would be killed.
 async fn check_memory(context: &Context, pod: &Pod, name: &str, id: &str) -> Result<(), String> {
     let Some(spec) = spec::find(pod, name) else { return Ok(()) };
-    let limit = u64::try_from(amounts::limits(&spec.container).memory()).unwrap_or(0);
+    let limit = u64::try_from(spec.container.limits().memory()).unwrap_or(0);
     if limit == 0 {
         return Ok(());
     }

@@ -2,10 +2,11 @@
 
 use apimachinery::quantity::Quantity as Amount;
 use k8s_openapi::api::core::v1::{Container, Pod, ResourceFieldSelector};
+use resources::quantity::Amounts;
 use std::collections::BTreeMap;
 
 use super::super::ConfigError;
-use crate::amounts::{self, Resources};
+use crate::amounts;
 use crate::spec;
 
 /// What the downward API shows that is not in the pod's spec.
@@ -14,7 +15,7 @@ pub struct PodFields {
     pub host_ips: Vec<String>,
     pub pod_ips: Vec<String>,
     /// What limits default to.
-    pub allocatable: Resources,
+    pub allocatable: Amounts,
 }
 
 impl PodFields {
@@ -64,9 +65,8 @@ impl PodFields {
         let resources = found.resources.unwrap_or_default();
         let amount = match list {
             // An unlimited container may use all the node has.
-            "limits" => {
-                amounts::get(resources.limits.as_ref(), resource).or_else(|| self.allocatable.get(resource))
-            }
+            "limits" => amounts::get(resources.limits.as_ref(), resource)
+                .or_else(|| self.allocatable.0.get(resource).copied()),
             "requests" => {
                 let request = amounts::get(resources.requests.as_ref(), resource);
                 request.or_else(|| amounts::get(resources.limits.as_ref(), resource))

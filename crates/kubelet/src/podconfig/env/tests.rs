@@ -40,7 +40,7 @@ fn check(env: Value, env_from: Value, expected: Expect) {
     let fields = PodFields {
         host_ips: vec!["192.0.2.1".into()],
         pod_ips: vec!["10.42.0.2".into(), "fd00::2".into()],
-        allocatable: crate::amounts::Resources::default(),
+        allocatable: resources::quantity::Amounts::default(),
     };
     let text = match environment(&pod, &container, &fields, &sources()) {
         Ok(all) => all.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join("\n"),
@@ -98,7 +98,7 @@ fn keys_fields_and_resources() {
         let fields = PodFields {
             host_ips: vec!["192.0.2.1".into()],
             pod_ips: vec!["10.42.0.2".into(), "fd00::2".into()],
-            allocatable: crate::amounts::Resources::default(),
+            allocatable: resources::quantity::Amounts::default(),
         };
         let bare = Sources { services: vec![], ..sources() };
         let got = match environment(&pod, &container, &fields, &bare) {

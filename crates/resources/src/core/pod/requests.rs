@@ -33,21 +33,41 @@ pub fn pod_limits(spec: &PodSpec) -> Amounts {
 
 /// Without overhead and pod-level requests.
 pub fn container_requests(spec: &PodSpec) -> Amounts {
-    aggregate(spec, ContainerExt::requests)
+    at_peak(spec, ContainerExt::requests)
 }
 
 /// Without overhead and pod-level limits.
 pub fn container_limits(spec: &PodSpec) -> Amounts {
-    aggregate(spec, ContainerExt::limits)
+    at_peak(spec, ContainerExt::limits)
 }
 
-fn aggregate(spec: &PodSpec, of: impl Fn(&Container) -> Amounts) -> Amounts {
-    let mut total = Amounts::default();
+/// Amounts that can be added up and compared.
+pub trait Sum: Clone + Default {
+    /// Adds `other`, resource by resource.
+    fn add(&mut self, other: &Self);
+    /// Takes the larger of both, resource by resource.
+    fn raise_to(&mut self, other: &Self);
+}
+
+impl Sum for Amounts {
+    fn add(&mut self, other: &Self) {
+        Amounts::add(self, other);
+    }
+
+    fn raise_to(&mut self, other: &Self) {
+        Amounts::raise_to(self, other);
+    }
+}
+
+/// What the containers take together when they take most: the sum of containers and sidecars, or more if an init container
+/// takes more, with the sidecars before it.
+/// <https://kubernetes.io/docs/concepts/workloads/pods/init-containers/#resource-sharing-within-containers>
+pub fn at_peak<A: Sum>(spec: &PodSpec, of: impl Fn(&Container) -> A) -> A {
+    let mut total = A::default();
     for container in &spec.containers {
         total.add(&of(container));
     }
-    let mut sidecars = Amounts::default();
-    let mut peak = Amounts::default();
+    let (mut sidecars, mut peak) = (A::default(), A::default());
     for container in spec.init_containers.iter().flatten() {
         let mut amounts = of(container);
         if container.is_restartable_init() {
