@@ -24,12 +24,12 @@ pub fn expand(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> String {
     out
 }
 
-/// As [`expand`], but the first unknown name is an error (subPathExpr).
+/// As [`expand`], but a name that is unknown or stands for nothing is an error (subPathExpr): it would be the whole volume.
 pub fn expand_strict(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
     let missing = std::cell::RefCell::new(None);
     let expanded = expand(text, &|name| {
         let value = lookup(name);
-        if value.is_none() {
+        if value.as_deref().is_none_or(str::is_empty) {
             missing.borrow_mut().get_or_insert_with(|| name.to_owned());
         }
         value

@@ -38,4 +38,5 @@ fn references_are_replaced_once() {
 fn strict_names_the_first_missing() {
     assert_eq!(expand_strict("a/$(A)", &known), Ok("a/1".into()));
     assert_eq!(expand_strict("$(X)/$(Y)", &known), Err("missing value for \"X\"".into()));
+    assert_eq!(expand_strict("a/$(EMPTY)", &known), Err("missing value for \"EMPTY\"".into()));
 }
