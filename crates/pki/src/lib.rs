@@ -7,6 +7,7 @@
 pub mod ca;
 pub mod files;
 pub mod identity;
+pub mod keypair;
 pub mod kubeconfig;
 pub mod pin;
 pub mod request;
