@@ -1,6 +1,7 @@
 //! The project's own tools: `cargo xtask --help`.
 
 mod codegen;
+mod dist;
 mod fuzz;
 mod guest;
 mod images;
@@ -45,6 +46,8 @@ enum Command {
     },
     /// Run the end-to-end tests in a virtual machine with cgroups of version 2 (qemu, Debian's packages). Needs root
     Guest(guest::Args),
+    /// Build the static binary and its packages (.deb, .rpm) into target/dist. Needs root for --check
+    Dist(dist::Args),
     /// Feed the decoders with bad input, for as long as you like (the tests do it for a moment)
     Fuzz(fuzz::Args),
     /// Check the edges between crates, file and function sizes, licences, and forbidden words
@@ -69,6 +72,7 @@ fn run() -> Result<()> {
         Command::Codegen { check } => codegen::run(check),
         Command::Bench { what } => test::bench(&what),
         Command::Guest(args) => guest::run(&args),
+        Command::Dist(args) => dist::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Tidy => tidy::run(),
     }

@@ -1,0 +1,11 @@
+installed() {
+    reload_units
+}
+
+removing() {
+    stop_units docker.service
+}
+
+removed() {
+    reload_units
+}
