@@ -20,6 +20,13 @@ pub fn to_value(yaml: &[u8]) -> Result<Value, String> {
     parse(text(yaml)?, DuplicateKeyPolicy::LastWins).map_err(|e| message(&e))
 }
 
+/// As [`to_value`], with the booleans of YAML 1.2 only, as kustomize reads resources: `yes` and `on` are words.
+pub fn to_value_core(yaml: &[u8]) -> Result<Value, String> {
+    let mut options = options(text(yaml)?, DuplicateKeyPolicy::LastWins);
+    options.strict_booleans = true;
+    read(text(yaml)?, options).map_err(|e| message(&e))
+}
+
 /// One document as JSON text, and upstream's message about a repeated key.
 pub fn to_json_strict(yaml: &[u8]) -> Result<(String, Vec<String>), String> {
     let value = to_value(yaml)?;
@@ -75,6 +82,10 @@ fn text(yaml: &[u8]) -> Result<&str, String> {
 }
 
 fn parse(yaml: &str, duplicate_keys: DuplicateKeyPolicy) -> Result<Value, Error> {
+    read(yaml, options(yaml, duplicate_keys))
+}
+
+fn options(yaml: &str, duplicate_keys: DuplicateKeyPolicy) -> Options {
     let mut options = Options::default();
     options.duplicate_keys = duplicate_keys;
     options.legacy_octal_numbers = true;
@@ -86,6 +97,10 @@ fn parse(yaml: &str, duplicate_keys: DuplicateKeyPolicy) -> Result<Value, Error>
         budget.max_nodes = 2_000_000;
         budget.max_events = 4_000_000;
     }
+    options
+}
+
+fn read(yaml: &str, options: Options) -> Result<Value, Error> {
     let mut value: Value = serde_saphyr::from_str_with_options(yaml, options)?;
     whole_floats(&mut value);
     Ok(value)

@@ -3,7 +3,7 @@
 //! - `command`: command lines, from one list of commands and flags; `kuberc`: what a user prefers of them; `complete`: what may
 //!   follow. `session`: configuration and the way to the server.
 //! - `discovery`, `targets`, `manifest`: from what people type to objects.
-//! - `print`: objects as JSON, YAML, tables. `describe`: objects told at length. `jsonpath`, `template`: rooms of their own.
+//! - `print`: objects as JSON, YAML, tables. `describe`: objects told at length. `jsonpath`, `template`, `kustomize`: rooms of their own.
 //!
 //! Objects are JSON values: what a server knows and this tool does not goes through unharmed. Never starts a thread before a request
 //! is needed, never knows the server's insides.
@@ -18,6 +18,7 @@ mod error;
 mod fetch;
 mod jsonpath;
 mod kuberc;
+mod kustomize;
 mod manifest;
 mod pods;
 mod print;
@@ -73,6 +74,7 @@ fn run(call: command::Call) -> Result<()> {
 }
 
 /// What a kustomization makes.
-fn kustomized(_dir: &str) -> Result<Vec<manifest::Manifest>> {
-    Err(error::Error::text("kustomize is not there yet"))
+fn kustomized(dir: &str) -> Result<Vec<manifest::Manifest>> {
+    let made = kustomize::build(dir, kustomize::Restriction::RootOnly, &mut |line| eprintln!("{line}"))?;
+    Ok(made.into_iter().map(|object| manifest::Manifest { source: dir.to_owned(), object }).collect())
 }

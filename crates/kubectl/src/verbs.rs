@@ -21,6 +21,7 @@ mod expose;
 mod forward;
 mod get;
 mod kuberc;
+mod kustomize;
 mod logs;
 mod metadata;
 mod nodes;
@@ -41,6 +42,8 @@ use crate::command::{help, suggestions};
 use crate::error::{Error, Result};
 use crate::session::Session;
 
+pub use create::hash as hash_of;
+
 type Run = fn(&Session) -> Result<()>;
 
 /// What each command does.
@@ -59,6 +62,7 @@ const TABLE: &[(&str, Run)] = &[
     ("completion", completion::run),
     ("kuberc set", kuberc::set),
     ("kuberc view", kuberc::view),
+    ("kustomize", kustomize::run),
     ("proxy", proxy::run),
     ("rollout history", rollout::history),
     ("rollout pause", rollout::pause),

@@ -2,6 +2,7 @@
 
 mod access;
 mod config;
+pub use config::hash;
 mod misc;
 mod service;
 pub mod token;
