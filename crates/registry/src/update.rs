@@ -3,6 +3,7 @@
 use apimachinery::Status;
 use apimachinery::field::{Error, ErrorList, Path, Raw};
 use codec::AnyObject;
+use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use resources::strategy::Part;
 use storage::Durability;
@@ -65,12 +66,13 @@ impl Registry {
         options: &WriteOptions,
     ) -> Result<Written, Status> {
         let meta = object.object_meta_mut();
-        if meta.uid.as_deref().is_some_and(|u| !u.is_empty()) {
-            let why = format!(
-                "Precondition failed: UID in precondition: {}, UID in object meta: ",
-                meta.uid.as_deref().unwrap_or_default()
-            );
-            return Err(target.conflict(&why));
+        if let Some(uid) = meta.uid.as_deref().filter(|u| !u.is_empty()) {
+            return Err(match options.applied {
+                true => target.conflict(&format!(
+                    "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+                )),
+                false => target.other_uid(uid, ""),
+            });
         }
         meta.resource_version = None;
         self.create(target, object, options).await
@@ -135,7 +137,7 @@ impl Registry {
         mut warnings: Vec<String>,
     ) -> Result<Option<Written>, Status> {
         let resource = target.resource;
-        let errors = validate_changed(target, &*new, &*old, kind.part);
+        let errors = validate_changed(target, &*new, &*old, kind.part, self.clock.now());
         if !errors.is_empty() {
             return Err(Status::invalid(&resource.gvk, target.name, &errors));
         }
@@ -261,10 +263,7 @@ fn check_preconditions(target: &Target<'_>, new: &dyn AnyObject, old: &dyn AnyOb
     if let Some(uid) = new.uid.as_deref().filter(|u| !u.is_empty())
         && old.uid.as_deref() != Some(uid)
     {
-        let actual = old.uid.as_deref().unwrap_or_default();
-        return Err(target.conflict(&format!(
-            "Precondition failed: UID in precondition: {uid}, UID in object meta: {actual}"
-        )));
+        return Err(target.other_uid(uid, old.uid.as_deref().unwrap_or_default()));
     }
     match new.resource_version.as_deref() {
         None | Some("" | "0") if target.strategy().allow_unconditional_update() => Ok(()),
@@ -298,8 +297,17 @@ fn carry(new: &mut dyn AnyObject, old: &dyn AnyObject) {
     }
 }
 
-fn validate_changed(target: &Target<'_>, new: &dyn AnyObject, old: &dyn AnyObject, part: Part) -> ErrorList {
+fn validate_changed(
+    target: &Target<'_>,
+    new: &dyn AnyObject,
+    old: &dyn AnyObject,
+    part: Part,
+    now: Timestamp,
+) -> ErrorList {
     let mut errors = crate::metadata::validate_update(new.object_meta(), old.object_meta());
     errors.extend(target.strategy().validate_update(new, old, part));
+    if errors.is_empty() {
+        errors = target.strategy().validate_time(new, old, part, now);
+    }
     errors
 }

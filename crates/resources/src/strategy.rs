@@ -105,6 +105,11 @@ pub trait Strategy: Send + Sync + 'static {
         self.validate(new)
     }
 
+    /// Rules for a changed object that ask what time it is; only asked when [`Strategy::validate_update`] found nothing.
+    fn validate_time(&self, new: &Self::Kind, old: &Self::Kind, part: Part, now: Timestamp) -> ErrorList {
+        ErrorList::new()
+    }
+
     /// Texts for `Warning` headers.
     fn warnings(&self, object: &Self::Kind) -> Vec<String> {
         Vec::new()
@@ -225,6 +230,13 @@ pub trait AnyStrategy: Send + Sync {
     fn reset_fields(&self, part: Part) -> &'static [&'static str];
     fn validate(&self, object: &dyn AnyObject) -> ErrorList;
     fn validate_update(&self, new: &dyn AnyObject, old: &dyn AnyObject, part: Part) -> ErrorList;
+    fn validate_time(
+        &self,
+        new: &dyn AnyObject,
+        old: &dyn AnyObject,
+        part: Part,
+        now: Timestamp,
+    ) -> ErrorList;
     fn warnings(&self, object: &dyn AnyObject) -> Vec<String>;
     fn name_rule(&self) -> NameRule;
     fn fields(&self, object: &dyn AnyObject) -> Vec<(&'static str, String)>;
@@ -274,6 +286,15 @@ impl<S: Strategy> AnyStrategy for Erased<S> {
     }
     fn validate_update(&self, new: &dyn AnyObject, old: &dyn AnyObject, part: Part) -> ErrorList {
         self.0.validate_update(typed(new), typed(old), part)
+    }
+    fn validate_time(
+        &self,
+        new: &dyn AnyObject,
+        old: &dyn AnyObject,
+        part: Part,
+        now: Timestamp,
+    ) -> ErrorList {
+        self.0.validate_time(typed(new), typed(old), part, now)
     }
     fn warnings(&self, object: &dyn AnyObject) -> Vec<String> {
         self.0.warnings(typed(object))

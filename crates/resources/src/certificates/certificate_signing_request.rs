@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::columns::{AGE, NAME, text};
 use crate::strategy::{Column, Part, age, human_duration};
 
-pub(super) mod validation;
+pub(crate) mod validation;
 
 #[cfg(test)]
 mod tests;

@@ -11,6 +11,8 @@ use crate::strategy::{Column, Part};
 
 mod validation;
 
+pub(crate) use validation::{annotation_errors, lifetime_errors};
+
 #[cfg(test)]
 mod tests;
 
@@ -72,6 +74,19 @@ impl crate::Strategy for Strategy {
         match part {
             Part::Status => validation::status(new, old),
             _ => validation::update(new, old),
+        }
+    }
+
+    fn validate_time(
+        &self,
+        new: &PodCertificateRequest,
+        old: &PodCertificateRequest,
+        part: Part,
+        now: Timestamp,
+    ) -> ErrorList {
+        match part {
+            Part::Status if !old.is_finished() => validation::begins_now(new, now),
+            _ => ErrorList::new(),
         }
     }
 

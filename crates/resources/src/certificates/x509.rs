@@ -105,11 +105,30 @@ impl Request {
         }
         let info = &request.certification_request_info.subject_pki;
         Some(Request {
-            proven: request.verify_signature().is_ok(),
+            proven: request.verify_signature().is_ok() || proven_by_p521(&request).unwrap_or(false),
             key: key(info),
             public_key: info.raw.to_vec(),
         })
     }
+}
+
+/// Whether the request is signed by its key of the curve P-521, which the library that reads it does not know.
+fn proven_by_p521(request: &X509CertificationRequest<'_>) -> Option<bool> {
+    use p521::ecdsa::signature::hazmat::PrehashVerifier as _;
+    use ring::digest;
+    let hash = match &*request.signature_algorithm.algorithm.to_id_string() {
+        "1.2.840.10045.4.3.2" => &digest::SHA256,
+        "1.2.840.10045.4.3.3" => &digest::SHA384,
+        "1.2.840.10045.4.3.4" => &digest::SHA512,
+        _ => return None,
+    };
+    let info = &request.certification_request_info;
+    if key(&info.subject_pki) != Key::Ec("P-521".into()) {
+        return None;
+    }
+    let key = p521::ecdsa::VerifyingKey::from_sec1_bytes(&info.subject_pki.subject_public_key.data).ok()?;
+    let signature = p521::ecdsa::DerSignature::try_from(&*request.signature_value.data).ok()?;
+    Some(key.verify_prehash(digest::digest(hash, info.raw).as_ref(), &signature).is_ok())
 }
 
 fn key(info: &x509_parser::x509::SubjectPublicKeyInfo<'_>) -> Key {

@@ -68,7 +68,7 @@ pub(super) fn create(request: &CertificateSigningRequest) -> ErrorList {
 }
 
 /// `example.com/name`, where the name may have dots.
-pub(in crate::certificates) fn signer(name: &str, path: &Path) -> ErrorList {
+pub(crate) fn signer(name: &str, path: &Path) -> ErrorList {
     if name.is_empty() {
         return [Error::required(path, "")].into_iter().collect();
     }

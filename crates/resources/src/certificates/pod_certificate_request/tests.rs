@@ -6,6 +6,14 @@ use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P384_SHA384, PKCS_ED25519};
 use super::*;
 use crate::testing::{causes, check_rows, edited};
 
+const P521: &[&str] = &[
+    "MIIBQjCBpQIBADAAMIGbMBAGByqGSM49AgEGBSuBBAAjA4GGAAQAa72LBVc0G229a6CFypBp57DWmDqmBbm6Va4e0T7bgpgg",
+    "KU3Ie9i0Uls5ub58M7bK2Gw2yQa8xDYWQIgdPN16b5gBnt2IeE1V1IeLSfsapQhptgZ6oditL18P3vr8Z/MgXWh1/jLyAgw1",
+    "O7ETYvILQR79aJbe6PYfM/End6N1dz7nA/ugADAKBggqhkjOPQQDBAOBiwAwgYcCQgE1k89obUbqPuDyLLxCpCl5kGAt2lt0",
+    "5M7Tce2J+Odlkxm/hjuZyAfsatLeS37B7VH/cfQndyd3sTLo0HwFx5WQhQJBFheKVvncxXSBXah0KEbs9C5wAvnXVElx8jXa",
+    "1wkPDDzdmScYwUB0c8DMjwdfEU3SlJn1wNTsA4IvXHQ5uB5pH1M=",
+];
+
 fn text(der: &[u8]) -> String {
     base64::engine::general_purpose::STANDARD.encode(der)
 }
@@ -40,6 +48,16 @@ fn keys() {
         assert_eq!(causes(&crate::Strategy::validate(&Strategy, &request)), "fine\n");
         assert_eq!(request.spec.max_expiration_seconds, Some(86400));
     }
+}
+
+#[test]
+fn a_p521_key_is_proven() {
+    // Made by openssl: `openssl ecparam -name secp521r1 -genkey`, `openssl req -new -sha512 -subj /`.
+    let mut stub = base64::engine::general_purpose::STANDARD.decode(P521.concat()).unwrap();
+    let check = |stub: &[u8]| causes(&crate::Strategy::validate(&Strategy, &request(stub, "")));
+    assert_eq!(check(&stub), "fine\n");
+    *stub.last_mut().unwrap() ^= 1;
+    assert!(check(&stub).contains("could not verify proof-of-possession signature"));
 }
 
 #[test]
@@ -138,6 +156,30 @@ fn answers() {
         status: Invalid value: "<value omitted>": status is immutable unless transitioning to "Issued", "Denied", or "Failed"
         status: Invalid value: "<value omitted>": immutable after PodCertificateRequest is issued, denied, or failed
     "#]].assert_eq(&told);
+}
+
+#[test]
+fn a_certificate_begins_now() {
+    let key = KeyPair::generate().unwrap();
+    let old = request(&stub(&key), "");
+    let check = |now: &str, kind: &str| {
+        let mut new = old.clone();
+        let status = json!({
+            "notBefore": "2026-01-01T00:00:00Z",
+            "conditions": [{"type": kind, "status": "True", "reason": "x", "message": "",
+                "lastTransitionTime": "2026-01-01T00:00:00Z"}],
+        });
+        new.status = serde_json::from_value(status).unwrap();
+        let now = now.parse().unwrap();
+        causes(&crate::Strategy::validate_time(&Strategy, &new, &old, Part::Status, now))
+    };
+    assert_eq!(check("2026-01-01T00:04:59Z", "Issued"), "fine\n");
+    assert_eq!(check("2025-12-31T23:55:01Z", "Issued"), "fine\n");
+    assert_eq!(check("2026-01-01T01:00:00Z", "Denied"), "fine\n");
+    expect![[r#"
+        status.notBefore: Invalid value: "2026-01-01T00:00:00Z": must be set to within 5 minutes of kube-apiserver's current time
+    "#]]
+    .assert_eq(&check("2026-01-01T00:05:00Z", "Issued"));
 }
 
 #[test]

@@ -1,10 +1,10 @@
-//! What a request has to be like, and what a signer may answer. Rules that need a clock are not here: a certificate may begin
-//! at any time.
+//! What a request has to be like, and what a signer may answer.
 
 use std::collections::BTreeMap;
 
 use apimachinery::field::{Error, ErrorList, Path};
 use apimachinery::names;
+use jiff::Timestamp;
 use k8s_openapi::api::certificates::v1::{PodCertificateRequest, PodCertificateRequestStatus};
 
 use super::{DENIED, FAILED, ISSUED, PodCertificateRequestExt};
@@ -22,6 +22,8 @@ const SHORTEST: i32 = 3600;
 const OWN_LONGEST: i32 = 24 * 3600;
 const LONGEST: i32 = 91 * 24 * 3600;
 const REFRESH_MARGIN: i64 = 600;
+/// How far from now a certificate may begin, in seconds.
+const BEGIN_MARGIN: u64 = 300;
 
 pub(super) fn create(request: &PodCertificateRequest) -> ErrorList {
     let path = Path::new("spec");
@@ -144,6 +146,18 @@ pub(super) fn status(new: &PodCertificateRequest, old: &PodCertificateRequest) -
         return issued(new, &status, &path);
     }
     fixed("status is immutable unless transitioning to \"Issued\", \"Denied\", or \"Failed\"")
+}
+
+/// A certificate that has just been issued begins about now.
+pub(super) fn begins_now(new: &PodCertificateRequest, now: Timestamp) -> ErrorList {
+    let begins = new.status.as_ref().and_then(|s| s.not_before.as_ref()).filter(|_| new.is(ISSUED));
+    let Some(begins) = begins else { return ErrorList::new() };
+    let apart = begins.0.duration_since(now).unsigned_abs();
+    one(apart >= std::time::Duration::from_secs(BEGIN_MARGIN), || {
+        let path = Path::new("status").child("notBefore");
+        let detail = "must be set to within 5 minutes of kube-apiserver's current time";
+        Error::invalid(&path, &begins.0.to_string(), detail)
+    })
 }
 
 fn condition_errors(status: &PodCertificateRequestStatus, path: &Path) -> ErrorList {

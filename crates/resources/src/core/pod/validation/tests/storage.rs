@@ -135,3 +135,39 @@ fn mounts() {
         "#]],
     );
 }
+
+#[test]
+fn certificates_of_pods() {
+    check(
+        r#"
+        spec.volumes[1] = {"name": "p", "projected": {"sources": [{"podCertificate": {"signerName": "example.com/s", "keyType": "ED25519", "maxExpirationSeconds": 86400, "credentialBundlePath": "b", "userAnnotations": {"example.com/a": "b"}}}]}}
+
+        spec.volumes[1] = {"name": "p", "projected": {"sources": [{"podCertificate": {"signerName": "s", "keyType": "RSA2048", "maxExpirationSeconds": 86400}}]}}
+
+        spec.volumes[1] = {"name": "p", "projected": {"sources": [{"podCertificate": {"signerName": "example.com/s", "keyType": "RSA3072", "maxExpirationSeconds": 3599, "keyPath": "/k", "certificateChainPath": "../c", "userAnnotations": {"a": "b"}}}]}}
+
+        spec.volumes[1] = {"name": "p", "projected": {"sources": [{"podCertificate": {"signerName": "example.com/s", "keyType": "RSA3072", "maxExpirationSeconds": 7862401, "keyPath": "f", "certificateChainPath": "f"}}]}}
+
+        spec.volumes[1] = {"name": "p", "projected": {"sources": [{"podCertificate": {"signerName": "kubernetes.io/s", "keyType": "RSA3072", "maxExpirationSeconds": 86401, "keyPath": "f"}, "secret": {"name": "s"}}]}}
+        "#,
+        expect![[r#"
+            spec.volumes[1] = {"name": "p", "projected": {"sources": [{"podCertificate": {"signerName": "example.com/s", "keyType": "ED25519", "maxExpirationSeconds": 86400, "credentialBundlePath": "b", "userAnnotations": {"example.com/a": "b"}}}]}}
+                fine
+            spec.volumes[1] = {"name": "p", "projected": {"sources": [{"podCertificate": {"signerName": "s", "keyType": "RSA2048", "maxExpirationSeconds": 86400}}]}}
+                spec.volumes[1].projected.sources[0].podCertificate.signerName: Invalid value: "s": must be a fully qualified domain and path of the form 'example.com/signer-name'
+                spec.volumes[1].projected.sources[0].podCertificate.keyType: Unsupported value: "RSA2048": supported values: "RSA3072", "RSA4096", "ECDSAP256", "ECDSAP384", "ECDSAP521", "ED25519"
+                spec.volumes[1].projected.sources[0].podCertificate: Required value: specify at least one of credentialBundlePath, keyPath, and certificateChainPath
+            spec.volumes[1] = {"name": "p", "projected": {"sources": [{"podCertificate": {"signerName": "example.com/s", "keyType": "RSA3072", "maxExpirationSeconds": 3599, "keyPath": "/k", "certificateChainPath": "../c", "userAnnotations": {"a": "b"}}}]}}
+                spec.volumes[1].projected.sources[0].podCertificate.maxExpirationSeconds: Invalid value: 3599: must be in the range [3600, 7862400]
+                spec.volumes[1].projected.sources[0].podCertificate.keyPath: Invalid value: "/k": must be a relative path
+                spec.volumes[1].projected.sources[0].podCertificate.certificateChainPath: Invalid value: "../c": must not contain '..'
+                spec.volumes[1].projected.sources[0].podCertificate.userAnnotations: Invalid value: "a": key "a" must be domain-prefixed
+            spec.volumes[1] = {"name": "p", "projected": {"sources": [{"podCertificate": {"signerName": "example.com/s", "keyType": "RSA3072", "maxExpirationSeconds": 7862401, "keyPath": "f", "certificateChainPath": "f"}}]}}
+                spec.volumes[1].projected.sources[0].podCertificate.maxExpirationSeconds: Invalid value: 7862401: must be in the range [3600, 7862400]
+                spec.volumes[1].projected: Invalid value: "f": conflicting duplicate paths
+            spec.volumes[1] = {"name": "p", "projected": {"sources": [{"podCertificate": {"signerName": "kubernetes.io/s", "keyType": "RSA3072", "maxExpirationSeconds": 86401, "keyPath": "f"}, "secret": {"name": "s"}}]}}
+                spec.volumes[1].projected.sources[0].podCertificate.maxExpirationSeconds: Invalid value: 86401: must be in the range [3600, 86400]
+                spec.volumes[1].projected.sources[0]: Forbidden: may not specify more than 1 volume type per source
+        "#]],
+    );
+}

@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 
 use apimachinery::field::{Error, ErrorList, Path, Raw};
 use k8s_openapi::api::core::v1::{
-    ClusterTrustBundleProjection, DownwardAPIVolumeFile, KeyToPath, ProjectedVolumeSource,
-    ServiceAccountTokenProjection, Volume, VolumeProjection,
+    ClusterTrustBundleProjection, DownwardAPIVolumeFile, KeyToPath, PodCertificateProjection,
+    ProjectedVolumeSource, ServiceAccountTokenProjection, Volume, VolumeProjection,
 };
 
 use super::super::env::{object_field, resource_field};
 use super::{empty_dir, host_path, key_to_path, mode};
-use crate::certificates::cluster_trust_bundle;
-use crate::check::{local_path, required};
+use crate::certificates::certificate_signing_request::validation::signer;
+use crate::certificates::{cluster_trust_bundle, pod_certificate_request};
+use crate::check::{known, local_path, required};
 
 /// The sources of this sort that the volume has, each with what is wrong with it.
 pub(super) fn sources(volume: &Volume, path: &Path) -> Vec<(&'static str, ErrorList)> {
@@ -140,13 +141,13 @@ fn projection<'a>(
         errs.extend(trust_bundle(trust, &path.child("clusterTrustBundle")));
         take(&mut errs, &trust.path, &trust.path);
     }
-    if source.pod_certificate.is_some() {
+    if let Some(certificate) = &source.pod_certificate {
         sources += 1;
-        // The kubelet asks for none yet, so they are not taken.
-        errs.push(Error::forbidden(
-            &path.child("podCertificate"),
-            "this kind of projection is not supported",
-        ));
+        let path = path.child("podCertificate");
+        errs.extend(pod_certificate(certificate, &path));
+        for (_, file) in certificate_files(certificate) {
+            take(&mut errs, file, file);
+        }
     }
     if sources > 1 {
         errs.push(Error::forbidden(path, "may not specify more than 1 volume type per source"));
@@ -194,6 +195,42 @@ fn trust_bundle(source: &ClusterTrustBundleProjection, path: &Path) -> ErrorList
         file => errs.extend(local_path(at, file)),
     }
     errs
+}
+
+const KEY_TYPES: &[&str] = &["RSA3072", "RSA4096", "ECDSAP256", "ECDSAP384", "ECDSAP521", "ED25519"];
+
+fn pod_certificate(source: &PodCertificateProjection, path: &Path) -> ErrorList {
+    let mut errs = signer(&source.signer_name, &path.child("signerName"));
+    errs.extend(known(&path.child("keyType"), &source.key_type, KEY_TYPES));
+    errs.extend(pod_certificate_request::lifetime_errors(
+        &source.signer_name,
+        source.max_expiration_seconds,
+        &path.child("maxExpirationSeconds"),
+    ));
+    let mut files = 0;
+    for (field, file) in certificate_files(source) {
+        files += 1;
+        errs.extend(local_path(&path.child(field), file));
+    }
+    if files == 0 {
+        let detail = "specify at least one of credentialBundlePath, keyPath, and certificateChainPath";
+        errs.push(Error::required(path, detail));
+    }
+    if let Some(annotations) = &source.user_annotations {
+        let path = path.child("userAnnotations");
+        errs.extend(pod_certificate_request::annotation_errors(annotations, &path));
+    }
+    errs
+}
+
+/// The files that are asked for, by their fields.
+fn certificate_files(source: &PodCertificateProjection) -> impl Iterator<Item = (&'static str, &str)> {
+    let all = [
+        ("credentialBundlePath", &source.credential_bundle_path),
+        ("keyPath", &source.key_path),
+        ("certificateChainPath", &source.certificate_chain_path),
+    ];
+    all.into_iter().filter_map(|(field, file)| Some((field, file.as_deref().filter(|f| !f.is_empty())?)))
 }
 
 fn account_token(token: &ServiceAccountTokenProjection, volume: &Path, path: &Path) -> ErrorList {
