@@ -90,7 +90,8 @@ impl<'t> Target<'t> {
         if !unused.is_empty() {
             (self.warn)(&format!("well-defined vars that were never replaced: {}", unused.join(",")));
         }
-        let local = |r: &Resource| !r.value["metadata"]["annotations"]["config.kubernetes.io/local-config"].is_null();
+        let local =
+            |r: &Resource| !r.value["metadata"]["annotations"]["config.kubernetes.io/local-config"].is_null();
         all.set.0.retain(|r| !local(r));
         order::sort(&mut all.set, &self.config["sortOptions"])?;
         if self.tells("managedByLabel") {
@@ -109,30 +110,32 @@ impl<'t> Target<'t> {
     }
 
     fn annotate(&self, resource: &mut Resource) {
-        let mut put = |key: &str, value: &Value| {
+        let mut put = |key: &str, text: String| {
             if let Some(meta) = super::resource::object(&mut resource.value, "metadata") {
                 let annotations = meta.entry("annotations").or_insert_with(|| json!({}));
-                annotations[key] = codec::yaml::from_value(value).into();
+                annotations[key] = text.into();
             }
         };
         if self.tells("originAnnotations")
             && let Some(origin) = &resource.origin
         {
-            put("config.kubernetes.io/origin", origin);
+            let text = match origin["path"].is_null() {
+                true => configured(origin).replacen("- ", "", 1).replace("\n  ", "\n"),
+                false => codec::yaml::from_value(origin),
+            };
+            put("config.kubernetes.io/origin", text);
         }
         if self.tells("transformerAnnotations") && !resource.changed_by.is_empty() {
             // In stock's order of fields, which is not that of the alphabet.
             let list: String = resource.changed_by.iter().map(configured).collect();
-            if let Some(meta) = super::resource::object(&mut resource.value, "metadata") {
-                let annotations = meta.entry("annotations").or_insert_with(|| json!({}));
-                annotations["alpha.config.kubernetes.io/transformations"] = list.into();
-            }
+            put("alpha.config.kubernetes.io/transformations", list);
         }
     }
 
     fn gather(&mut self, all: &mut Gathered) -> Res<()> {
         let config = self.config.clone();
-        self.resources(all, &texts(&config, "resources")).map_err(|e| format!("accumulating resources: {e}"))?;
+        self.resources(all, &texts(&config, "resources"))
+            .map_err(|e| format!("accumulating resources: {e}"))?;
         for path in texts(&config, "configurations") {
             let read = codec::yaml::to_value(self.loader.text(&path)?.as_bytes())?;
             all.specs.add(&read);
@@ -190,9 +193,8 @@ impl<'t> Target<'t> {
             malformed,
         };
         let body = self.loader.text(path).map_err(|why| reading(why, false))?;
-        let objects = text::objects(&body).map_err(|why| {
-            reading(format!("MalformedYAMLError: {why} in File: {path}"), true)
-        })?;
+        let objects = text::objects(&body)
+            .map_err(|why| reading(format!("MalformedYAMLError: {why} in File: {path}"), true))?;
         for object in objects {
             named(&object).map_err(|why| reading(why, false))?;
             let origin = Some(json!({ "path": self.joined(path) }));
@@ -259,7 +261,8 @@ impl<'t> Target<'t> {
                     .map_err(|why| format!("merging from generator {kind}Generator: {why}"))?;
             }
         }
-        let charts = items(&config, "helmCharts").into_iter().chain(items(&config, "helmChartInflationGenerator"));
+        let charts =
+            items(&config, "helmCharts").into_iter().chain(items(&config, "helmChartInflationGenerator"));
         if let Some(chart) = charts.into_iter().next() {
             return Err(patch::trouble("HelmChartInflationGenerator", chart, "must specify --enable-helm"));
         }
@@ -292,19 +295,12 @@ impl<'t> Target<'t> {
         Ok(found.set.0.into_iter().map(|r| r.value).collect())
     }
 
-    /// Runs a step; what it changes can tell so.
+    /// Runs a step; resources can tell of it, also those that it left as they are.
     fn step(&self, set: &mut Set, kind: &str, run: impl FnOnce(&mut Set) -> Res<()>) -> Res<()> {
-        if !self.tells("transformerAnnotations") {
-            return run(set);
-        }
-        let before: Vec<(super::resource::Id, Value)> =
-            set.0.iter().map(|r| (r.original(), r.value.clone())).collect();
         run(set)?;
-        for resource in &mut set.0 {
-            let id = resource.original();
-            if before.iter().any(|(old, value)| old.same(&id) && *value != resource.value) {
-                resource.changed_by.push(self.configured_by(kind));
-            }
+        if self.tells("transformerAnnotations") {
+            let by = self.configured_by(kind);
+            set.0.iter_mut().for_each(|r| r.changed_by.push(by.clone()));
         }
         Ok(())
     }
@@ -326,22 +322,31 @@ impl<'t> Target<'t> {
             let patch = Patch::read(item, &loader)?;
             self.step(set, "PatchTransformer", |set| patch.apply(set, document))?;
         }
-        self.step(set, "NamespaceTransformer", |set| {
-            transform::namespace(set, text("namespace"), &specs.namespace, false)
-        })?;
-        self.step(set, "PrefixTransformer", |set| {
-            transform::affix(set, text("namePrefix"), false, &specs.prefix)
-        })?;
-        self.step(set, "SuffixTransformer", |set| {
-            transform::affix(set, text("nameSuffix"), true, &specs.suffix)
-        })?;
-        for label in items(&config, "labels") {
+        if !text("namespace").is_empty() {
+            self.step(set, "NamespaceTransformer", |set| {
+                transform::namespace(set, text("namespace"), &specs.namespace, false)
+            })?;
+        }
+        if !text("namePrefix").is_empty() {
+            self.step(set, "PrefixTransformer", |set| {
+                transform::affix(set, text("namePrefix"), false, &specs.prefix)
+            })?;
+        }
+        if !text("nameSuffix").is_empty() {
+            self.step(set, "SuffixTransformer", |set| {
+                transform::affix(set, text("nameSuffix"), true, &specs.suffix)
+            })?;
+        }
+        let labels = items(&config, "labels");
+        for label in &labels {
             self.step(set, "LabelTransformer", |set| transform::labels(set, label, &specs))?;
         }
-        if let Some(labels) = config["commonLabels"].as_object() {
-            self.step(set, "LabelTransformer", |set| transform::texts(set, labels, &specs.common_labels))?;
+        // Stock counts these also where only the others are given.
+        let common = config["commonLabels"].as_object().cloned().unwrap_or_default();
+        if !(common.is_empty() && labels.is_empty()) {
+            self.step(set, "LabelTransformer", |set| transform::texts(set, &common, &specs.common_labels))?;
         }
-        if let Some(pairs) = config["commonAnnotations"].as_object() {
+        if let Some(pairs) = config["commonAnnotations"].as_object().filter(|m| !m.is_empty()) {
             self.step(set, "AnnotationsTransformer", |set| transform::texts(set, pairs, &specs.annotations))?;
         }
         for item in items(&config, "patchesJson6902") {
@@ -365,10 +370,23 @@ impl<'t> Target<'t> {
     /// Validators may look, and change nothing.
     fn validate(&mut self, all: &mut Gathered) -> Res<()> {
         for plugin in self.plugins(&texts(&self.config.clone(), "validators"))? {
-            let before: Vec<Value> = all.set.0.iter().map(|r| r.value.clone()).collect();
+            let before = all.set.clone();
             plugins::transform(&plugin, &self.loader, self.document.as_ref(), &mut all.set)?;
-            if !before.iter().eq(all.set.0.iter().map(|r| &r.value)) {
-                return Err("validator shouldn't modify the resource map".into());
+            let changed = |old: &&Resource| {
+                let same = all.set.0.iter().find(|new| new.id().same(&old.id()));
+                same.is_none_or(|new| new.value != old.value)
+            };
+            if let Some(old) = before.0.iter().find(changed) {
+                return Err(format!(
+                    "validator shouldn't modify the resource map: id in self missing from other; id: {}",
+                    old.id()
+                ));
+            }
+            if before.0.len() != all.set.0.len() {
+                return Err(
+                    "validator shouldn't modify the resource map: lists have different number of entries"
+                        .into(),
+                );
             }
         }
         Ok(())
@@ -388,9 +406,26 @@ fn named(object: &Value) -> Res<()> {
     if !object.is_object() {
         return Err("expected a map".into());
     }
-    let shown = || crate::print::json::compact(object);
+    // As Go shows the metadata.
+    let shown = || {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let pairs = |value: &Value| {
+            let pairs = value.as_object().into_iter().flatten();
+            pairs.map(|(k, v)| format!("{k}:{}", text(v))).collect::<Vec<_>>().join(" ")
+        };
+        let meta = &object["metadata"];
+        format!(
+            "{{{{{} {}}} {{{{{} {}}} map[{}] map[{}]}}}}",
+            text(&object["apiVersion"]),
+            text(&object["kind"]),
+            text(&meta["name"]),
+            text(&meta["namespace"]),
+            pairs(&meta["labels"]),
+            pairs(&meta["annotations"])
+        )
+    };
     if object["kind"].as_str().unwrap_or_default().is_empty() {
-        return Err(format!("missing Resource metadata: kind in object {}", shown()));
+        return Err(format!("missing kind in object {}", shown()));
     }
     let list = object["kind"].as_str().is_some_and(|k| k.ends_with("List"));
     if object["metadata"]["name"].as_str().unwrap_or_default().is_empty() && !list {
@@ -409,4 +444,3 @@ fn configured(by: &Value) -> String {
         text(&by["configuredBy"]["kind"])
     )
 }
-

@@ -15,7 +15,10 @@ pub fn learn(definitions: &Value, specs: &mut Specs) {
     for (name, definition) in all {
         let schema = schema_of(definition);
         let properties = &schema["properties"];
-        if properties["apiVersion"].is_object() && properties["kind"].is_object() && properties["metadata"].is_object() {
+        if properties["apiVersion"].is_object()
+            && properties["kind"].is_object()
+            && properties["metadata"].is_object()
+        {
             let kind = name.rsplit('.').next().unwrap_or(name);
             let gvk = Gvk { kind: kind.to_owned(), ..Gvk::default() };
             visit(definitions, schema, &gvk, "", 0, specs);

@@ -17,7 +17,7 @@ pub fn generate(kind: &str, args: &Value, options: &Value, loader: &Loader) -> R
     let text = |key: &str| args[key].as_str().unwrap_or_default();
     let name = text("name");
     if name.is_empty() {
-        return Err(format!("a {} must have a name", kind.to_lowercase()));
+        return Err("a configmap must have a name".into());
     }
     let mut value = json!({ "apiVersion": "v1", "kind": kind, "metadata": { "name": name } });
     if !text("namespace").is_empty() {
@@ -39,7 +39,7 @@ pub fn generate(kind: &str, args: &Value, options: &Value, loader: &Loader) -> R
             Err(bytes) => binary.insert(key, encoded(bytes.as_bytes()).into()),
         };
     }
-    if !data.is_empty() {
+    if secret || !data.is_empty() {
         value["data"] = Value::Object(data);
     }
     if !binary.is_empty() {
@@ -115,12 +115,19 @@ fn pair(literal: &str) -> Res<(String, Vec<u8>)> {
 fn file(source: &str) -> Res<(String, &str)> {
     match source.split_once('=') {
         None => Ok((source.rsplit('/').next().unwrap_or(source).to_owned(), source)),
-        Some(("", path)) => Err(format!("missing key name for file path {}", crate::text::quote(path))),
-        Some((key, "")) => Err(format!("missing file path for key name {}", crate::text::quote(key))),
-        Some((_, path)) if path.contains('=') => Err(format!(
-            "source {} key name or file path contains '='",
+        Some(("", path)) => Err(format!(
+            "missing key name for file path {} in source {}",
+            crate::text::quote(path),
             crate::text::quote(source)
         )),
+        Some((key, "")) => Err(format!(
+            "missing file path for key name {} in source {}",
+            crate::text::quote(key),
+            crate::text::quote(source)
+        )),
+        Some((_, path)) if path.contains('=') => {
+            Err(format!("source {} key name or file path contains '='", crate::text::quote(source)))
+        }
         Some((key, path)) => Ok((key.to_owned(), path)),
     }
 }

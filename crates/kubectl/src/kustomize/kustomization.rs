@@ -32,139 +32,148 @@ static OPTIONS: Struct = Struct(
     "GeneratorOptions",
     &[("labels", TextMap), ("annotations", TextMap), ("disableNameSuffixHash", Yes), ("immutable", Yes)],
 );
-static CONFIG_MAP: Struct = Struct("ConfigMapArgs", &[
-    ("namespace", Text),
-    ("name", Text),
-    ("behavior", Text),
-    ("literals", Texts),
-    ("files", Texts),
-    ("envs", Texts),
-    ("env", Text),
-    ("options", One(&OPTIONS)),
-]);
-static SECRET: Struct = Struct("SecretArgs", &[
-    ("namespace", Text),
-    ("name", Text),
-    ("behavior", Text),
-    ("literals", Texts),
-    ("files", Texts),
-    ("envs", Texts),
-    ("env", Text),
-    ("options", One(&OPTIONS)),
-    ("type", Text),
-]);
-static SELECTOR: Struct = Struct("Selector", &[
-    ("group", Text),
-    ("version", Text),
-    ("kind", Text),
-    ("name", Text),
-    ("namespace", Text),
-    ("annotationSelector", Text),
-    ("labelSelector", Text),
-]);
-static PATCH: Struct = Struct("Patch", &[
-    ("path", Text),
-    ("patch", Text),
-    ("target", One(&SELECTOR)),
-    ("options", Any),
-]);
-static FIELD_SPEC: Struct = Struct("FieldSpec", &[
-    ("group", Text),
-    ("version", Text),
-    ("kind", Text),
-    ("path", Text),
-    ("create", Yes),
-]);
-static LABEL: Struct = Struct("Label", &[
-    ("pairs", TextMap),
-    ("includeSelectors", Yes),
-    ("includeTemplates", Yes),
-    ("fields", List(&FIELD_SPEC)),
-]);
-static IMAGE: Struct = Struct("Image", &[
-    ("name", Text),
-    ("newName", Text),
-    ("newTag", Text),
-    ("tagSuffix", Text),
-    ("digest", Text),
-]);
+static CONFIG_MAP: Struct = Struct(
+    "ConfigMapArgs",
+    &[
+        ("namespace", Text),
+        ("name", Text),
+        ("behavior", Text),
+        ("literals", Texts),
+        ("files", Texts),
+        ("envs", Texts),
+        ("env", Text),
+        ("options", One(&OPTIONS)),
+    ],
+);
+static SECRET: Struct = Struct(
+    "SecretArgs",
+    &[
+        ("namespace", Text),
+        ("name", Text),
+        ("behavior", Text),
+        ("literals", Texts),
+        ("files", Texts),
+        ("envs", Texts),
+        ("env", Text),
+        ("options", One(&OPTIONS)),
+        ("type", Text),
+    ],
+);
+static SELECTOR: Struct = Struct(
+    "Selector",
+    &[
+        ("group", Text),
+        ("version", Text),
+        ("kind", Text),
+        ("name", Text),
+        ("namespace", Text),
+        ("annotationSelector", Text),
+        ("labelSelector", Text),
+    ],
+);
+static PATCH: Struct =
+    Struct("Patch", &[("path", Text), ("patch", Text), ("target", One(&SELECTOR)), ("options", Any)]);
+static FIELD_SPEC: Struct = Struct(
+    "FieldSpec",
+    &[("group", Text), ("version", Text), ("kind", Text), ("path", Text), ("create", Yes)],
+);
+static LABEL: Struct = Struct(
+    "Label",
+    &[
+        ("pairs", TextMap),
+        ("includeSelectors", Yes),
+        ("includeTemplates", Yes),
+        ("fields", List(&FIELD_SPEC)),
+    ],
+);
+static IMAGE: Struct = Struct(
+    "Image",
+    &[("name", Text), ("newName", Text), ("newTag", Text), ("tagSuffix", Text), ("digest", Text)],
+);
 static REPLICA: Struct = Struct("Replica", &[("name", Text), ("count", Int)]);
-static FIELD_OPTIONS: Struct = Struct("FieldOptions", &[
-    ("delimiter", Text),
-    ("index", Int),
-    ("encoding", Text),
-    ("create", Yes),
-    ("formatPath", Text),
-]);
-static SOURCE: Struct = Struct("SourceSelector", &[
-    ("group", Text),
-    ("version", Text),
-    ("kind", Text),
-    ("name", Text),
-    ("namespace", Text),
-    ("fieldPath", Text),
-    ("options", One(&FIELD_OPTIONS)),
-]);
-static TARGET: Struct = Struct("TargetSelector", &[
-    ("select", One(&SELECTOR)),
-    ("reject", List(&SELECTOR)),
-    ("fieldPaths", Texts),
-    ("options", One(&FIELD_OPTIONS)),
-]);
-static REPLACEMENT: Struct = Struct("ReplacementField", &[
-    ("path", Text),
-    ("source", One(&SOURCE)),
-    ("sourceValue", Text),
-    ("targets", List(&TARGET)),
-]);
-static TARGET_REF: Struct = Struct("Target", &[
-    ("apiVersion", Text),
-    ("group", Text),
-    ("version", Text),
-    ("kind", Text),
-    ("name", Text),
-    ("namespace", Text),
-]);
+static FIELD_OPTIONS: Struct = Struct(
+    "FieldOptions",
+    &[("delimiter", Text), ("index", Int), ("encoding", Text), ("create", Yes), ("formatPath", Text)],
+);
+static SOURCE: Struct = Struct(
+    "SourceSelector",
+    &[
+        ("group", Text),
+        ("version", Text),
+        ("kind", Text),
+        ("name", Text),
+        ("namespace", Text),
+        ("fieldPath", Text),
+        ("options", One(&FIELD_OPTIONS)),
+    ],
+);
+static TARGET: Struct = Struct(
+    "TargetSelector",
+    &[
+        ("select", One(&SELECTOR)),
+        ("reject", List(&SELECTOR)),
+        ("fieldPaths", Texts),
+        ("options", One(&FIELD_OPTIONS)),
+    ],
+);
+static REPLACEMENT: Struct = Struct(
+    "ReplacementField",
+    &[("path", Text), ("source", One(&SOURCE)), ("sourceValue", Text), ("targets", List(&TARGET))],
+);
+static TARGET_REF: Struct = Struct(
+    "Target",
+    &[
+        ("apiVersion", Text),
+        ("group", Text),
+        ("version", Text),
+        ("kind", Text),
+        ("name", Text),
+        ("namespace", Text),
+    ],
+);
 static FIELD_REF: Struct = Struct("FieldSelector", &[("fieldPath", Text)]);
 static VARIABLE: Struct =
     Struct("Var", &[("name", Text), ("objref", One(&TARGET_REF)), ("fieldref", One(&FIELD_REF))]);
 
-static KUSTOMIZATION: Struct = Struct("Kustomization", &[
-    ("kind", Text),
-    ("apiVersion", Text),
-    ("metadata", One(&META)),
-    ("openapi", TextMap),
-    ("namePrefix", Text),
-    ("nameSuffix", Text),
-    ("namespace", Text),
-    ("commonLabels", TextMap),
-    ("labels", List(&LABEL)),
-    ("commonAnnotations", TextMap),
-    ("patchesStrategicMerge", Texts),
-    ("patchesJson6902", List(&PATCH)),
-    ("patches", List(&PATCH)),
-    ("images", List(&IMAGE)),
-    ("imageTags", List(&IMAGE)),
-    ("replacements", List(&REPLACEMENT)),
-    ("replicas", List(&REPLICA)),
-    ("vars", List(&VARIABLE)),
-    ("sortOptions", Any),
-    ("resources", Texts),
-    ("components", Texts),
-    ("crds", Texts),
-    ("bases", Texts),
-    ("configMapGenerator", List(&CONFIG_MAP)),
-    ("secretGenerator", List(&SECRET)),
-    ("helmGlobals", Any),
-    ("helmCharts", Any),
-    ("helmChartInflationGenerator", Any),
-    ("generatorOptions", One(&OPTIONS)),
-    ("configurations", Texts),
-    ("generators", Texts),
-    ("transformers", Texts),
-    ("validators", Texts),
-    ("buildMetadata", Texts),
-]);
+static KUSTOMIZATION: Struct = Struct(
+    "Kustomization",
+    &[
+        ("kind", Text),
+        ("apiVersion", Text),
+        ("metadata", One(&META)),
+        ("openapi", TextMap),
+        ("namePrefix", Text),
+        ("nameSuffix", Text),
+        ("namespace", Text),
+        ("commonLabels", TextMap),
+        ("labels", List(&LABEL)),
+        ("commonAnnotations", TextMap),
+        ("patchesStrategicMerge", Texts),
+        ("patchesJson6902", List(&PATCH)),
+        ("patches", List(&PATCH)),
+        ("images", List(&IMAGE)),
+        ("imageTags", List(&IMAGE)),
+        ("replacements", List(&REPLACEMENT)),
+        ("replicas", List(&REPLICA)),
+        ("vars", List(&VARIABLE)),
+        ("sortOptions", Any),
+        ("resources", Texts),
+        ("components", Texts),
+        ("crds", Texts),
+        ("bases", Texts),
+        ("configMapGenerator", List(&CONFIG_MAP)),
+        ("secretGenerator", List(&SECRET)),
+        ("helmGlobals", Any),
+        ("helmCharts", Any),
+        ("helmChartInflationGenerator", Any),
+        ("generatorOptions", One(&OPTIONS)),
+        ("configurations", Texts),
+        ("generators", Texts),
+        ("transformers", Texts),
+        ("validators", Texts),
+        ("buildMetadata", Texts),
+    ],
+);
 
 /// The Go struct that a generator's fields are embedded from.
 fn embedded(of: &str, field: &str) -> &'static str {
@@ -285,7 +294,8 @@ pub fn load(loader: &Loader, warn: &mut dyn FnMut(&str)) -> Res<(Value, String)>
             "# Warning: '{old}' is deprecated. Please use '{new}' instead.{experimental} Run 'kustomize edit fix' to update your Kustomization automatically."
         ));
     }
-    if empty {
+    // What it is called is nothing to do.
+    if empty || value.as_object().is_some_and(|m| m.keys().all(|k| k == "kind" || k == "apiVersion")) {
         return Err("kustomization.yaml is empty".into());
     }
     repair(&mut value);

@@ -34,7 +34,12 @@ fn resolve(path: &Path) -> Res<PathBuf> {
         }
         let why = match e.raw_os_error() {
             Some(20) => "not a directory".to_owned(),
-            _ => crate::error::io("lstat", "", &e).to_string().rsplit(": ").next().unwrap_or_default().to_owned(),
+            _ => crate::error::io("lstat", "", &e)
+                .to_string()
+                .rsplit(": ")
+                .next()
+                .unwrap_or_default()
+                .to_owned(),
         };
         format!("evalsymlink failure on '{shown}' : lstat {}: {why}", missing.display())
     })
@@ -58,8 +63,12 @@ fn clean(path: &Path) -> PathBuf {
 /// Whether the text means something on another machine, or a repository.
 pub fn is_remote(path: &str) -> bool {
     let lower = path.to_lowercase();
-    let schemes = ["https://", "http://", "ssh://", "git::", "git@", "gh:", "file://", "github.com/", "github.com:"];
-    schemes.iter().any(|s| lower.starts_with(s)) || lower.ends_with(".git") || lower.contains(".git/") || lower.contains("_git/")
+    let schemes =
+        ["https://", "http://", "ssh://", "git::", "git@", "gh:", "file://", "github.com/", "github.com:"];
+    schemes.iter().any(|s| lower.starts_with(s))
+        || lower.ends_with(".git")
+        || lower.contains(".git/")
+        || lower.contains("_git/")
 }
 
 impl Loader {
@@ -70,7 +79,11 @@ impl Loader {
         }
         let here = std::env::current_dir().map_err(|e| format!("get the working directory: {e}"))?;
         let root = resolve(&here.join(path)).map_err(|why| {
-            let why = why.replacen(&format!("on '{}'", clean(&here.join(path)).display()), &format!("on '{path}'"), 1);
+            let why = why.replacen(
+                &format!("on '{}'", clean(&here.join(path)).display()),
+                &format!("on '{path}'"),
+                1,
+            );
             format!("must build at directory: not a valid directory: {why}")
         })?;
         if !root.is_dir() {
@@ -98,7 +111,10 @@ impl Loader {
         let root =
             resolve(&full).map_err(|why| format!("must build at directory: not a valid directory: {why}"))?;
         if !root.is_dir() {
-            return Err(format!("must build at directory: '{}': file is not directory", clean(&full).display()));
+            return Err(format!(
+                "must build at directory: '{}': file is not directory",
+                clean(&full).display()
+            ));
         }
         let mut visited = self.visited.clone();
         visited.push(self.root.clone());
@@ -126,7 +142,8 @@ impl Loader {
                 self.root.display()
             ));
         }
-        std::fs::read(&real).map_err(|e| crate::error::io("open", &real.display().to_string(), &e).to_string())
+        std::fs::read(&real)
+            .map_err(|e| crate::error::io("open", &real.display().to_string(), &e).to_string())
     }
 
     pub fn text(&self, path: &str) -> Res<String> {

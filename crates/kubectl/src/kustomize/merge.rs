@@ -12,7 +12,10 @@ pub enum Schema<'s> {
     /// A map's or a list's values, of built-in types.
     Held(&'static Holds, Option<&'static Field>),
     /// A part of an OpenAPI document that the kustomization names.
-    Document { all: &'s Value, at: &'s Value },
+    Document {
+        all: &'s Value,
+        at: &'s Value,
+    },
 }
 
 impl<'s> Schema<'s> {
@@ -29,7 +32,9 @@ impl<'s> Schema<'s> {
 
     fn field(self, name: &str) -> Schema<'s> {
         match self {
-            Schema::Struct(of) => of.field(name).map_or(Schema::Nothing, |f| Schema::Held(f.value(), Some(f))),
+            Schema::Struct(of) => {
+                of.field(name).map_or(Schema::Nothing, |f| Schema::Held(f.value(), Some(f)))
+            }
             Schema::Held(Holds::Struct(at), _) => Schema::Struct(facts::struct_type(*at)).field(name),
             Schema::Held(Holds::Map { of, .. }, _) => Schema::Held(facts::value(*of), None),
             Schema::Document { all, at } => match (&at["properties"][name], &at["additionalProperties"]) {
@@ -56,7 +61,9 @@ impl<'s> Schema<'s> {
     fn keys(self) -> Option<Vec<String>> {
         match self {
             Schema::Held(Holds::Array { kind, .. }, Some(field)) if field.patch_merge() => Some(match kind {
-                List::Map(keys) if !field.merge_key.is_empty() => keys.iter().map(|k| (*k).to_owned()).collect(),
+                List::Map(keys) if !field.merge_key.is_empty() => {
+                    keys.iter().map(|k| (*k).to_owned()).collect()
+                }
                 _ if field.merge_key.is_empty() => Vec::new(),
                 _ => vec![field.merge_key.to_owned()],
             }),
@@ -136,7 +143,8 @@ fn map(value: Option<Value>, mut patch: Map<String, Value>, schema: Schema<'_>) 
 
 fn list(value: Option<Value>, mut patch: Vec<Value>, schema: Schema<'_>) -> Option<Value> {
     let replaces = |item: &Value| item.as_object().and_then(directive) == Some("replace");
-    let deletes = |item: &Value| item.as_object().is_some_and(|m| m.len() == 1 && directive(m) == Some("delete"));
+    let deletes =
+        |item: &Value| item.as_object().is_some_and(|m| m.len() == 1 && directive(m) == Some("delete"));
     if patch.iter().any(deletes) {
         return None;
     }
@@ -149,7 +157,7 @@ fn list(value: Option<Value>, mut patch: Vec<Value>, schema: Schema<'_>) -> Opti
         _ => Vec::new(),
     };
     let merged = match schema.keys() {
-        None => patch.into_iter().map(|item| clean(item, schema.element())).collect(),
+        None => patch,
         Some(keys) if keys.is_empty() || patch.iter().chain(&old).any(|i| !i.is_object()) => {
             let rest = old.into_iter().filter(|o| !patch.contains(o)).collect::<Vec<_>>();
             patch.into_iter().chain(rest).collect()
@@ -159,21 +167,14 @@ fn list(value: Option<Value>, mut patch: Vec<Value>, schema: Schema<'_>) -> Opti
     Some(Value::Array(merged))
 }
 
-/// What of a patch's value is a value: no nulls, no directives.
-fn clean(item: Value, schema: Schema<'_>) -> Value {
-    match item {
-        Value::Object(_) => merge(None, item, schema).unwrap_or(Value::Null),
-        other => other,
-    }
-}
-
 /// The values of the keys; those that are not there are null.
 fn tuple<'v>(item: &'v Value, keys: &[String]) -> Vec<&'v Value> {
     keys.iter().map(|key| &item[key]).collect()
 }
 
 fn keyed(mut old: Vec<Value>, patch: Vec<Value>, keys: &[String], schema: Schema<'_>) -> Vec<Value> {
-    let single = patch.iter().chain(&old).all(|i| tuple(i, keys).iter().filter(|v| !v.is_null()).count() <= 1);
+    let single =
+        patch.iter().chain(&old).all(|i| tuple(i, keys).iter().filter(|v| !v.is_null()).count() <= 1);
     let (mut first, mut gone) = (Vec::new(), Vec::new());
     for item in patch {
         let same = old.iter().position(|o| tuple(o, keys) == tuple(&item, keys));

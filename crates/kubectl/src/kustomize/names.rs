@@ -19,13 +19,15 @@ pub fn references(set: &mut Set, specs: &Specs) -> Res<()> {
             for spec in fields.filter(|spec| paths::has(&value, &spec.parts())).collect::<Vec<_>>() {
                 let filter = Filter::new(&set.0, at, target, &spec.path);
                 let path = spec.parts();
-                paths::walk(&mut value, &path, Make::Nothing, &mut |field| filter.set(field)).map_err(|why| {
-                    format!(
-                        "updating name reference in '{}' field of '{}': {why}",
-                        spec.path,
-                        set.0[at].id()
-                    )
-                })?;
+                paths::walk(&mut value, &path, Make::Nothing, &mut |field| filter.set(field)).map_err(
+                    |why| {
+                        format!(
+                            "updating name reference in '{}' field of '{}': {why}",
+                            spec.path,
+                            set.0[at].id()
+                        )
+                    },
+                )?;
             }
         }
         set.0[at].value = value;
@@ -145,10 +147,8 @@ impl<'r> Filter<'r> {
             return Ok(Some(first));
         }
         let ids: Vec<String> = from.iter().map(|r| r.id().to_string()).collect();
-        let mut details = format!(
-            "\n**** Too many possible referral targets to referrer:\n{}\n",
-            self.referrer.yaml()
-        );
+        let mut details =
+            format!("\n**** Too many possible referral targets to referrer:\n{}\n", self.referrer.yaml());
         for (at, resource) in from.iter().enumerate() {
             details.push_str(&format!("--- possible referral {at}:\n{}\n", resource.yaml()));
         }
@@ -176,7 +176,8 @@ impl Variable {
         let target = &value["objref"];
         let text = |key: &str| target[key].as_str().unwrap_or_default();
         let gvk = Gvk::parse(text("apiVersion"), text("kind"));
-        let field = value["fieldref"]["fieldPath"].as_str().filter(|f| !f.is_empty()).unwrap_or("metadata.name");
+        let field =
+            value["fieldref"]["fieldPath"].as_str().filter(|f| !f.is_empty()).unwrap_or("metadata.name");
         let of = Id { gvk, name: text("name").into(), namespace: text("namespace").into() };
         Ok(Variable { name, of, field: field.to_owned() })
     }
@@ -194,7 +195,11 @@ impl Variable {
                 one.variables.push(self.name.clone());
                 Ok(())
             }
-            several => Err(format!("found {} resId matches for var {} (unable to disambiguate)", several.len(), self.name)),
+            several => Err(format!(
+                "found {} resId matches for var {} (unable to disambiguate)",
+                several.len(),
+                self.name
+            )),
         }
     }
 }
@@ -204,7 +209,12 @@ pub fn variables(set: &mut Set, variables: &[Variable], specs: &[Spec]) -> Res<V
     let mut values: Vec<(String, Value)> = Vec::new();
     for variable in variables {
         let from = set.0.iter().find(|r| r.variables.contains(&variable.name));
-        let Some(from) = from else { continue };
+        let Some(from) = from else {
+            return Err(format!(
+                "var '{{{} {} {{{}}}}}' cannot be mapped to a field in the set of known resources",
+                variable.name, variable.of.gvk, variable.field
+            ));
+        };
         let mut at = &from.value;
         for part in variable.field.split('.') {
             let (name, index) = match part.split_once('[') {

@@ -22,7 +22,7 @@ pub struct Patch {
     kind: Kind,
     /// As messages name it.
     source: String,
-    target: Option<Target>,
+    target: Option<Value>,
     rename: bool,
     change_kind: bool,
 }
@@ -34,7 +34,11 @@ pub fn trouble(plugin: &str, config: &Value, why: &str) -> String {
 
 /// The operations of a JSON patch, if it is one.
 fn operations(text: &str) -> Option<Value> {
-    let value = codec::yaml::to_value(text.as_bytes()).ok()?;
+    // What begins like JSON has to be JSON.
+    let value: Value = match text.trim_start().starts_with('[') {
+        true => serde_json::from_str(text).ok()?,
+        false => codec::yaml::to_value(text.as_bytes()).ok()?,
+    };
     let is_operation = |item: &Value| item["op"].is_string() && item["path"].is_string();
     let list = value.as_array()?;
     (!list.is_empty() && list.iter().all(is_operation)).then(|| value.clone())
@@ -63,14 +67,17 @@ impl Patch {
             }
             (inline, "") => (inline.to_owned(), format!("[patch: {}]", crate::text::quote(inline))),
             ("", path) => {
-                let body = loader.text(path).map_err(|why| {
-                    wrong(format!("failed to get the patch file from path({path}): {why}"))
-                })?;
+                let body = loader
+                    .text(path)
+                    .map_err(|why| wrong(format!("failed to get the patch file from path({path}): {why}")))?;
                 (body, format!("[path: {}]", crate::text::quote(path)))
             }
             _ => {
                 let shown = text::shown(&tidy(config));
-                return Err(wrong(format!("patch and path can't be set at the same time\n{}", shown.trim_end())));
+                return Err(wrong(format!(
+                    "patch and path can't be set at the same time\n{}",
+                    shown.trim_end()
+                )));
             }
         };
         let kind = match (merges(&body), operations(&body)) {
@@ -80,7 +87,7 @@ impl Patch {
         };
         let target = match &config["target"] {
             Value::Null => None,
-            target => Some(Target::read(target).map_err(wrong)?),
+            target => Some(target.clone()),
         };
         let is = |key: &str| match &config["options"][key] {
             Value::Bool(is) => *is,
@@ -88,6 +95,18 @@ impl Patch {
             _ => false,
         };
         Ok(Patch { kind, source, target, rename: is("allowNameChange"), change_kind: is("allowKindChange") })
+    }
+
+    /// The places of the resources that the target selects.
+    fn places(target: &Value, set: &Set) -> Res<Vec<usize>> {
+        Target::read(target).and_then(|t| t.places(set)).map_err(|why| {
+            let text = |key: &str| target[key].as_str().unwrap_or_default().to_owned();
+            let gvk =
+                super::resource::Gvk { group: text("group"), version: text("version"), kind: text("kind") };
+            let id = Id { gvk, name: text("name"), namespace: text("namespace") };
+            let (annotations, labels) = (text("annotationSelector"), text("labelSelector"));
+            format!("unable to find patch target \"{id}:a={annotations}:l={labels}\" in `resources`: {why}")
+        })
     }
 
     /// Changes the resources it is for.
@@ -108,14 +127,14 @@ impl Patch {
                         self.source
                     ));
                 };
-                for at in target.places(set)?.into_iter().rev() {
+                for at in Patch::places(target, set)?.into_iter().rev() {
                     self.merge(set, at, patch, document);
                 }
                 Ok(())
             }
             (Kind::Json(_), None) => Err(format!("must specify a target for JSON patch {}", self.source)),
             (Kind::Json(operations), Some(target)) => {
-                for at in target.places(set)? {
+                for at in Patch::places(target, set)? {
                     json(&mut set.0[at], operations)?;
                 }
                 Ok(())
@@ -133,11 +152,6 @@ impl Patch {
 /// A configuration without what is not set.
 fn tidy(config: &Value) -> Value {
     let mut config = config.clone();
-    if let Some(patch) = config["patch"].as_str().map(|p| p.trim_matches('\n').to_owned())
-        && let Some(map) = config.as_object_mut()
-    {
-        map.insert("patch".into(), patch.into());
-    }
     if let Some(map) = config.as_object_mut() {
         map.retain(|_, value| !value.is_null());
     }
@@ -190,7 +204,12 @@ fn json(resource: &mut Resource, operations: &Value) -> Res<()> {
 /// One operation; stock lets `replace` and `remove` of what is not there pass in objects.
 fn one(value: &mut Value, operation: &Value) -> Res<()> {
     let (op, path) = (text_of(operation, "op"), text_of(operation, "path"));
-    let missing = || format!("{op} operation does not apply: doc is missing path: {}: missing value", crate::text::quote(path));
+    let missing = || {
+        format!(
+            "{op} operation does not apply: doc is missing path: {}: missing value",
+            crate::text::quote(path)
+        )
+    };
     let (parent, key) = path.rsplit_once('/').unwrap_or(("", ""));
     if path.is_empty() {
         if op == "test" {
@@ -204,7 +223,10 @@ fn one(value: &mut Value, operation: &Value) -> Res<()> {
         "move" | "copy" => {
             let from = text_of(operation, "from");
             let found = value.pointer(from).cloned().ok_or_else(|| {
-                format!("{op} operation does not apply: doc is missing from path: {}: missing value", crate::text::quote(from))
+                format!(
+                    "{op} operation does not apply: doc is missing from path: {}: missing value",
+                    crate::text::quote(from)
+                )
             })?;
             if op == "move" {
                 one(value, &json!({ "op": "remove", "path": from }))?;
@@ -222,8 +244,7 @@ fn one(value: &mut Value, operation: &Value) -> Res<()> {
                     "remove" => {
                         if map.remove(&key).is_none() {
                             return Err(format!(
-                                "remove operation does not apply: doc is missing path: {}: missing value",
-                                crate::text::quote(path)
+                                "error in remove for path: '{path}': Unable to remove nonexistent key: {key}: missing value"
                             ));
                         }
                     }
@@ -261,6 +282,11 @@ fn element(list: &mut Vec<Value>, op: &str, key: &str, operation: &Value, path: 
     let at = if index < 0 { index + count as i64 } else { index };
     let at = usize::try_from(at).ok().filter(|at| *at < count || op == "add" && *at == count);
     let Some(at) = at else {
+        if op == "replace" {
+            return Err(format!(
+                "replace operation does not apply: doc is missing key: {path}: missing value"
+            ));
+        }
         return Err(format!(
             "{op} operation does not apply: error in {op} for path: '{path}': Unable to access invalid index: {index}: invalid index referenced"
         ));
@@ -275,7 +301,8 @@ fn element(list: &mut Vec<Value>, op: &str, key: &str, operation: &Value, path: 
 
 /// The old list of strategic merge patches: texts, or files.
 pub fn strategic_list(config: &Value, loader: &Loader, set: &mut Set, document: Option<&Value>) -> Res<()> {
-    let paths: Vec<&str> = config["paths"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let paths: Vec<&str> =
+        config["paths"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let mut patches = Vec::new();
     for path in &paths {
         match merges(path) {
@@ -287,7 +314,8 @@ pub fn strategic_list(config: &Value, loader: &Loader, set: &mut Set, document: 
         }
     }
     if let Some(inline) = config["patches"].as_str() {
-        patches.extend(merges(inline).map_err(|why| trouble("PatchStrategicMergeTransformer", config, &why))?);
+        patches
+            .extend(merges(inline).map_err(|why| trouble("PatchStrategicMergeTransformer", config, &why))?);
     }
     for patch in patches {
         let at = set.find(&Resource::new(patch.clone()).id())?;
@@ -311,8 +339,8 @@ pub fn json_item(config: &Value, loader: &Loader, set: &mut Set) -> Res<()> {
         _ => return Err(wrong("must specify a file path or jsonOp, not both".into())),
     };
     let operations = operations(&body).ok_or_else(|| wrong("patch is not a list of operations".into()))?;
-    let gvk = super::resource::Gvk { group: text("group"), version: text("version"), kind: text("kind") };
-    let id = Id { gvk, name: text("name"), namespace: text("namespace") };
-    let at = set.find(&id)?;
-    json(&mut set.0[at], &operations)
+    for at in Patch::places(&config["target"], set)? {
+        json(&mut set.0[at], &operations)?;
+    }
+    Ok(())
 }

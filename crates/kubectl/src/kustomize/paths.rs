@@ -88,11 +88,10 @@ pub fn change(object: &mut Value, spec: &Spec, make: Make, set: Set<'_>) -> Res<
 pub fn walk(value: &mut Value, path: &[String], make: Make, set: Set<'_>) -> Res<()> {
     let Some((first, rest)) = path.split_first() else { return set(value) };
     match value {
-        Value::Array(list) => {
-            list.iter_mut().try_for_each(|item| walk(item, path, make, &mut *set)).map_err(|why| {
-                format!("visit traversal on path: [{}]: {why}", path.join(" "))
-            })
-        }
+        Value::Array(list) => list
+            .iter_mut()
+            .try_for_each(|item| walk(item, path, make, &mut *set))
+            .map_err(|why| format!("visit traversal on path: [{}]: {why}", path.join(" "))),
         Value::Object(map) => {
             let (name, is_list) = match first.strip_suffix("[]") {
                 Some(name) => (name, true),

@@ -122,4 +122,3 @@ fn placed(path: &str, part: &str, position: usize) -> String {
     parts.insert((position - 1).min(parts.len()), part);
     format!("{}{}", if rooted { "/" } else { "" }, parts.join("/"))
 }
-

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::Res;
 use super::load::Loader;
 use super::resource::{Gvk, Resource, Set};
-use super::select::Target;
+use super::select::{Target, wrong_pattern};
 
 /// Does one item of `replacements`; or those of the file that it names.
 pub fn replace(config: &Value, loader: &Loader, set: &mut Set) -> Res<()> {
@@ -167,7 +167,16 @@ fn put(target: &Value, value: &Value, set: &mut Set) -> Res<()> {
             let make = create.then_some(value);
             reach(&mut resource.value, &parts(path), make, &mut |field| {
                 found += 1;
-                assign(field, value, options)
+                assign(field, value, options)?;
+                // These hold texts only.
+                let parts = parts(path);
+                if parts.len() == 3
+                    && parts[0] == "metadata"
+                    && matches!(parts[1].as_str(), "annotations" | "labels")
+                {
+                    *field = shown(field).into();
+                }
+                Ok(())
             })
             .map_err(|why| match why {
                 Missing::Path(why) => said(format!(": {why}")),
@@ -207,12 +216,7 @@ fn reach(value: &mut Value, parts: &[String], make: Option<&Value>, set: Assign<
             map.values_mut().try_for_each(|item| reach(item, rest, make, &mut *set))
         }
         (Value::Array(list), Some((key, wanted))) => {
-            let pattern = Regex::new(wanted).map_err(|_| {
-                Missing::Path(format!(
-                    "error parsing regexp: missing argument to repetition operator: `{}`",
-                    wanted.chars().next().unwrap_or_default()
-                ))
-            })?;
+            let pattern = Regex::new(wanted).map_err(|_| Missing::Path(wrong_pattern(wanted)))?;
             let mut any = false;
             for item in list.iter_mut() {
                 let field = if key.is_empty() { &*item } else { &item[key] };
@@ -240,10 +244,9 @@ fn reach(value: &mut Value, parts: &[String], make: Option<&Value>, set: Assign<
                 list.push(item);
                 Ok(())
             }
-            Ok(at) if make.is_some() => Err(Missing::Path(format!(
-                "index {at} specified but only {} elements found",
-                list.len()
-            ))),
+            Ok(at) if make.is_some() => {
+                Err(Missing::Path(format!("index {at} specified but only {} elements found", list.len())))
+            }
             _ => Ok(()),
         },
         (Value::Object(map), None) => {
@@ -284,12 +287,16 @@ fn assign(field: &mut Value, value: &Value, options: &Value) -> Res<()> {
     };
     *field = match (&*field, value) {
         (Value::String(_), new) if scalar(&new) => Value::String(shown(&new)),
+        // What is no scalar has no text.
+        (Value::String(_), _) => json!(""),
+        (Value::Number(_) | Value::Bool(_), Value::Object(_) | Value::Array(_)) => {
+            let tag = tag(field);
+            return Err(format!(
+                "map[string]interface {{}}(nil): yaml: cannot decode !!null `` as a !!{tag}"
+            ));
+        }
         (Value::Number(_) | Value::Bool(_), Value::String(new)) => {
-            let tag = match field {
-                Value::Bool(_) => "bool",
-                Value::Number(n) if n.is_f64() => "float",
-                _ => "int",
-            };
+            let tag = tag(field);
             match codec::yaml::to_value_core(new.as_bytes()) {
                 Ok(read @ (Value::Number(_) | Value::Bool(_))) => read,
                 _ => {
@@ -302,4 +309,13 @@ fn assign(field: &mut Value, value: &Value, options: &Value) -> Res<()> {
         (_, new) => new,
     };
     Ok(())
+}
+
+/// YAML's name of a scalar's type.
+fn tag(value: &Value) -> &'static str {
+    match value {
+        Value::Bool(_) => "bool",
+        Value::Number(n) if n.is_f64() => "float",
+        _ => "int",
+    }
 }

@@ -61,7 +61,8 @@ impl Gvk {
 
 impl fmt::Display for Gvk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let or = |text: &str, none: &'static str| if text.is_empty() { none.to_owned() } else { text.to_owned() };
+        let or =
+            |text: &str, none: &'static str| if text.is_empty() { none.to_owned() } else { text.to_owned() };
         let kind = or(&self.kind, "[noKind]");
         write!(f, "{kind}.{}.{}", or(&self.version, "[noVer]"), or(&self.group, "[noGrp]"))
     }
@@ -300,10 +301,9 @@ impl Set {
         let found: Vec<usize> = (0..self.0.len()).filter(|at| self.0[*at].was(|i| i.same(id))).collect();
         match found.as_slice() {
             [one] => Ok(*one),
-            [] => Err(format!(
-                "no matches for Id {id}; failed to find unique target for patch {}",
-                short(id)
-            )),
+            [] => {
+                Err(format!("no matches for Id {id}; failed to find unique target for patch {}", short(id)))
+            }
             _ => Err(format!(
                 "multiple matches for Id {id}; failed to find unique target for patch {}",
                 short(id)

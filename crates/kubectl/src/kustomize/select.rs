@@ -24,7 +24,15 @@ pub struct Target {
 fn pattern(value: &Value, key: &str) -> Res<Regex> {
     let text = value[key].as_str().unwrap_or_default();
     let whole = if text.is_empty() { String::new() } else { format!("^(?:{text})$") };
-    Regex::new(&whole).map_err(|_| format!("error parsing regexp: {text}"))
+    Regex::new(&whole).map_err(|_| wrong_pattern(text))
+}
+
+/// What is wrong with a pattern, as Go says it.
+pub fn wrong_pattern(text: &str) -> String {
+    match text.chars().next().filter(|c| "*+?".contains(*c)) {
+        Some(first) => format!("error parsing regexp: missing argument to repetition operator: `{first}`"),
+        None => format!("error parsing regexp: `{text}`"),
+    }
 }
 
 impl Target {
@@ -42,7 +50,9 @@ impl Target {
     }
 
     fn fits_gvk(&self, gvk: &Gvk) -> bool {
-        self.group.is_match(&gvk.group) && self.version.is_match(&gvk.version) && self.kind.is_match(&gvk.kind)
+        self.group.is_match(&gvk.group)
+            && self.version.is_match(&gvk.version)
+            && self.kind.is_match(&gvk.kind)
     }
 
     fn fits(&self, resource: &Resource) -> Res<bool> {

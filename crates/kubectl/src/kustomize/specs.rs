@@ -65,13 +65,13 @@ fn table(text: &str) -> Vec<Spec> {
 const METADATA_LABELS: &str = "* metadata/labels+";
 
 const TEMPLATE_LABELS: &str = "
+StatefulSet.apps spec/volumeClaimTemplates[]/metadata/labels+
 ReplicationController Deployment ReplicaSet DaemonSet StatefulSet.apps Job.batch spec/template/metadata/labels+
 CronJob.batch spec/jobTemplate/metadata/labels+
 CronJob.batch spec/jobTemplate/spec/template/metadata/labels+
 ";
 
 const SELECTORS: &str = "
-StatefulSet.apps spec/volumeClaimTemplates[]/metadata/labels+
 Service ReplicationController spec/selector+
 Deployment ReplicaSet DaemonSet StatefulSet.apps spec/selector/matchLabels+
 Deployment.apps StatefulSet.apps ^affinity/podAffinity/preferredDuringSchedulingIgnoredDuringExecution/podAffinityTerm/labelSelector/matchLabels
@@ -101,7 +101,16 @@ APIService.apiregistration.k8s.io spec/service/namespace+
 CustomResourceDefinition.apiextensions.k8s.io spec/conversion/webhook/clientConfig/service/namespace
 ";
 
-const REPLICAS: &str = "Deployment ReplicationController ReplicaSet StatefulSet spec/replicas+";
+const IMAGES: &str = "
+* spec/containers[]/image
+* spec/initContainers[]/image
+* spec/template/spec/containers[]/image
+* spec/template/spec/initContainers[]/image
+* spec/volumes[]/image/reference
+* spec/template/spec/volumes[]/image/reference
+";
+
+const REPLICAS: &str = "Deployment StatefulSet ReplicaSet ReplicationController spec/replicas+";
 
 const VARIABLES: &str = "
 CronJob DaemonSet Deployment Job ReplicaSet StatefulSet Pod ^containers/args
@@ -224,7 +233,7 @@ impl Default for Specs {
             annotations: table(ANNOTATIONS),
             references: references(),
             variables: table(VARIABLES),
-            images: Vec::new(),
+            images: table(IMAGES),
             replicas: table(REPLICAS),
         }
     }

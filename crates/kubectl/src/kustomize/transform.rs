@@ -29,7 +29,8 @@ pub fn affix(set: &mut Set, text: &str, after: bool, specs: &[Spec]) -> Res<()> 
             }
             paths::change(&mut resource.value, spec, Make::Text, &mut |value| {
                 if let Some(old) = value.as_str() {
-                    *value = Value::String(if after { format!("{old}{text}") } else { format!("{text}{old}") });
+                    *value =
+                        Value::String(if after { format!("{old}{text}") } else { format!("{text}{old}") });
                 }
                 Ok(())
             })?;
@@ -66,7 +67,8 @@ pub fn namespace(set: &mut Set, namespace: &str, specs: &[Spec], only_unset: boo
                 }
             }
         }
-        let others = specs.iter().filter(|s| s.path != "metadata/namespace" && !(binding && s.path == "subjects"));
+        let others =
+            specs.iter().filter(|s| s.path != "metadata/namespace" && !(binding && s.path == "subjects"));
         for spec in others {
             paths::change(&mut resource.value, spec, Make::Text, &mut put)?;
         }
@@ -169,9 +171,10 @@ pub fn images(set: &mut Set, to: &Value, specs: &[Spec]) -> Res<()> {
         Ok(())
     };
     for resource in &mut set.0 {
-        if resource.kind() != "CustomResourceDefinition" {
-            containers(&mut resource.value, &change)?;
+        if resource.kind() == "CustomResourceDefinition" {
+            continue;
         }
+        containers(&mut resource.value, &change)?;
         for spec in specs {
             paths::change(&mut resource.value, spec, Make::Nothing, &mut |value| change(value))?;
         }
@@ -232,5 +235,8 @@ pub fn hashes(set: &mut Set) {
 }
 
 fn hash(resource: &Resource) -> String {
-    crate::verbs::hash_of(&resource.value)
+    // Unlike `kubectl create --append-hash`, a name is no part of what is hashed.
+    let mut value = resource.value.clone();
+    value["metadata"]["name"] = "".into();
+    crate::verbs::hash_of(&value)
 }

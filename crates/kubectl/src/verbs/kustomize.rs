@@ -49,10 +49,12 @@ fn write_each(dir: &Path, objects: &[Value]) -> Result<()> {
             "" => String::new(),
             namespace => format!("{namespace}_"),
         };
-        let name = format!("{namespace}{api}_{}_{}.yaml", text(&object["kind"]), text(&object["metadata"]["name"]));
+        let name =
+            format!("{namespace}{api}_{}_{}.yaml", text(&object["kind"]), text(&object["metadata"]["name"]));
         let path = dir.join(name.replace(['/', ':'], "_"));
         let shown = path.display().to_string();
-        std::fs::write(&path, codec::yaml::from_value(object)).map_err(|e| crate::error::io("open", &shown, &e))?;
+        std::fs::write(&path, codec::yaml::from_value(object))
+            .map_err(|e| crate::error::io("open", &shown, &e))?;
     }
     Ok(())
 }
