@@ -109,6 +109,9 @@ impl Collection {
     /// [`Collection::snapshot`] and [`Collection::latest`] need not wait for it.
     pub async fn fresh(&self) -> Result<(), ReadError> {
         let revision = self.engine.current_revision().await?;
+        if self.cache.revision() >= revision {
+            return Ok(());
+        }
         match self.reach(revision, FRESH_TIMEOUT).await {
             Reach::There => Ok(()),
             Reach::Late => Err(ReadError::Unavailable("what is written is not seen yet".into())),

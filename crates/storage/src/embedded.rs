@@ -13,6 +13,7 @@ mod writer;
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::thread::JoinHandle;
 
@@ -116,6 +117,8 @@ pub struct EmbeddedEngine {
 pub(crate) struct Shared {
     /// Committed versions and their rows.
     versions: RwLock<Mvcc<i64>>,
+    /// Of the last committed change: what every consistent read asks for, without waiting for the lock.
+    current: AtomicU64,
     feed: Arc<Feed>,
     reader: Mutex<Connection>,
     lost: Vec<RangeInclusive<u64>>,
@@ -131,6 +134,7 @@ impl EmbeddedEngine {
         let loaded = database::load(&conn).map_err(sql)?;
         let shared = Arc::new(Shared {
             feed: Feed::new(loaded.versions.current),
+            current: AtomicU64::new(loaded.versions.current.0),
             versions: RwLock::new(loaded.versions),
             reader: Mutex::new(database::connect(&path, config.vfs.as_deref()).map_err(sql)?),
             lost: loaded.lost,
@@ -246,7 +250,7 @@ impl Engine for EmbeddedEngine {
     }
 
     async fn current_revision(&self) -> Result<Revision, ReadError> {
-        Ok(self.shared.versions().current)
+        Ok(Revision(self.shared.current.load(Ordering::Acquire)))
     }
 
     fn oldest_revision(&self) -> Revision {
@@ -329,6 +333,8 @@ impl Shared {
             versions.push(&row.key, Version { revision: row.revision(), live: row.live, value: row.id });
         }
         drop(versions);
+        // Before the writes are answered, so that no read that begins after an answer misses it.
+        self.current.store(last.0, Ordering::Release);
         self.feed.publish(rows.into_iter().map(Row::into_event), last);
     }
 }

@@ -124,6 +124,9 @@ async fn raise(
         while let Some(written) = writes.next().await {
             written?;
         }
+        drop(writes);
+        // An etcd keeps every revision until it is told to forget it, and has room for two gigabytes.
+        to.compact(to.current_revision().await?).await?;
     }
     to.commit(Txn { ops: vec![Op::Delete { key: MARK.into(), last: None }], ..Txn::default() }).await?;
     Ok(())

@@ -21,11 +21,12 @@ const MAGIC: &[u8; 8] = b"KNARRSN1";
 const ABOUT_LEN: usize = 40;
 const TRAILER_LEN: u64 = ABOUT_LEN as u64 + 32;
 
-/// Revisions between what was there before and what comes after a restore.
-pub const BUMP: u64 = 1_000_000;
+/// Revisions between what was there before and what comes after a restore. A store reserves revisions on the disk before it
+/// gives them to anybody, so that no more is needed: a later copy into an etcd must write once for each.
+pub const BUMP: u64 = 1;
 
-/// The same when the store that the snapshot is of is not there any more: nobody knows how far it had come.
-pub const BUMP_BLIND: u64 = 10_000_000;
+/// The same when the store that the snapshot is of cannot be read any more: nobody knows how far it had come.
+pub const BUMP_BLIND: u64 = 1_000_000;
 
 /// What a snapshot is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -145,6 +145,16 @@ impl Members {
         }
     }
 
+    /// Whether the first member answers and is the leader.
+    #[cfg(test)]
+    pub async fn leads(&self) -> bool {
+        let mut client =
+            super::rpc::maintenance_client::MaintenanceClient::new(self.members[0].calls.clone());
+        let asked = client.status(super::rpc::StatusRequest {});
+        let Ok(answer) = self.within(asked).await.map(Response::into_inner) else { return false };
+        answer.leader != 0 && answer.header.is_some_and(|h| h.member_id == answer.leader)
+    }
+
     fn urls(&self) -> String {
         self.members.iter().map(|m| &*m.url).collect::<Vec<_>>().join(", ")
     }

@@ -49,7 +49,8 @@ async fn taken_while_running_and_put_back() {
     engine.close().await;
 
     let restored = snapshot::restore(&place.file("s"), &place.db(), None).unwrap();
-    assert!(restored.0 > later.0 + snapshot::BUMP / 2, "{restored}");
+    // No further than what the store may have given to anybody: a copy into an etcd writes once for each.
+    assert!((later.0 + 2..=later.0 + 20_000).contains(&restored.0), "{restored}");
     let engine = open(&place.db()).unwrap();
     assert_eq!(engine.current_revision().await, Ok(restored));
     assert_eq!(get(&engine, "/a").await.as_deref(), Some("2"));
@@ -104,6 +105,23 @@ async fn is_of_one_moment() {
     }
     stop.store(true, Ordering::SeqCst);
     writer.await.unwrap();
+}
+
+/// The store is gone, or nobody can read it: then revisions go on far above the snapshot's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_the_old_store_revisions_leap() {
+    let place = Place::new();
+    let engine = open(&place.db()).unwrap();
+    let at = write(&engine, put("/a", "1")).await.unwrap();
+    snapshot::save(&place.db(), &place.file("s"), 0).unwrap();
+    engine.close().await;
+    std::fs::write(place.db().join("store.db"), vec![0xa5; 8192]).unwrap();
+    let restored = snapshot::restore(&place.file("s"), &place.db(), None).unwrap();
+    assert_eq!(restored.0, at.0 + snapshot::BUMP_BLIND);
+    assert_eq!(get(&open(&place.db()).unwrap(), "/a").await.as_deref(), Some("1"));
+    std::fs::remove_dir_all(place.db()).unwrap();
+    let restored = snapshot::restore(&place.file("s"), &place.db(), None).unwrap();
+    assert_eq!(restored.0, at.0 + snapshot::BUMP_BLIND);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,17 +6,17 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 
 use super::*;
 
-struct Ca(CertifiedIssuer<'static, KeyPair>);
+pub(super) struct Ca(CertifiedIssuer<'static, KeyPair>);
 
 impl Ca {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         Ca(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
     /// Writes NAME.crt and NAME.key.
-    fn issue(&self, dir: &Path, name: &str) {
+    pub fn issue(&self, dir: &Path, name: &str) {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(vec!["127.0.0.1".into()]).unwrap();
         let certificate = params.signed_by(&key, &self.0).unwrap();
@@ -24,7 +24,7 @@ impl Ca {
         std::fs::write(dir.join(format!("{name}.key")), key.serialize_pem()).unwrap();
     }
 
-    fn write(&self, file: &Path) {
+    pub fn write(&self, file: &Path) {
         std::fs::write(file, self.0.pem()).unwrap();
     }
 }
