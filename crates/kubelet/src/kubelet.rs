@@ -121,14 +121,6 @@ fn context(config: Config, machine: &MachineInfo, runtime_name: String, parts: P
     let Parts { transport, runtime, images, clock, random, tasks } = parts;
     let paths = Paths { root: config.root_dir, logs: config.pod_logs_dir };
     let objects = Arc::new(Objects::new(transport.clone(), clock.clone(), tasks.clone()));
-    let volumes = Volumes::new(
-        paths.clone(),
-        config.mounter.clone(),
-        objects.clone(),
-        transport.clone(),
-        clock.clone(),
-        random.clone(),
-    );
     let recorder = EventRecorder::new(
         transport.clone(),
         tasks,
@@ -136,6 +128,15 @@ fn context(config: Config, machine: &MachineInfo, runtime_name: String, parts: P
         random.clone(),
         "kubelet",
         &config.node_name,
+    );
+    let volumes = Volumes::new(
+        paths.clone(),
+        config.mounter.clone(),
+        objects.clone(),
+        transport.clone(),
+        recorder.clone(),
+        clock.clone(),
+        random.clone(),
     );
     let services = transport.reflect(&Gvr::new("", "v1", "services"), &ViewScope::default());
     Arc::new(Context {

@@ -1,6 +1,6 @@
 //! The ConfigMaps and Secrets that pods name: one live view per object (all that the node authorizer allows), shared
-//! by the pods that name it and gone with the last of them; and one of all cluster trust bundles while any pod asks for
-//! some. Start at [`Objects::of_pod`].
+//! by the pods that name it and gone with the last of them; one of all cluster trust bundles while any pod asks for
+//! some; and one of the requests for certificates of each pod that has any. Start at [`Objects::of_pod`].
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -10,7 +10,7 @@ use apimachinery::{Gvr, ObjectKey};
 use client::{Transport, View, ViewScope};
 use codec::Kind;
 use futures::StreamExt as _;
-use k8s_openapi::api::certificates::v1::ClusterTrustBundle;
+use k8s_openapi::api::certificates::v1::{ClusterTrustBundle, PodCertificateRequest};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use stdx::Tasks;
 use stdx::clock::SharedClock;
@@ -27,26 +27,58 @@ const SYNC_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Reference {
     resource: &'static str,
     key: ObjectKey,
+    /// Of what is not looked for by its own name: which of its namespace.
+    selector: String,
 }
 
 impl Reference {
     pub fn config_map(namespace: &str, name: &str) -> Self {
-        Reference { resource: ConfigMap::RESOURCE, key: ObjectKey::new(namespace, name) }
+        Reference {
+            resource: ConfigMap::RESOURCE,
+            key: ObjectKey::new(namespace, name),
+            selector: String::new(),
+        }
     }
 
     pub fn secret(namespace: &str, name: &str) -> Self {
-        Reference { resource: Secret::RESOURCE, key: ObjectKey::new(namespace, name) }
+        Reference {
+            resource: Secret::RESOURCE,
+            key: ObjectKey::new(namespace, name),
+            selector: String::new(),
+        }
     }
 
     /// All cluster trust bundles: which a pod gets may depend on their labels.
     pub fn trust_bundles() -> Self {
-        Reference { resource: ClusterTrustBundle::RESOURCE, key: ObjectKey::cluster("") }
+        Reference {
+            resource: ClusterTrustBundle::RESOURCE,
+            key: ObjectKey::cluster(""),
+            selector: String::new(),
+        }
+    }
+
+    /// The requests for certificates of this pod: all that the node authorizer lets us see are those of our node.
+    pub fn pod_certificates(pod: &Pod) -> Self {
+        let node = spec::of(pod).node_name.as_deref().unwrap_or_default();
+        Reference {
+            resource: PodCertificateRequest::RESOURCE,
+            key: ObjectKey::new(pod.namespace(), ""),
+            selector: format!("spec.nodeName={node},spec.podName={}", pod.name()),
+        }
     }
 
     /// Where the object is, and which of its resource are looked at.
     fn place(&self) -> (Gvr, ViewScope) {
         if self.resource == ClusterTrustBundle::RESOURCE {
             return (ClusterTrustBundle::gvr(), ViewScope::default());
+        }
+        if self.resource == PodCertificateRequest::RESOURCE {
+            let scope = ViewScope {
+                namespace: self.key.namespace.to_string(),
+                field_selector: self.selector.clone(),
+                ..ViewScope::default()
+            };
+            return (PodCertificateRequest::gvr(), scope);
         }
         let scope = ViewScope {
             namespace: self.key.namespace.to_string(),
@@ -154,6 +186,11 @@ impl Objects {
 }
 
 impl PodObjects {
+    /// Changes from now on of what a reference stands for; `None`: the pod does not name it.
+    pub fn watch(&self, reference: &Reference) -> Option<watch::Receiver<u64>> {
+        self.entries.iter().find(|(r, _)| r == reference).map(|(_, entry)| entry.changes.subscribe())
+    }
+
     /// Completes at the next change of any of them; never when there are none.
     pub async fn changed(&self) {
         let mut receivers: Vec<_> = self.entries.iter().map(|(_, e)| e.changes.subscribe()).collect();
@@ -174,7 +211,7 @@ impl PodObjects {
 pub fn references(pod: &Pod) -> BTreeSet<Reference> {
     let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
     let spec = spec::of(pod);
-    let (mut maps, mut secrets, mut trusts) = (Vec::new(), Vec::new(), false);
+    let (mut maps, mut secrets, mut trusts, mut certificates) = (Vec::new(), Vec::new(), false, false);
     for container in spec::all(pod) {
         let needs = env::needs(&container.container);
         maps.extend(needs.config_maps);
@@ -187,10 +224,12 @@ pub fn references(pod: &Pod) -> BTreeSet<Reference> {
             maps.extend(source.config_map.as_ref().map(|v| v.name.clone()));
             secrets.extend(source.secret.as_ref().map(|v| v.name.clone()));
             trusts |= source.cluster_trust_bundle.is_some();
+            certificates |= source.pod_certificate.is_some();
         }
     }
     secrets.extend(spec.image_pull_secrets.iter().flatten().map(|r| r.name.clone()));
     let maps = maps.iter().filter(|n| !n.is_empty()).map(|n| Reference::config_map(namespace, n));
     let secrets = secrets.iter().filter(|n| !n.is_empty()).map(|n| Reference::secret(namespace, n));
-    maps.chain(secrets).chain(trusts.then(Reference::trust_bundles)).collect()
+    let certificates = certificates.then(|| Reference::pod_certificates(pod));
+    maps.chain(secrets).chain(trusts.then(Reference::trust_bundles)).chain(certificates).collect()
 }

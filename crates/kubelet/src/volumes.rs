@@ -2,6 +2,7 @@
 //! changed, so that it serves the first time, after a restart, and when an object was edited.
 
 pub mod atomic;
+mod certificates;
 mod claims;
 mod host_path;
 mod ownership;
@@ -15,7 +16,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use client::Transport;
+use client::{EventRecorder, Transport};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{EmptyDirVolumeSource, Pod, Volume};
 use stdx::Random;
@@ -34,6 +35,7 @@ pub struct Volumes {
     mounter: Arc<dyn Mounter>,
     objects: Arc<Objects>,
     tokens: tokens::Tokens,
+    certificates: certificates::Certificates,
     claims: claims::Claims,
     clock: SharedClock,
     random: Random,
@@ -47,7 +49,7 @@ pub struct VolumeError(pub String);
 /// The pod's volumes are there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SetUp {
-    /// When a token needs renewal.
+    /// When a token or a certificate needs renewal.
     pub again_at: Option<Timestamp>,
 }
 
@@ -72,12 +74,20 @@ impl Volumes {
         mounter: Arc<dyn Mounter>,
         objects: Arc<Objects>,
         transport: Arc<dyn Transport>,
+        recorder: EventRecorder,
         clock: SharedClock,
         random: Random,
     ) -> Self {
         let claims = claims::Claims::new(&transport);
+        let certificates = certificates::Certificates::new(
+            &transport,
+            objects.clone(),
+            recorder,
+            clock.clone(),
+            random.clone(),
+        );
         let tokens = tokens::Tokens::new(transport, clock.clone());
-        Volumes { paths, mounter, objects, tokens, claims, clock, random }
+        Volumes { paths, mounter, objects, tokens, certificates, claims, clock, random }
     }
 
     /// Makes and updates all of them. The first that fails is the error; the others are there.
@@ -202,6 +212,7 @@ impl Volumes {
             return Err(io::Error::other(format!("{} is still mounted", left.display())));
         }
         self.tokens.forget(uid);
+        self.certificates.forget(uid);
         self.claims.forget(uid);
         for part in ["volumes", "volume-subpaths"] {
             remove(&dir.join(part))?;

@@ -6,8 +6,8 @@ use std::path::Path;
 use jiff::Timestamp;
 use k8s_openapi::api::certificates::v1::ClusterTrustBundle;
 use k8s_openapi::api::core::v1::{
-    ClusterTrustBundleProjection, ConfigMap, Container, DownwardAPIVolumeFile, KeyToPath, Pod, Secret,
-    ServiceAccountTokenProjection, Volume, VolumeProjection,
+    ClusterTrustBundleProjection, ConfigMap, Container, DownwardAPIVolumeFile, KeyToPath, Pod,
+    PodCertificateProjection, Secret, ServiceAccountTokenProjection, Volume, VolumeProjection,
 };
 
 use codec::Kind as _;
@@ -15,6 +15,7 @@ use resources::certificates::cluster_trust_bundle::{ClusterTrustBundleExt, ancho
 use resources::selector;
 
 use super::atomic::{self, File, Payload};
+use super::certificates::{Bundle, Source};
 use super::{Volumes, ownership};
 use crate::objects::{PodObjects, Reference};
 use crate::podconfig::env::fields::PodFields;
@@ -31,12 +32,21 @@ pub struct Content {
 }
 
 enum Part {
-    ConfigMap { name: String, keys: Keys },
-    Secret { name: String, keys: Keys },
+    ConfigMap {
+        name: String,
+        keys: Keys,
+    },
+    Secret {
+        name: String,
+        keys: Keys,
+    },
     DownwardApi(Vec<DownwardAPIVolumeFile>),
     Token(ServiceAccountTokenProjection),
     Trust(ClusterTrustBundleProjection),
-    Unsupported(&'static str),
+    /// With its place in the pod: the volume's name, and which of its sources.
+    Certificate(PodCertificateProjection, String, usize),
+    /// Of a kind that this kubelet does not know.
+    Unknown,
 }
 
 struct Keys {
@@ -74,10 +84,11 @@ pub fn content(volume: &Volume) -> Option<Content> {
         return new(true, v.default_mode, v.default_user, vec![Part::DownwardApi(items)]);
     }
     let v = volume.projected.as_ref()?;
-    new(true, v.default_mode, v.default_user, v.sources.iter().flatten().map(part).collect())
+    let parts = v.sources.iter().flatten().enumerate().map(|(i, source)| part(source, &volume.name, i));
+    new(true, v.default_mode, v.default_user, parts.collect())
 }
 
-fn part(source: &VolumeProjection) -> Part {
+fn part(source: &VolumeProjection, volume: &str, index: usize) -> Part {
     if let Some(v) = &source.config_map {
         let keys = Keys::new(v.items.as_ref(), v.optional);
         return Part::ConfigMap { name: v.name.clone(), keys };
@@ -94,17 +105,41 @@ fn part(source: &VolumeProjection) -> Part {
     if let Some(v) = &source.cluster_trust_bundle {
         return Part::Trust(v.clone());
     }
-    Part::Unsupported("podCertificate")
+    if let Some(v) = &source.pod_certificate {
+        return Part::Certificate(v.clone(), volume.to_owned(), index);
+    }
+    Part::Unknown
 }
 
 /// The files so far.
 struct Builder<'a> {
     content: &'a Content,
+    /// The volume.
+    dir: &'a Path,
     payload: Payload,
     again_at: Option<Timestamp>,
 }
 
 impl Builder<'_> {
+    fn again_at(&mut self, at: Timestamp) {
+        self.again_at = Some(self.again_at.map_or(at, |other| other.min(at)));
+    }
+
+    fn certificate(&mut self, pod: &Pod, projection: &PodCertificateProjection, bundle: &Bundle) {
+        let owner = projection.user.or(ownership::common_user(pod).map(i64::from));
+        // Only its owner reads it, where it is known who that is.
+        let mode = (owner.is_some() || ownership::group(pod).is_some()).then_some(0o600);
+        for (path, text) in [
+            (&projection.credential_bundle_path, bundle.key.clone() + &bundle.chain),
+            (&projection.key_path, bundle.key.clone()),
+            (&projection.certificate_chain_path, bundle.chain.clone()),
+        ] {
+            if let Some(path) = path.as_deref().filter(|p| !p.is_empty()) {
+                self.file(path, text.into_bytes(), mode, owner);
+            }
+        }
+    }
+
     fn file(&mut self, path: &str, data: Vec<u8>, mode: Option<i32>, user: Option<i64>) {
         let mode = u32::try_from(mode.unwrap_or(self.content.default_mode)).unwrap_or(0o644);
         let owner = user.or(self.content.default_user).and_then(|u| u32::try_from(u).ok());
@@ -130,7 +165,7 @@ impl Builder<'_> {
 }
 
 impl Volumes {
-    /// Writes the volume's files; when a token in it needs renewal.
+    /// Writes the volume's files; when a token or a certificate in it needs renewal.
     pub(super) async fn project(
         &self,
         pod: &Pod,
@@ -139,7 +174,7 @@ impl Volumes {
         objects: &PodObjects,
         fields: &PodFields,
     ) -> Result<Option<Timestamp>, String> {
-        let mut builder = Builder { content, payload: Payload::new(), again_at: None };
+        let mut builder = Builder { content, dir, payload: Payload::new(), again_at: None };
         for part in &content.parts {
             self.add(pod, part, &mut builder, objects, fields).await?;
         }
@@ -200,7 +235,7 @@ impl Volumes {
             }
             Part::Token(projection) => {
                 let (token, renew_at) = self.tokens.get(pod, projection).await?;
-                builder.again_at = Some(builder.again_at.map_or(renew_at, |other| other.min(renew_at)));
+                builder.again_at(renew_at);
                 let owner = projection.user.or(ownership::common_user(pod).map(i64::from));
                 // Only its owner reads it, where it is known who that is.
                 let mode = (owner.is_some() || ownership::group(pod).is_some()).then_some(0o600);
@@ -216,8 +251,19 @@ impl Volumes {
                 builder.file(&projection.path, text.into_bytes(), mode, owner);
                 Ok(())
             }
-            Part::Unsupported(kind) => {
-                Err(format!("projected volume sources of type {kind} are not supported by this kubelet"))
+            Part::Certificate(projection, volume, index) => {
+                let uid = pod.metadata.uid.clone().unwrap_or_default();
+                let source = Source { uid, volume: volume.clone(), index: *index };
+                let (bundle, again_at) =
+                    self.certificates.get(pod, source, projection, builder.dir, objects).await?;
+                if let Some(at) = again_at {
+                    builder.again_at(at);
+                }
+                builder.certificate(pod, projection, &bundle);
+                Ok(())
+            }
+            Part::Unknown => {
+                Err("a projected volume source is of a type that this kubelet does not know".into())
             }
         }
     }

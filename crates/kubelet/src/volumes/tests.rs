@@ -6,7 +6,7 @@ use bytes::Bytes;
 use client::Verb;
 use codec::Kind as _;
 use k8s_openapi::ByteString;
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{Node, Secret};
 use serde_json::{Value, json};
 
 use super::*;
@@ -200,4 +200,110 @@ async fn a_claim_leads_to_its_volume_once_it_is_bound() {
     });
     w.until_pod("p", "Running: c=running,ready").await;
     assert_eq!(host_path(&w, "/data"), disk);
+}
+
+/// Answers every request for a certificate at once, as a signer does: good for an hour from the fake now on.
+fn sign(w: &World) -> usize {
+    use k8s_openapi::api::certificates::v1::PodCertificateRequest;
+    let requests = w.api.all::<PodCertificateRequest>();
+    for request in requests.iter().filter(|r| r.status.is_none()) {
+        let der = request.spec.stub_pkc_s10_request.0.clone().into();
+        let mut stub = rcgen::CertificateSigningRequestParams::from_der(&der).unwrap();
+        let now = stdx::Clock::now(&*w.clock.shared());
+        let date =
+            |t: Timestamp| rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(t.as_second() as u64);
+        let end = crate::plan::after(now, 3600);
+        (stub.params.not_before, stub.params.not_after) = (date(now), date(end));
+        let ca = rcgen::Issuer::new(Default::default(), rcgen::KeyPair::generate().unwrap());
+        let chain = stub.signed_by(&ca).unwrap().pem();
+        w.api.edit::<PodCertificateRequest>("default", request.name(), |r| {
+            r.status = serde_json::from_value(json!({
+                "certificateChain": chain, "notBefore": now.to_string(), "notAfter": end.to_string(),
+                "beginRefreshAt": crate::plan::after(now, 1800).to_string(),
+                "conditions": [{"type": "Issued", "status": "True", "reason": "Signed", "message": "",
+                    "lastTransitionTime": now.to_string()}],
+            }))
+            .unwrap();
+        });
+    }
+    requests.len()
+}
+
+fn with_certificate() -> (World, Pod) {
+    let w = World::without_kubelet();
+    let (mut account, mut node) = (k8s_openapi::api::core::v1::ServiceAccount::default(), Node::default());
+    account.metadata.name = Some("default".into());
+    account.metadata.namespace = Some("default".into());
+    node.metadata.name = Some("n1".into());
+    w.api.insert(&account);
+    w.api.insert(&node);
+    let pod = with_volumes(
+        json!([{"name": "t", "projected": {"sources": [{"podCertificate": {
+            "signerName": "example.com/s", "keyType": "ED25519", "maxExpirationSeconds": 3600,
+            "credentialBundlePath": "bundle", "keyPath": "key", "certificateChainPath": "chain",
+            "userAnnotations": {"example.com/a": "b"},
+        }}]}}]),
+        json!([{"name": "t", "mountPath": "/t"}]),
+    );
+    (w, pod)
+}
+
+#[tokio::test]
+async fn certificates_are_asked_for_renewed_and_taken_up_again() {
+    use k8s_openapi::api::certificates::v1::PodCertificateRequest;
+    let (mut w, pod) = with_certificate();
+    w.start().await;
+    w.api.insert(&pod);
+    w.until("a request", |w| !w.api.all::<PodCertificateRequest>().is_empty()).await;
+    let request = w.api.all::<PodCertificateRequest>().remove(0);
+    let owner = &request.metadata.owner_references.as_ref().unwrap()[0];
+    let uid = w.pod("p").unwrap().uid().to_owned();
+    assert_eq!((&*owner.kind, &*owner.name, &*owner.uid), ("Pod", "p", &*uid));
+    assert!(request.name().starts_with("req-"), "{}", request.name());
+    assert_eq!((&*request.spec.pod_name, &*request.spec.node_name), ("p", "n1"));
+    assert_eq!(request.spec.max_expiration_seconds, Some(3600));
+    assert_eq!(request.spec.unverified_user_annotations.unwrap()["example.com/a"], "b");
+    w.until("it waits", |w| w.events().contains("credential bundle is not issued yet")).await;
+    sign(&w);
+    w.until_pod("p", "Running: c=running,ready").await;
+    let dir = host_path(&w, "/t");
+    let read = |name: &str| fs::read_to_string(dir.join(name)).unwrap();
+    let first = read("bundle");
+    assert_eq!(first, read("key") + &read("chain"));
+    assert!(first.starts_with("-----BEGIN PRIVATE KEY-----"), "{first}");
+    // A new kubelet goes on with what is there.
+    w.stop().await;
+    w.start().await;
+    w.until_pod("p", "Running: c=running,ready").await;
+    assert_eq!((read("bundle"), sign(&w)), (first.clone(), 1));
+    w.clock.advance(Duration::from_secs(1700));
+    w.until("another", |w| w.api.all::<PodCertificateRequest>().len() == 2).await;
+    assert_eq!(read("bundle"), first, "the old one is used on");
+    sign(&w);
+    w.until("renewed", |_| read("bundle") != first).await;
+    assert_eq!(read("bundle"), read("key") + &read("chain"));
+    assert_eq!(w.api.all::<PodCertificateRequest>().len(), 2);
+}
+
+#[tokio::test]
+async fn a_denied_certificate_is_told() {
+    use k8s_openapi::api::certificates::v1::PodCertificateRequest;
+    let (mut w, pod) = with_certificate();
+    w.start().await;
+    w.api.insert(&pod);
+    w.until("a request", |w| !w.api.all::<PodCertificateRequest>().is_empty()).await;
+    let name = w.api.all::<PodCertificateRequest>().remove(0).name().to_owned();
+    w.api.edit::<PodCertificateRequest>("default", &name, |r| {
+        let condition = json!({"type": "Denied", "status": "True", "reason": "No", "message": "never",
+            "lastTransitionTime": "2026-01-01T00:00:00Z"});
+        r.status = serde_json::from_value(json!({"conditions": [condition]})).unwrap();
+    });
+    let told = format!(
+        "Warning Denied: PodCertificateRequest default/{name} was denied, reason=\"No\", message=\"never\""
+    );
+    w.until("told", |w| w.events().contains(&told)).await;
+    let mount = "Warning FailedMount: MountVolume.SetUp failed for volume \"t\" : PodCertificateRequest was permanently denied: reason=\"No\" message=\"never\"";
+    w.until("failed", |w| w.events().contains(mount)).await;
+    assert_eq!(w.api.all::<PodCertificateRequest>().len(), 1);
+    w.until_pod("p", "Pending: c=ContainerCreating").await;
 }

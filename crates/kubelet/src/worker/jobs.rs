@@ -127,6 +127,10 @@ impl Worker {
             Err(e) => {
                 self.context.pod_event(&self.pod, EventType::Warning, "FailedMount", e.0);
                 self.pod_failed();
+                if self.objects.version() != version {
+                    // What it waits for may have come while it said so.
+                    self.objects_changed();
+                }
             }
         }
     }
