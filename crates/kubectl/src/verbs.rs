@@ -9,6 +9,7 @@ mod completion;
 mod config;
 mod cp;
 mod create;
+mod debug;
 mod delete;
 mod describe;
 mod diff;
@@ -103,6 +104,7 @@ const TABLE: &[(&str, Run)] = &[
     ("attach", exec::attach),
     ("create", create::run),
     ("create token", create::token::run),
+    ("debug", debug::run),
     ("delete", delete::run),
     ("describe", describe::run),
     ("cp", cp::run),
