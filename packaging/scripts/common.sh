@@ -54,6 +54,6 @@ delete_data() {
 # Ends what is left of a node's pods: containers, mounts, links, rules. Data stays until it is purged.
 end_pods() {
     if [ -e "$1" ] && running_systemd; then
-        /usr/bin/knarr reset --yes --keep-data --data-dir "$1" || echo "knarr reset --data-dir $1 left something" >&2
+        knarr reset --yes --keep-data --data-dir "$1" || echo "knarr reset --data-dir $1 left something" >&2
     fi
 }

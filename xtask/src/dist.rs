@@ -28,7 +28,7 @@ pub struct Args {
     /// Compress little: for tests
     #[arg(long)]
     quick: bool,
-    /// Afterwards install, upgrade, remove and purge them in a copy of this system, and show them to lintian and rpmlint
+    /// Afterwards install, upgrade, remove and purge them in a copy of this system, and ask lintian and rpmlint
     #[arg(long)]
     check: bool,
     /// Where the packages go
@@ -56,38 +56,72 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 const SIZE_MAX: u64 = 40_000_000;
 
 pub fn run(args: &Args) -> Result<()> {
-    install_tools(&[("rpmbuild", "rpm"), ("dpkg-deb", "dpkg")])?;
     let binary = match &args.binary {
         Some(given) => given.clone(),
         None => build(&args.profile)?,
     };
     let release = release(&binary, args.quick)?;
-    let work = args.out.join("work");
-    for dir in [&work, &args.out] {
-        if dir.exists() {
-            fs::remove_dir_all(dir).with_context(|| format!("remove {}", dir.display()))?;
-        }
+    let program = make(&binary, &release, &args.out)?;
+    if args.binary.is_none() && args.profile == "dist" {
+        shippable(&program)?;
     }
-    fs::create_dir_all(&work)?;
-    let program = work.join("knarr");
-    sh::run("objcopy", &["--strip-all", &text(&binary), &text(&program)])?;
-    let size = fs::metadata(&program)?.len();
-    let linked =
-        if is_static(&program)? { "static" } else { "NOT static: it needs this machine's C library" };
-    eprintln!("knarr: {:.1} MB, {linked}", size as f64 / 1e6);
-    if args.binary.is_none() && args.profile == "dist" && (size > SIZE_MAX || !is_static(&program)?) {
+    show(&args.out)?;
+    if args.check {
+        check::run(&args.out, &release)?;
+        check::lint(&args.out, program.is_static)?;
+    }
+    Ok(())
+}
+
+/// Packages of a binary for tests: little compressed, and whatever it is linked with.
+pub fn package(binary: &Path, out: &Path) -> Result<()> {
+    make(binary, &release(binary, true)?, out).map(drop)
+}
+
+/// For `cargo xtask test`: the packages of a binary, installed and removed.
+pub fn test(binary: &Path) -> Result<()> {
+    let out = Path::new("target/packages");
+    let release = release(binary, true)?;
+    make(binary, &release, out)?;
+    check::run(out, &release)?;
+    fs::remove_dir_all(out).context("remove the packages")
+}
+
+/// What the packages' program is.
+struct Program {
+    bytes: u64,
+    is_static: bool,
+}
+
+fn shippable(program: &Program) -> Result<()> {
+    if program.bytes > SIZE_MAX || !program.is_static {
         bail!("what is shipped must be static and smaller than {} MB", SIZE_MAX / 1_000_000);
     }
-    let contents = stage::Contents::collect(&program, &work, &release)?;
+    Ok(())
+}
+
+/// Writes all packages into `out`, and nothing else.
+fn make(binary: &Path, release: &Release, out: &Path) -> Result<Program> {
+    if out.exists() {
+        fs::remove_dir_all(out).with_context(|| format!("remove {}", out.display()))?;
+    }
+    install_tools(&[("rpmbuild", "rpm"), ("dpkg-deb", "dpkg"), ("objcopy", "binutils")])?;
+    let work = out.join("work");
+    fs::create_dir_all(&work)?;
+    let program = work.join("knarr");
+    sh::run("objcopy", &["--strip-all", &text(binary), &text(&program)])?;
+    let (bytes, is_static) = (fs::metadata(&program)?.len(), is_static(&program)?);
+    let linked = if is_static { "static" } else { "NOT static: it needs a C library like this machine's" };
+    eprintln!("knarr: {:.1} MB, {linked}", bytes as f64 / 1e6);
+    let contents = stage::Contents::collect(&program, &work, release)?;
     for package in packages::PACKAGES {
         let tree = work.join("trees").join(package.name);
         stage::lay_out(package, &contents, &tree)?;
-        deb::build(package, &release, &tree, &args.out)?;
-        rpm::build(package, &release, &tree, &work, &args.out)?;
+        deb::build(package, release, &tree, out)?;
+        rpm::build(package, release, &tree, &work, out)?;
     }
     fs::remove_dir_all(&work)?;
-    show(&args.out)?;
-    if args.check { check::run(&args.out, &release) } else { Ok(()) }
+    Ok(Program { bytes, is_static })
 }
 
 /// A static binary: its own C library in it, so that any Linux runs it.

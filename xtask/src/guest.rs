@@ -14,7 +14,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::{images, sh, test};
+use crate::{guide, images, sh, test};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -33,6 +33,12 @@ pub struct Args {
     /// Make the guest's root file system anew
     #[arg(long)]
     fresh: bool,
+    /// Instead: the guide's installation by packages on a master and minions, and what happens to them; docs/guide-run.md
+    #[arg(long)]
+    guide: bool,
+    /// With --guide: how many minions, each a guest of its own
+    #[arg(long, default_value_t = 1)]
+    minions: usize,
 }
 
 /// Beside a minimal system: what starts it, what `knarr` finds on a usual Debian machine, and what tests use.
@@ -82,6 +88,10 @@ pub fn run(args: &Args) -> Result<()> {
     fs::create_dir_all(&dir)?;
     install_tools()?;
     let root = root_image(&dir, args.fresh)?;
+    if args.guide {
+        let (binary, accelerator) = (binary(args.release)?, accelerator(args));
+        return guide::run(&guide::Settings { accelerator, binary, images: &dir, minions: args.minions });
+    }
     let work = work_image(&dir, args)?;
     let console = boot(&dir, &root, &work, accelerator(args))?;
     let (report, path) = (Report::read(&console), sh::root().join("docs/guest-run.md"));
@@ -223,14 +233,14 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
 }
 
 /// An ext4 disk with the files of `from`.
-fn disk(from: &Path, image: &Path, size: &str) -> Result<()> {
+pub fn disk(from: &Path, image: &Path, size: &str) -> Result<()> {
     let partial = image.with_extension("part");
     drop(fs::remove_file(&partial));
     sh::run("mkfs.ext4", &["-q", "-d", &text(from), &text(&partial), size])?;
     fs::rename(&partial, image).with_context(|| format!("write {}", image.display()))
 }
 
-fn text(path: &Path) -> String {
+pub fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 

@@ -4,6 +4,7 @@ mod codegen;
 mod dist;
 mod fuzz;
 mod guest;
+mod guide;
 mod images;
 mod sh;
 mod test;
@@ -43,6 +44,9 @@ enum Command {
     Bench {
         /// What to measure: api, node, network or idle
         what: String,
+        /// How long idle looks
+        #[arg(long, default_value_t = 300)]
+        seconds: u32,
     },
     /// Run the end-to-end tests in a virtual machine with cgroups of version 2 (qemu, Debian's packages). Needs root
     Guest(guest::Args),
@@ -70,7 +74,7 @@ fn run() -> Result<()> {
         Command::Test(args) => test::run(&args),
         Command::Images { out } => images::build(&out),
         Command::Codegen { check } => codegen::run(check),
-        Command::Bench { what } => test::bench(&what),
+        Command::Bench { what, seconds } => test::bench(&what, seconds),
         Command::Guest(args) => guest::run(&args),
         Command::Dist(args) => dist::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),

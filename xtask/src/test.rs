@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 
-use crate::{images, sh, tidy};
+use crate::{dist, images, sh, tidy};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -22,6 +22,7 @@ const STEPS: &[Step] = &[
     ("tidy", tidy::run),
     ("lints", || sh::run("cargo", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])),
     ("build", || sh::run("cargo", &["build", "-p", "knarr"])),
+    ("packages", || dist::test("target/debug/knarr".as_ref())),
     ("images", || images::build("target/images".as_ref())),
     ("tests", run_tests),
 ];
@@ -169,7 +170,7 @@ fn run_tests() -> Result<()> {
 }
 
 /// `cargo xtask bench`: builds what it measures, optimised.
-pub fn bench(what: &str) -> Result<()> {
+pub fn bench(what: &str, seconds: u32) -> Result<()> {
     if what == "api" {
         sh::run("cargo", &["build", "--release", "-p", "knarr", "-p", "bench"])?;
         return sh::run("target/release/bench", &["api"]);
@@ -185,5 +186,10 @@ pub fn bench(what: &str) -> Result<()> {
     let (kubectl, binary) = (root.join("target/tools/kubectl"), root.join("target/release/knarr"));
     let env = [("KNARR_KUBECTL", kubectl.to_string_lossy()), ("KNARR_BIN", binary.to_string_lossy())];
     let env: Vec<(&str, &str)> = env.iter().map(|(k, v)| (*k, &**v)).collect();
-    sh::run_with("cargo", &["run", "--quiet", "-p", "e2e", "--example", &format!("bench_{what}")], &env)
+    let (example, seconds) = (format!("bench_{what}"), seconds.to_string());
+    let mut args = vec!["run", "--quiet", "-p", "e2e", "--example", &example];
+    if what == "idle" {
+        args.extend(["--", "--seconds", &seconds]);
+    }
+    sh::run_with("cargo", &args, &env)
 }

@@ -17,7 +17,7 @@ const SCRIPTS: &[(&str, &str)] = &[
     ("postrm", "case \"$1\" in remove) removed ;; purge) purged ;; esac"),
 ];
 
-/// Writes `NAME_VERSION_amd64.deb` into `out`.
+/// Writes [`file_name`] into `out`.
 pub fn build(package: &Package, release: &Release, files: &Path, out: &Path) -> Result<()> {
     // Its own copy: Debian wants more in it than others.
     let tree = files.with_extension("deb");
@@ -27,11 +27,9 @@ pub fn build(package: &Package, release: &Release, files: &Path, out: &Path) -> 
     fs::write(doc.join("copyright"), copyright())?;
     fs::write(doc.join("changelog.Debian"), changelog(package, release)?)?;
     stage::compress(&doc.join("changelog.Debian"))?;
-    if let Some(overrides) = overrides(package)? {
-        let file = tree.join("usr/share/lintian/overrides").join(package.name);
-        stage::parents(&file)?;
-        fs::write(file, overrides)?;
-    }
+    let file = tree.join("usr/share/lintian/overrides").join(package.name);
+    stage::parents(&file)?;
+    fs::write(file, overrides(package)?)?;
     for dir in directories(&tree)? {
         fs::set_permissions(&dir, fs::Permissions::from_mode(0o755))?;
     }
@@ -54,11 +52,19 @@ pub fn build(package: &Package, release: &Release, files: &Path, out: &Path) -> 
             fs::set_permissions(&file, fs::Permissions::from_mode(0o755))?;
         }
     }
-    let target = out.join(format!("{}_{}_amd64.deb", package.name, version(release)));
+    let target = out.join(file_name(package, release));
     let compression: &[&str] = if release.quick { &["-Zgzip", "-z1"] } else { &["-Zxz"] };
     let (tree, target) = (text(&tree), text(&target));
     let args = [&["--root-owner-group"], compression, &["--build", &tree, &target]].concat();
     sh::run_with("dpkg-deb", &args, &[("SOURCE_DATE_EPOCH", &release.time)])
+}
+
+pub fn file_name(package: &Package, release: &Release) -> String {
+    format!("{}_{}_{}.deb", package.name, version(release), architecture(package))
+}
+
+fn architecture(package: &Package) -> &'static str {
+    if package.of_machine { "amd64" } else { "all" }
 }
 
 pub fn version(release: &Release) -> String {
@@ -71,8 +77,9 @@ fn control_file(package: &Package, release: &Release, kilobytes: Option<&str>) -
         needs.iter().map(|n| n.deb.replace("{version}", &version)).collect::<Vec<_>>().join(", ")
     };
     let mut control = format!(
-        "Package: {}\nVersion: {version}\nArchitecture: amd64\nMaintainer: {MAINTAINER}\nInstalled-Size: {}\n",
+        "Package: {}\nVersion: {version}\nArchitecture: {}\nMaintainer: {MAINTAINER}\nInstalled-Size: {}\n",
         package.name,
+        architecture(package),
         kilobytes.unwrap_or("0"),
     );
     for (field, value) in [
@@ -98,7 +105,7 @@ fn copyright() -> String {
     format!(
         "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n\
          Upstream-Name: knarr\nSource: {HOMEPAGE}\n\n\
-         Files: *\nCopyright: Knarr's authors\nLicense: Apache-2.0\n\
+         Files: *\nCopyright: 2026 Knarr's authors\nLicense: Apache-2.0\n\
          Comment: The licences of the libraries in the program are in /usr/share/doc/knarr/licences.txt.gz\n\n\
          License: Apache-2.0\n On Debian systems, the full text is in /usr/share/common-licenses/Apache-2.0.\n"
     )
@@ -114,10 +121,15 @@ fn changelog(package: &Package, release: &Release) -> Result<String> {
     ))
 }
 
-/// What lintian is not to say of this package, with the reasons: packaging/lintian/NAME.
-fn overrides(package: &Package) -> Result<Option<String>> {
-    let file = Path::new("packaging/lintian").join(package.name);
-    Ok(if file.exists() { Some(fs::read_to_string(file)?) } else { None })
+/// What lintian is not to say of this package, with the reasons: packaging/lintian/all and NAME.
+fn overrides(package: &Package) -> Result<String> {
+    let dir = Path::new("packaging/lintian");
+    let mut said = fs::read_to_string(dir.join("all"))?.replace("PACKAGE", package.name);
+    let own = dir.join(package.name);
+    if own.exists() {
+        said += &fs::read_to_string(own)?;
+    }
+    Ok(said)
 }
 
 /// Of every file but the settings, which are the administrator's.

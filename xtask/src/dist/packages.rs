@@ -28,6 +28,8 @@ pub struct Package {
     pub files: &'static [File],
     /// Link and what it leads to, relative to the link's directory.
     pub links: &'static [(&'static str, &'static str)],
+    /// Of one kind of processor, because the program is.
+    pub of_machine: bool,
     /// Of packaging/scripts, if it does anything beside unpacking.
     pub script: bool,
 }
@@ -76,6 +78,7 @@ const NOTHING: Package = Package {
     provides: &[],
     files: &[],
     links: &[],
+    of_machine: false,
     script: false,
 };
 
@@ -83,6 +86,7 @@ pub const PACKAGES: &[Package] = &[
     Package {
         name: "knarr",
         summary: "Kubernetes, whole, in one program",
+        of_machine: true,
         description: "\
 One static program that is all of Kubernetes: API server, store, controllers,
 scheduler, kubelet, container runtime, pod network, service proxy, cluster DNS
@@ -200,16 +204,16 @@ Docker's own packages replace it.",
             "podman-docker",
         ],
         files: &[unit("units/docker.service", "usr/lib/systemd/system/docker.service")],
-        links: &[("usr/bin/docker", "knarr")],
+        links: &[("usr/bin/docker", "knarr"), ("usr/share/man/man1/docker.1.gz", "knarr.1.gz")],
         script: true,
         ..NOTHING
     },
     Package {
         name: "kubernetes",
-        summary: "Kubernetes: control plane, node and client",
+        summary: "control plane, node and client of Kubernetes (metapackage)",
         description: "\
-Nothing by itself: it brings kubernetes-master, kubernetes-node and
-kubernetes-client. What a machine is to be is said by which units it runs.",
+A metapackage: nothing by itself, it brings kubernetes-master, kubernetes-node
+and kubernetes-client. What a machine is to be is said by which units it runs.",
         needs: &[
             ours("kubernetes-master (= {version})", "kubernetes-master = {version}"),
             ours("kubernetes-node (= {version})", "kubernetes-node = {version}"),

@@ -16,7 +16,7 @@ const SCRIPTS: &[(&str, &str)] = &[
     ("%postun", "if [ \"$1\" = 0 ]; then removed; fi"),
 ];
 
-/// Writes `NAME-VERSION-REVISION.x86_64.rpm` into `out`.
+/// Writes `NAME-VERSION-REVISION.ARCHITECTURE.rpm` into `out`.
 pub fn build(package: &Package, release: &Release, tree: &Path, work: &Path, out: &Path) -> Result<()> {
     let spec = work.join(format!("{}.spec", package.name));
     fs::write(&spec, spec_file(package, release, tree)?)?;
@@ -49,6 +49,9 @@ fn spec_file(package: &Package, release: &Release, tree: &Path) -> Result<String
          AutoReqProv: no\n",
         package.name, release.version, package.summary
     );
+    if !package.of_machine {
+        spec += "BuildArch: noarch\n";
+    }
     let line = |field: &str, needs: &[Need]| -> String {
         needs.iter().map(|n| format!("{field}: {}\n", n.rpm.replace("{version}", &version))).collect()
     };
@@ -79,5 +82,10 @@ fn spec_file(package: &Package, release: &Release, tree: &Path) -> Result<String
     for (link, _) in package.links {
         spec += &format!("/{link}\n");
     }
+    let date = sh::output("date", &["-u", "+%a %b %d %Y", "-d", &format!("@{}", release.time)])?;
+    spec += &format!(
+        "\n%changelog\n* {} {MAINTAINER} - {version}\n- See CHANGELOG.md of the sources.\n",
+        date.trim()
+    );
     Ok(spec)
 }
