@@ -210,7 +210,7 @@ Docker's own packages replace it.",
     },
     Package {
         name: "kubernetes",
-        summary: "control plane, node and client of Kubernetes (metapackage)",
+        summary: "Control plane, node and client of a cluster (metapackage)",
         description: "\
 A metapackage: nothing by itself, it brings kubernetes-master, kubernetes-node
 and kubernetes-client. What a machine is to be is said by which units it runs.",

@@ -53,7 +53,7 @@ fn spec_file(package: &Package, release: &Release, tree: &Path) -> Result<String
         spec += "BuildArch: noarch\n";
     }
     let line = |field: &str, needs: &[Need]| -> String {
-        needs.iter().map(|n| format!("{field}: {}\n", n.rpm.replace("{version}", &version))).collect()
+        needs.iter().map(|n| format!("{field}: {}\n", n.rpm.replace("{version}", &release.version))).collect()
     };
     spec += &line("Requires", package.needs);
     spec += &line("Recommends", package.recommends);
