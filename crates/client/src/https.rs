@@ -29,7 +29,7 @@ use stdx::{Random, Tasks};
 use crate::transport::{Options, Request, Transport, View, ViewScope, WatchEvent};
 use connect::Connection;
 pub use connect::Servers;
-pub use credential::Credential;
+pub use credential::{Credential, TokenSource};
 use mirror::Mirror;
 
 /// An answer that is not a watch comes within this time, or never.
@@ -127,6 +127,18 @@ impl HttpsTransport {
     /// Shows a client certificate that was replaced: requests from now on go over a new connection.
     pub async fn reconnect(&self) {
         self.0.connection.renew().await;
+    }
+
+    /// What the server's clock says, to the second, by the date of whatever it answers. `None`: it does not tell.
+    pub async fn server_time(&self) -> Result<Option<jiff::Timestamp>, Status> {
+        let request = self.0.build(http::Method::GET, "/version", "", Bytes::new()).await?;
+        let exchange = self.0.connection.send(request);
+        let response = tokio::select! {
+            response = exchange => response?,
+            () = self.0.clock.sleep(TIMEOUT) => return Err(Status::timeout("the API server does not answer")),
+        };
+        let date = response.headers().get(http::header::DATE).and_then(|d| d.to_str().ok());
+        Ok(date.and_then(|d| jiff::fmt::rfc2822::parse(d).ok()).map(|zoned| zoned.timestamp()))
     }
 
     /// As [`Transport::send`], whatever the path: the way to what is no resource, such as `/version`.

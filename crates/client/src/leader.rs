@@ -16,18 +16,53 @@ use stdx::{Random, Tasks};
 use crate::api::Api;
 use crate::transport::Transport;
 
-/// Others may take over when they saw no renewal for so long.
-pub const LEASE_DURATION: Duration = Duration::from_secs(15);
-/// The holder gives up when it could not renew for so long.
-pub const RENEW_DEADLINE: Duration = Duration::from_secs(10);
-/// Between tries.
-pub const RETRY_PERIOD: Duration = Duration::from_secs(2);
+/// When a candidate does what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timings {
+    /// Others may take over when they saw no renewal for so long. Whole seconds are written into the lease.
+    pub lease_duration: Duration,
+    /// The holder gives up when it could not renew for so long.
+    pub renew_deadline: Duration,
+    /// Between tries.
+    pub retry_period: Duration,
+}
+
+impl Default for Timings {
+    /// client-go's.
+    fn default() -> Self {
+        let [lease_duration, renew_deadline, retry_period] = [15, 10, 2].map(Duration::from_secs);
+        Timings { lease_duration, renew_deadline, retry_period }
+    }
+}
+
+/// client-go's jitter factor: a try comes up to so many times the period after the one before.
+const JITTER: f64 = 1.2;
+
+impl Timings {
+    /// Fails, in client-go's words, on times under which two could hold the lease.
+    pub fn validate(&self) -> Result<(), &'static str> {
+        match self {
+            t if t.lease_duration < Duration::from_secs(1) => {
+                Err("leaseDuration must be at least one second")
+            }
+            t if t.retry_period.is_zero() => Err("retryPeriod must be greater than zero"),
+            t if t.lease_duration <= t.renew_deadline => {
+                Err("leaseDuration must be greater than renewDeadline")
+            }
+            t if t.renew_deadline <= t.retry_period.mul_f64(JITTER) => {
+                Err("renewDeadline must be greater than retryPeriod*JitterFactor")
+            }
+            _ => Ok(()),
+        }
+    }
+}
 
 /// One candidate for one lease.
 pub struct Election {
     api: Api<Lease>,
     key: ObjectKey,
     identity: String,
+    timings: Timings,
     clock: SharedClock,
     random: Random,
     seen: Option<Seen>,
@@ -48,7 +83,13 @@ impl Election {
         clock: SharedClock,
         random: Random,
     ) -> Self {
-        Election { api: Api::new(transport), key, identity: identity.to_owned(), clock, random, seen: None }
+        let (api, identity, timings) = (Api::new(transport), identity.to_owned(), Timings::default());
+        Election { api, key, identity, timings, clock, random, seen: None }
+    }
+
+    /// With other times than the usual ones.
+    pub fn with_timings(self, timings: Timings) -> Self {
+        Election { timings, ..self }
     }
 
     /// Waits until the lease is ours, runs `lead` in a group of its own, and stops that group when the lease is lost. Returns
@@ -81,9 +122,9 @@ impl Election {
                 Ok(false) => {}
                 Err(status) => tracing::debug!(lease = %self.key, "cannot acquire the lease: {status}"),
             }
-            // 1.2 is client-go's jitter factor.
-            let jitter = RETRY_PERIOD.mul_f64(1.2) / 1000 * self.random.below(1000) as u32;
-            self.clock.sleep(RETRY_PERIOD + jitter).await;
+            let period = self.timings.retry_period;
+            let jitter = period.mul_f64(JITTER) / 1000 * self.random.below(1000) as u32;
+            self.clock.sleep(period + jitter).await;
         }
     }
 
@@ -91,8 +132,8 @@ impl Election {
     async fn hold(&mut self) {
         let mut renewed = self.clock.monotonic();
         loop {
-            self.clock.sleep(RETRY_PERIOD).await;
-            let left = RENEW_DEADLINE.saturating_sub(self.clock.monotonic() - renewed);
+            self.clock.sleep(self.timings.retry_period).await;
+            let left = self.timings.renew_deadline.saturating_sub(self.clock.monotonic() - renewed);
             let clock = self.clock.clone();
             let started = clock.monotonic();
             let result = tokio::select! {
@@ -157,7 +198,7 @@ impl Election {
         let had_holder = old.holder_identity.as_deref().is_some_and(|h| !h.is_empty());
         LeaseSpec {
             holder_identity: Some(self.identity.clone()),
-            lease_duration_seconds: Some(LEASE_DURATION.as_secs() as i32),
+            lease_duration_seconds: i32::try_from(self.timings.lease_duration.as_secs()).ok(),
             acquire_time: if ours { old.acquire_time } else { Some(MicroTime(now)) },
             renew_time: Some(MicroTime(now)),
             lease_transitions: Some(if ours || !had_holder { transitions } else { transitions + 1 }),
@@ -220,6 +261,20 @@ mod tests {
         assert_eq!(spec.holder_identity.as_deref(), Some(""));
         assert!(candidate(&api, "b").try_once().await.expect("an answer"));
         assert_eq!(holder(&api).and_then(|s| s.holder_identity).as_deref(), Some("b"));
+    }
+
+    #[test]
+    fn times_that_cannot_work_are_refused() {
+        let check = |times: [u64; 3], expected: &str| {
+            let [lease_duration, renew_deadline, retry_period] = times.map(Duration::from_secs);
+            let said = Timings { lease_duration, renew_deadline, retry_period }.validate();
+            assert_eq!(said.err().unwrap_or_default(), expected, "{times:?}");
+        };
+        check([15, 10, 2], "");
+        check([10, 10, 2], "leaseDuration must be greater than renewDeadline");
+        check([15, 2, 2], "renewDeadline must be greater than retryPeriod*JitterFactor");
+        check([15, 10, 0], "retryPeriod must be greater than zero");
+        check([0, 0, 0], "leaseDuration must be at least one second");
     }
 
     #[tokio::test]

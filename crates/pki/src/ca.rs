@@ -20,9 +20,9 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 pub const LEAF_LIFETIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 const CA_LIFETIME: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
 /// A CA with less left than this signs itself anew, with the same key.
-const CA_RENEW_BEFORE: Duration = LEAF_LIFETIME;
+pub(crate) const CA_RENEW_BEFORE: Duration = LEAF_LIFETIME;
 /// Clocks of cluster members may differ by this much.
-const BACKDATE: Duration = Duration::from_secs(5 * 60);
+pub const BACKDATE: Duration = Duration::from_secs(5 * 60);
 
 /// What a certificate may be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -193,7 +193,7 @@ impl Ca {
             Usage::Client => ExtendedKeyUsagePurpose::ClientAuth,
         }];
         params.use_authority_key_identifier_extension = true;
-        set_validity(params, now, later(now, lifetime).min(self.not_after));
+        set_validity(params, now, lifetime, later(now, lifetime).min(self.not_after));
     }
 }
 
@@ -207,16 +207,17 @@ fn self_signed(common_name: &str, key: &KeyPair, now: Timestamp) -> Result<Strin
         KeyUsagePurpose::KeyEncipherment,
         KeyUsagePurpose::KeyCertSign,
     ];
-    set_validity(&mut params, now, later(now, CA_LIFETIME));
+    set_validity(&mut params, now, CA_LIFETIME, later(now, CA_LIFETIME));
     Ok(params.self_signed(key).context("sign the CA")?.pem())
 }
 
-fn set_validity(params: &mut CertificateParams, now: Timestamp, not_after: Timestamp) {
+fn set_validity(params: &mut CertificateParams, now: Timestamp, lifetime: Duration, not_after: Timestamp) {
     // The dates' type comes from a crate that rcgen does not re-export; seconds since 1970 reach it.
     let date = |t: Timestamp| {
         rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(t.as_second().try_into().unwrap_or(0))
     };
-    params.not_before = date(earlier(now, BACKDATE));
+    // Short lives begin not much before now: whoever renews with a part of it left would else renew at once.
+    params.not_before = date(earlier(now, BACKDATE.min(lifetime / 4)));
     params.not_after = date(not_after);
     let mut serial = [0u8; 16];
     stdx::Random::secret(&mut serial);

@@ -8,15 +8,17 @@ use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
 use stdx::clock::SharedClock;
 
-use crate::ca::{Ca, Template, later, renew_before};
+use crate::ca::{CA_RENEW_BEFORE, Ca, LEAF_LIFETIME, Template, later, renew_before};
 use crate::files;
 use crate::identity::Identity;
 use crate::sakey::SigningKey;
 use crate::tls::LiveIdentity;
 use crate::trust::{ClientTrust, names};
 
-/// How often [`Pki::keep_fresh`] looks. Expiry is an hour like any other: nothing announces it.
+/// How often [`Pki::keep_fresh`] looks at most. Expiry is an hour like any other: nothing announces it.
 const LOOK_EVERY: Duration = Duration::from_secs(12 * 60 * 60);
+/// How much of a certificate's life passes between two looks where that is less.
+const LOOKS: u32 = 16;
 
 /// The CA, the service-account key and whatever was issued, kept in a directory (mode 0700, files 0600):
 /// `ca.crt`, `ca.key`, `sa.key`, and `NAME.crt`, `NAME.key` for each identity.
@@ -26,6 +28,8 @@ pub struct Pki {
     clock: SharedClock,
     pub ca: Ca,
     pub service_account: Arc<SigningKey>,
+    /// How long what is issued lives at most.
+    lifetime: Duration,
 }
 
 impl Pki {
@@ -34,7 +38,12 @@ impl Pki {
         files::private_dir(dir)?;
         let ca = Ca::load_or_create(&dir.join("ca.crt"), &dir.join("ca.key"), "knarr-ca", clock.now())?;
         let service_account = Arc::new(SigningKey::load_or_create(&dir.join("sa.key"))?);
-        Ok(Pki { dir: dir.into(), clock, ca, service_account })
+        Ok(Pki { dir: dir.into(), clock, ca, service_account, lifetime: LEAF_LIFETIME })
+    }
+
+    /// What is issued from now on lives no longer than this; a year otherwise.
+    pub fn with_lifetime(self, lifetime: Duration) -> Pki {
+        Pki { lifetime, ..self }
     }
 
     pub fn dir(&self) -> &Path {
@@ -44,6 +53,7 @@ impl Pki {
     /// The identity stored as `name`, issued (anew) when there is none, when it says something else than `template`,
     /// is not of this CA, or has not long to live.
     pub fn identity(&self, name: &str, template: &Template) -> Result<Identity> {
+        let template = &Template { lifetime: template.lifetime.min(self.lifetime), ..template.clone() };
         let (cert_path, key_path) =
             (self.dir.join(format!("{name}.crt")), self.dir.join(format!("{name}.key")));
         let now = self.clock.now();
@@ -68,12 +78,41 @@ impl Pki {
 
     /// Renews `live` in time, for ever. A failure is logged and tried again.
     pub async fn keep_fresh(self: Arc<Self>, name: String, template: Template, live: Arc<LiveIdentity>) {
+        self.keep(&name, &template, |identity| live.replace(identity)).await;
+    }
+
+    /// Renews the identity in time, for ever, and hands it to `use_it` at every look. A failure is logged and tried again.
+    pub async fn keep(&self, name: &str, template: &Template, use_it: impl Fn(&Identity) -> Result<()>) {
         loop {
-            self.clock.sleep(LOOK_EVERY).await;
-            if let Err(e) = self.identity(&name, &template).and_then(|identity| live.replace(&identity)) {
+            self.clock.sleep(self.between_looks()).await;
+            if let Err(e) = self.identity(name, template).and_then(|identity| use_it(&identity)) {
                 tracing::error!("cannot renew certificate {name}: {e:#}");
             }
         }
+    }
+
+    /// Says when the CA has not long to live, for ever: only a start signs it anew.
+    pub async fn watch_ca(self: Arc<Self>) {
+        loop {
+            if let Some(warning) = self.ca_warning() {
+                tracing::warn!("{warning}");
+            }
+            self.clock.sleep(LOOK_EVERY * 2).await;
+        }
+    }
+
+    /// What is to be done about the CA, if anything.
+    pub(crate) fn ca_warning(&self) -> Option<String> {
+        let ends = self.ca.not_after();
+        (later(self.clock.now(), CA_RENEW_BEFORE) >= ends).then(|| {
+            format!(
+                "the cluster's CA ends at {ends}: restart this server, which signs it anew with the same key"
+            )
+        })
+    }
+
+    fn between_looks(&self) -> Duration {
+        LOOK_EVERY.min(self.lifetime / LOOKS)
     }
 
     /// Why the identity will not do.

@@ -150,6 +150,21 @@ fn a_ca_renews_itself_with_its_key_and_is_never_replaced() {
 }
 
 #[test]
+fn short_lives_are_short_and_an_old_ca_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = FakeClock::at(now());
+    let pki = Pki::load_or_create(dir.path(), clock.shared()).unwrap();
+    let year = pki.identity("long", &Template::server("s", ["s"])).unwrap().validity().unwrap();
+    assert_eq!(year.0, now() - 5.minutes(), "clocks may differ");
+    let pki = pki.with_lifetime(Duration::from_secs(40));
+    let (from, until) = pki.identity("short", &Template::server("s", ["s"])).unwrap().validity().unwrap();
+    assert_eq!((from, until), (now() - 10.seconds(), now() + 40.seconds()));
+    assert_eq!(pki.ca_warning(), None);
+    clock.advance(3300 * DAY);
+    assert!(pki.ca_warning().expect("it ends soon").contains("restart this server"));
+}
+
+#[test]
 fn a_foreign_or_broken_ca_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let (a, _) = Ca::create("a", now()).unwrap();

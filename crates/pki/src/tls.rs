@@ -37,6 +37,13 @@ impl LiveIdentity {
         Ok(())
     }
 
+    /// From when to when its certificate is good.
+    pub fn validity(&self) -> Result<(jiff::Timestamp, jiff::Timestamp)> {
+        let key = self.current();
+        let leaf = key.cert.first().ok_or_else(|| anyhow::anyhow!("there is no certificate"))?;
+        crate::identity::validity(leaf)
+    }
+
     pub(crate) fn current(&self) -> Arc<CertifiedKey> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -76,9 +83,15 @@ pub fn client_config(ca_pem: &str, identity: Option<Arc<LiveIdentity>>) -> Resul
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots(ca_pem)?);
     Ok(match identity {
-        Some(identity) => builder.with_client_cert_resolver(identity),
+        Some(identity) => shown(builder.with_client_cert_resolver(identity)),
         None => builder.with_no_client_auth(),
     })
+}
+
+/// A session that is taken up again is still that of the certificate it began with, which may have ended since.
+fn shown(mut config: ClientConfig) -> ClientConfig {
+    config.resumption = rustls::client::Resumption::disabled();
+    config
 }
 
 /// A client that believes whatever server answers, as long as that holds its certificate's key: to be told something that is
@@ -89,7 +102,7 @@ pub fn unverified_client_config(identity: Option<Arc<LiveIdentity>>) -> Result<C
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider())));
     Ok(match identity {
-        Some(identity) => builder.with_client_cert_resolver(identity),
+        Some(identity) => shown(builder.with_client_cert_resolver(identity)),
         None => builder.with_no_client_auth(),
     })
 }

@@ -1,11 +1,11 @@
 //! How we say who we are, when not by certificate.
 
 use std::path::PathBuf;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use apimachinery::Status;
+use async_trait::async_trait;
 use stdx::clock::SharedClock;
 
 /// A token in a file is replaced before it expires; it is read again this often.
@@ -19,6 +19,15 @@ pub enum Credential {
     Token(String),
     /// Re-read once a minute.
     TokenFile(TokenFile),
+    /// Asked for every request.
+    Source(Arc<dyn TokenSource>),
+}
+
+/// Somebody who always has a token that is good now.
+#[async_trait]
+pub trait TokenSource: Send + Sync {
+    /// An error fails the request that needed the token.
+    async fn token(&self) -> Result<String, Status>;
 }
 
 pub struct TokenFile {
@@ -36,6 +45,7 @@ impl Credential {
             Credential::None => Ok(None),
             Credential::Token(token) => Ok(Some(token.clone())),
             Credential::TokenFile(file) => file.read(clock.monotonic()).await.map(Some),
+            Credential::Source(source) => source.token().await.map(Some),
         }
     }
 }
