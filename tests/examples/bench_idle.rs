@@ -1,37 +1,54 @@
-//! `cargo xtask bench idle`: what a one-node cluster costs that nobody uses, printed, never judged.
+//! `cargo xtask bench idle`: what a server, with a node in it, and an agent cost that nobody uses, printed, never judged.
 //!
-//! KNARR_IDLE_MINUTES says how long it is looked at; the first minute, in which it settles, is not counted.
+//! `--seconds N` says how long they are looked at; the first minute, in which they settle, is not counted.
 
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use e2e::Cluster;
+use e2e::{Cluster, Machine, Place};
 
 const SETTLES: Duration = Duration::from_secs(60);
+const MIB: f64 = 1024.0;
 
 fn main() {
-    let minutes = std::env::var("KNARR_IDLE_MINUTES").ok().and_then(|m| m.parse().ok()).unwrap_or(5_u64);
+    let seconds = seconds();
     let cluster = Cluster::start("idle");
-    std::thread::sleep(SETTLES);
-    let before = Usage::of(cluster.pid());
+    let mut machine = Machine::new(&cluster, "agent1", Place::SameLink);
+    machine.join();
+    cluster.wait_for("condition=Ready", "node/agent1", 90);
+    pause(SETTLES);
+    let processes = [("server", cluster.pid()), ("agent", machine.pid())];
+    let before = processes.map(|(_, pid)| Usage::of(pid));
     let files = sizes(&cluster.data_dir().join("db"));
-    std::thread::sleep(Duration::from_secs(60 * minutes));
-    let after = Usage::of(cluster.pid());
-    let per_hour = |n: u64| n * 60 / minutes;
-    println!("idle for {minutes} min, one node, no pods of a user");
-    println!("cpu:     {:.2} % of a core", (after.cpu - before.cpu) / (60 * minutes) as f64 * 100.0);
-    println!(
-        "writes:  {} bytes sent to the disk per hour, {} by write(2)",
-        per_hour(after.disk - before.disk),
-        per_hour(after.written - before.written)
-    );
-    println!(
-        "memory:  {:.1} MiB resident, {:.1} MiB PSS",
-        after.resident as f64 / 1024.0,
-        after.pss as f64 / 1024.0
-    );
-    println!("store:   {} bytes before, {} after", files, sizes(&cluster.data_dir().join("db")));
+    pause(Duration::from_secs(seconds));
+    println!("idle for {seconds} s, a server that is a node, and an agent, no pods of a user");
+    for ((name, pid), before) in processes.iter().zip(before) {
+        let after = Usage::of(*pid);
+        let per_hour = |n: u64| n * 3600 / seconds;
+        println!(
+            "{name}: {:.1} MiB PSS, {:.1} MiB resident, {:.3} % of a core, {} bytes to the disk ({} an hour), {} by write(2)",
+            after.pss as f64 / MIB,
+            after.resident as f64 / MIB,
+            (after.cpu - before.cpu) / seconds as f64 * 100.0,
+            after.disk - before.disk,
+            per_hour(after.disk - before.disk),
+            after.written - before.written,
+        );
+    }
+    println!("store: {files} bytes before, {} after", sizes(&cluster.data_dir().join("db")));
+}
+
+/// Of `--seconds N`, else five minutes.
+fn seconds() -> u64 {
+    let args: Vec<String> = std::env::args().collect();
+    let given = args.iter().position(|a| a == "--seconds").and_then(|at| args.get(at + 1));
+    given.map_or(300, |n| n.parse().expect("--seconds takes a number"))
+}
+
+#[allow(clippy::disallowed_methods, reason = "real processes in real time")]
+fn pause(long: Duration) {
+    std::thread::sleep(long);
 }
 
 /// Of one process, since it began; memory in KiB as it is.
@@ -46,7 +63,7 @@ struct Usage {
 
 impl Usage {
     fn of(pid: i32) -> Self {
-        let read = |name: &str| fs::read_to_string(format!("/proc/{pid}/{name}")).expect("the server runs");
+        let read = |name: &str| fs::read_to_string(format!("/proc/{pid}/{name}")).expect("the process runs");
         let number = |text: &str, name: &str| {
             let line = text.lines().find(|l| l.starts_with(name)).expect("a line");
             line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).expect("a number")

@@ -217,6 +217,11 @@ impl Cluster {
         server.wait().expect("wait");
     }
 
+    /// Waits for the server to end by itself, or by a signal that somebody sent. Returns its exit code.
+    pub fn wait(&mut self) -> Option<i32> {
+        self.server.take().expect("server runs").wait().expect("wait").code()
+    }
+
     /// Ends the server as a service manager would. Returns its exit code.
     pub fn stop(&mut self) -> Option<i32> {
         let mut server = self.server.take().expect("server runs");

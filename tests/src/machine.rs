@@ -130,6 +130,11 @@ impl<'c> Machine<'c> {
         self.log().matches("This machine is node").count()
     }
 
+    /// The agent's process id.
+    pub fn pid(&self) -> i32 {
+        self.agent.as_ref().expect("agent runs").id() as i32
+    }
+
     /// Ends the agent at once.
     pub fn kill(&mut self) {
         let mut agent = self.agent.take().expect("agent runs");

@@ -137,6 +137,30 @@ mod tests {
         tasks.stop().await;
     }
 
+    /// Somebody sets the time of day: nothing goes early, and nothing stays.
+    #[tokio::test]
+    async fn the_time_of_day_does_not_matter() {
+        let (clock, tasks) = (FakeClock::new(), Tasks::new());
+        let store = Store::open(Arc::new(MemoryEngine::new()), StoreConfig::new(clock.shared()), &tasks)
+            .await
+            .unwrap();
+        let expiring = CollectionSpec { ttl: Some(TTL), ..spec("/registry/events/") };
+        let events = store.collection(expiring).await.unwrap();
+        events.create(&ObjectKey::new("ns", "a"), thing("1"), Terms::default()).await.unwrap();
+        settle().await;
+        let mut seen = events.cache().watch(events.cache().revision(), Filter::all()).unwrap();
+        for seconds in [400 * 86_400, -800 * 86_400] {
+            clock.set(seconds);
+            clock.advance(TTL / 4);
+            settle().await;
+            assert_eq!(events.cache().len(), 1);
+        }
+        clock.advance(TTL);
+        assert!(matches!(seen.next().await, Ok(WatchItem::Event(_))));
+        assert_eq!(events.cache().len(), 0);
+        tasks.stop().await;
+    }
+
     /// Lets other tasks of this thread run as far as they can.
     async fn settle() {
         for _ in 0..100 {

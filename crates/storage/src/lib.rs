@@ -13,6 +13,7 @@ pub mod engine;
 pub mod etcd;
 mod expire;
 mod feed;
+mod measured;
 pub mod memory;
 pub mod migrate;
 mod mvcc;
@@ -24,6 +25,7 @@ pub use embedded::snapshot::{self, SnapshotError};
 pub use embedded::{DirLock, EmbeddedConfig, EmbeddedEngine, EmbeddedError, OnFatal};
 pub use engine::{Durability, Engine, Guard, ReadError};
 pub use etcd::{EtcdConfig, EtcdEngine, EtcdError};
+pub use measured::Measured;
 pub use memory::MemoryEngine;
 pub use store::{OpenError, Store, StoreConfig};
 

@@ -1,6 +1,7 @@
 //! A clock that tests move.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -13,6 +14,8 @@ use tokio::sync::watch;
 pub struct FakeClock {
     start: Timestamp,
     elapsed: Arc<watch::Sender<Duration>>,
+    /// Seconds by which somebody has set the time of day.
+    set: Arc<AtomicI64>,
 }
 
 impl FakeClock {
@@ -23,7 +26,7 @@ impl FakeClock {
 
     /// Starts at `start`.
     pub fn at(start: Timestamp) -> Self {
-        FakeClock { start, elapsed: Arc::new(watch::Sender::new(Duration::ZERO)) }
+        FakeClock { start, elapsed: Arc::new(watch::Sender::new(Duration::ZERO)), set: Arc::default() }
     }
 
     /// As components take it.
@@ -37,6 +40,13 @@ impl FakeClock {
     }
 }
 
+impl FakeClock {
+    /// Somebody sets the time of day, forwards or backwards: no time passes.
+    pub fn set(&self, by_seconds: i64) {
+        self.set.fetch_add(by_seconds, Ordering::SeqCst);
+    }
+}
+
 impl Default for FakeClock {
     fn default() -> Self {
         Self::new()
@@ -45,7 +55,9 @@ impl Default for FakeClock {
 
 impl Clock for FakeClock {
     fn now(&self) -> Timestamp {
-        self.start.checked_add(*self.elapsed.borrow()).unwrap_or(Timestamp::MAX)
+        let set = jiff::SignedDuration::from_secs(self.set.load(Ordering::SeqCst));
+        let now = self.start.checked_add(*self.elapsed.borrow()).and_then(|now| now.checked_add(set));
+        now.unwrap_or(Timestamp::MAX)
     }
 
     fn monotonic(&self) -> Duration {
@@ -78,5 +90,8 @@ mod tests {
         clock.advance(Duration::from_secs(1));
         assert!(futures::poll!(&mut sleep).is_ready());
         assert_eq!(clock.now().to_string(), "2026-01-01T00:00:10Z");
+        clock.set(-86_400);
+        assert_eq!(clock.now().to_string(), "2025-12-31T00:00:10Z");
+        assert_eq!(clock.monotonic(), Duration::from_secs(10));
     }
 }

@@ -96,7 +96,7 @@ async fn two_servers_agree() {
     let key = ObjectKey::new("ns", "a");
     let mut last = a.create(&key, thing("start"), Terms::default()).await.unwrap();
     // KNARR_TEST_READS asks for more.
-    let rounds = std::env::var("KNARR_TEST_READS").ok().map_or(1000, |n| n.parse::<u64>().unwrap() / 2);
+    let rounds = std::env::var("KNARR_TEST_READS").ok().map_or(400, |n| n.parse::<u64>().unwrap() / 2);
     for n in 0..rounds {
         if n == rounds / 2 {
             // Calls are made over the first connection.
