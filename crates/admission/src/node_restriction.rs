@@ -11,9 +11,11 @@ use auth::UserInfo;
 use auth::authz::node::{LEASE_NAMESPACE, node_name};
 use client::{Api, Informer};
 use codec::Kind;
-use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
+use k8s_openapi::api::certificates::v1::{CertificateSigningRequest, PodCertificateRequest};
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim, Pod, PodSpec, ServiceAccount};
+use k8s_openapi::api::core::v1::{
+    Node, PersistentVolumeClaim, Pod, PodSpec, ServiceAccount, Volume, VolumeProjection,
+};
 use k8s_openapi::api::resource::v1::ResourceSlice;
 use registry::admit::{Attributes, Operation, Requester};
 use resources::core::node::is_kubelets_to_set;
@@ -31,6 +33,8 @@ pub(crate) struct NodeRestriction {
     node_api: Api<Node>,
     pods: Informer<Pod>,
     pod_api: Api<Pod>,
+    accounts: Informer<ServiceAccount>,
+    account_api: Api<ServiceAccount>,
 }
 
 /// Why not.
@@ -52,6 +56,8 @@ impl NodeRestriction {
             node_api: Api::new(context.transport.clone()),
             pods: Informer::all(&*context.transport),
             pod_api: Api::new(context.transport.clone()),
+            accounts: Informer::all(&*context.transport),
+            account_api: Api::new(context.transport.clone()),
         }
     }
 
@@ -97,6 +103,9 @@ impl NodeRestriction {
         }
         if ask::is_main::<CertificateSigningRequest>(a) {
             return certificate_request(node, a);
+        }
+        if ask::is::<PodCertificateRequest>(a) {
+            return self.pod_certificate_request(node, a).await;
         }
         if *a.gvr.group == *"storage.k8s.io" && *a.gvr.resource == *"csinodes" && named(a) != node {
             let why = "can only access CSINode with the same name as the requesting node";
@@ -168,6 +177,72 @@ impl NodeRestriction {
         }
     }
 
+    /// A node asks for certificates of pods that run on it, as what they are.
+    async fn pod_certificate_request(&self, node: &str, a: &Attributes<'_>) -> Result<(), No> {
+        let no = |why: String| Err(No::Forbidden(why));
+        if a.operation != Operation::Create {
+            return no(format!("unexpected operation {}", shown(a.operation)));
+        }
+        if !a.subresource.is_empty() {
+            return no(format!("unexpected subresource {}", a.subresource));
+        }
+        let Some(request) = ask::object::<PodCertificateRequest>(a) else {
+            return no("unexpected type".into());
+        };
+        let spec = &request.spec;
+        if spec.node_name != node {
+            return no(format!(
+                "PodCertificateRequest.Spec.NodeName={:?}, which is not the requesting node {node:?}",
+                spec.node_name
+            ));
+        }
+        let of = format!("PodCertificateRequest for pod \"{}/{}\"", a.namespace, spec.pod_name);
+        let uid = self.node_uid(node, &spec.node_uid).await?;
+        if uid != spec.node_uid {
+            let found = format!("inconsistent with the running node ({uid:?})");
+            return later(format!("{of} names node UID {:?}, {found}", spec.node_uid));
+        }
+        let pod = self.running(a.namespace, &spec.pod_name, &spec.pod_uid).await?;
+        if pod.uid() != spec.pod_uid {
+            let found = format!("which differs from running pod ({:?})", pod.uid());
+            return later(format!("{of} contains pod UID {:?} {found}", spec.pod_uid));
+        }
+        if runs_on(&pod) != node {
+            let found = format!("differs from running pod ({:?})", runs_on(&pod));
+            return no(format!("{of} contains nodeName ({node:?}) that {found}"));
+        }
+        // What a node says of itself gives it no certificates.
+        if is_mirror(&pod) {
+            return no(format!("pod \"{}/{}\" is a mirror pod", a.namespace, spec.pod_name));
+        }
+        let account = pod.spec.as_ref().and_then(|s| s.service_account_name.as_deref()).unwrap_or_default();
+        if account != spec.service_account_name {
+            let found = format!("that differs from running pod ({account:?})");
+            return no(format!("{of} contains serviceAccountName ({:?}) {found}", spec.service_account_name));
+        }
+        let uid = self.account_uid(a.namespace, account, &spec.service_account_uid).await?;
+        if uid != spec.service_account_uid {
+            let found = format!("inconsistent with the running service account ({uid:?})");
+            return later(format!("{of} names service account UID {:?}, {found}", spec.service_account_uid));
+        }
+        Ok(())
+    }
+
+    /// As seen, unless its uid is not `expected`: then as it is.
+    async fn running(&self, namespace: &str, name: &str, expected: &str) -> Result<Pod, Status> {
+        match self.pods.get(&ObjectKey::new(namespace, name)).filter(|pod| pod.uid() == expected) {
+            Some(pod) => Ok(pod),
+            None => self.pod_api.get(namespace, name).await,
+        }
+    }
+
+    async fn account_uid(&self, namespace: &str, name: &str, expected: &str) -> Result<String, Status> {
+        match self.accounts.object(&ObjectKey::new(namespace, name)) {
+            Some(seen) if *seen.meta.uid == *expected => Ok(expected.to_owned()),
+            _ => Ok(self.account_api.get(namespace, name).await?.uid().to_owned()),
+        }
+    }
+
     async fn eviction(&self, node: &str, a: &Attributes<'_>) -> Result<(), No> {
         if a.operation != Operation::Create {
             return Err(No::Forbidden(format!("unexpected operation {}", shown(a.operation))));
@@ -198,6 +273,11 @@ impl Plugin for NodeRestriction {
     async fn validate(&self, a: &Attributes<'_>) -> Result<(), Status> {
         if a.operation == Operation::Delete { self.check(a).await } else { Ok(()) }
     }
+}
+
+/// Who asks may be ahead of us, or behind: upstream's answer is an error, not a refusal.
+fn later(why: String) -> Result<(), No> {
+    Err(No::Status(Box::new(Status::internal(why))))
 }
 
 fn identity(user: &Requester) -> UserInfo {
@@ -237,11 +317,21 @@ fn api_object(spec: &PodSpec) -> Option<&'static str> {
         return Some("configmaps");
     }
     let volumes = || spec.volumes.iter().flatten();
-    let projected = |v: &k8s_openapi::api::core::v1::Volume| {
-        v.projected.iter().flat_map(|p| p.sources.iter().flatten()).any(|s| s.cluster_trust_bundle.is_some())
-    };
-    if volumes().any(projected) {
+    fn sources(v: &Volume) -> impl Iterator<Item = &VolumeProjection> {
+        v.projected.iter().flat_map(|p| p.sources.iter().flatten())
+    }
+    if volumes().any(|v| sources(v).any(|s| s.cluster_trust_bundle.is_some())) {
         return Some("clustertrustbundles");
+    }
+    if volumes().any(|v| sources(v).any(|s| s.pod_certificate.is_some())) {
+        return Some("podcertificates");
+    }
+    let claims = || spec.resource_claims.iter().flatten();
+    if claims().any(|c| c.resource_claim_name.is_some()) {
+        return Some("resourceclaims");
+    }
+    if claims().any(|c| c.resource_claim_template_name.is_some()) {
+        return Some("resourceclaimtemplates");
     }
     volumes().any(|v| v.persistent_volume_claim.is_some()).then_some("persistentvolumeclaims")
 }

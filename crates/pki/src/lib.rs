@@ -22,7 +22,7 @@ pub use kubeconfig::Kubeconfig;
 pub use sakey::{PublicKey, SigningKey};
 pub use store::Pki;
 pub use tls::LiveIdentity;
-pub use trust::{ClientTrust, Subject};
+pub use trust::{ClientTrust, LiveTrust, Subject};
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! Is this certificate chain good, and whom does it name?
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -74,6 +74,43 @@ impl ClientTrust {
             }
         }
         Ok(())
+    }
+}
+
+/// CAs that running servers follow when they are replaced.
+#[derive(Debug)]
+pub struct LiveTrust(RwLock<Arc<Believed>>);
+
+/// One state of a [`LiveTrust`].
+#[derive(Debug)]
+pub struct Believed {
+    pub trust: ClientTrust,
+    /// What it was made from.
+    pub pem: String,
+}
+
+impl LiveTrust {
+    /// As [`ClientTrust::new`].
+    pub fn new(ca_pem: &str) -> Result<Self> {
+        Ok(LiveTrust(RwLock::new(Arc::new(Believed::new(ca_pem)?))))
+    }
+
+    /// For what is judged from now on. After an error it is as it was.
+    pub fn replace(&self, ca_pem: &str) -> Result<()> {
+        let believed = Arc::new(Believed::new(ca_pem)?);
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = believed;
+        Ok(())
+    }
+
+    /// The CAs as they are now.
+    pub fn current(&self) -> Arc<Believed> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Believed {
+    fn new(ca_pem: &str) -> Result<Self> {
+        Ok(Believed { trust: ClientTrust::new(ca_pem)?, pem: ca_pem.to_owned() })
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a node may not do with itself, its devices and its certificates.
 
-use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
+use k8s_openapi::api::certificates::v1::{CertificateSigningRequest, PodCertificateRequest};
 use k8s_openapi::api::resource::v1::ResourceSlice;
 
 use super::*;
@@ -65,4 +65,60 @@ async fn a_node_asks_for_its_own_certificate() {
     )
     .await;
     f.check(ask("anybody", "example.com/own"), "").await;
+}
+
+#[tokio::test]
+async fn a_node_asks_for_certificates_of_pods_that_run_on_it() {
+    let f = fixture();
+    let (mut node, mut account) = (Node::default(), ServiceAccount::default());
+    node.metadata.name = Some("n1".into());
+    account.metadata.name = Some("sa".into());
+    account.metadata.namespace = Some("default".into());
+    let (node, account) = (f.api.insert(&node), f.api.insert(&account));
+    let pod = |name: &str, on: &str, mirror: bool| {
+        let mut pod: Pod = object(json!({"metadata": {"name": name, "namespace": "default"},
+            "spec": {"nodeName": on, "serviceAccountName": "sa", "containers": []}}));
+        if mirror {
+            pod.metadata.annotations =
+                Some([("kubernetes.io/config.mirror".to_owned(), "x".to_owned())].into());
+        }
+        f.api.insert(&pod)
+    };
+    let (here, elsewhere, mirror) =
+        (pod("here", "n1", false), pod("elsewhere", "n2", false), pod("mirror", "n1", true));
+    let request = |pod: &Pod, edit: &dyn Fn(&mut Value)| {
+        let mut request = json!({"metadata": {"name": "r", "namespace": "default"}, "spec": {
+            "signerName": "example.com/s", "podName": pod.name(), "podUID": pod.uid(), "serviceAccountName": "sa",
+            "serviceAccountUID": account.uid(), "nodeName": "n1", "nodeUID": node.uid(), "stubPKCS10Request": ""}});
+        edit(&mut request["spec"]);
+        create::<PodCertificateRequest>(request).node()
+    };
+    let no = |why: &str| format!("403 podcertificaterequests.certificates.k8s.io \"r\" is forbidden: {why}");
+    let of = |pod: &str| format!("PodCertificateRequest for pod \"default/{pod}\"");
+    let later = |why: String| format!("500 Internal error occurred: {why}");
+    f.check(request(&here, &|_| {}), "").await;
+    let other_node = "PodCertificateRequest.Spec.NodeName=\"n2\", which is not the requesting node \"n1\"";
+    f.check(request(&here, &|s| s["nodeName"] = "n2".into()), &no(other_node)).await;
+    let why =
+        format!("{} names node UID \"x\", inconsistent with the running node ({:?})", of("here"), node.uid());
+    f.check(request(&here, &|s| s["nodeUID"] = "x".into()), &later(why)).await;
+    let why =
+        format!("{} contains pod UID \"x\" which differs from running pod ({:?})", of("here"), here.uid());
+    f.check(request(&here, &|s| s["podUID"] = "x".into()), &later(why)).await;
+    let why =
+        format!("{} contains nodeName (\"n1\") that differs from running pod (\"n2\")", of("elsewhere"));
+    f.check(request(&elsewhere, &|_| {}), &no(&why)).await;
+    f.check(request(&mirror, &|_| {}), &no("pod \"default/mirror\" is a mirror pod")).await;
+    let why = format!(
+        "{} contains serviceAccountName (\"root\") that differs from running pod (\"sa\")",
+        of("here")
+    );
+    f.check(request(&here, &|s| s["serviceAccountName"] = "root".into()), &no(&why)).await;
+    let why = format!(
+        "{} names service account UID \"x\", inconsistent with the running service account ({:?})",
+        of("here"),
+        account.uid()
+    );
+    f.check(request(&here, &|s| s["serviceAccountUID"] = "x".into()), &later(why)).await;
+    f.check(request(&here, &|s| s["podName"] = "none".into()), "404 pods \"none\" not found").await;
 }

@@ -2,8 +2,10 @@
 //!
 //! Contract: <https://kubernetes.io/docs/reference/access-authn-authz/authentication/#authenticating-proxy>
 
+use std::sync::Arc;
+
 use anyhow::Context;
-use pki::ClientTrust;
+use pki::LiveTrust;
 use stdx::clock::SharedClock;
 
 use crate::authn::{Credentials, UserInfo};
@@ -33,7 +35,7 @@ impl Default for HeaderNames {
 
 /// Believes the headers of whoever has a certificate of `trust`.
 pub struct RequestHeader {
-    trust: ClientTrust,
+    trust: Arc<LiveTrust>,
     /// Common names of proxies; empty: any.
     allowed: Vec<String>,
     names: HeaderNames,
@@ -48,8 +50,18 @@ impl RequestHeader {
         names: HeaderNames,
         clock: SharedClock,
     ) -> anyhow::Result<Self> {
-        let trust = ClientTrust::new(ca_pem).context("read request header CA")?;
-        Ok(RequestHeader { trust, allowed, names, clock })
+        let trust = LiveTrust::new(ca_pem).context("read request header CA")?;
+        Ok(Self::following(Arc::new(trust), allowed, names, clock))
+    }
+
+    /// As [`RequestHeader::new`], with the CAs that `trust` believes at the time.
+    pub fn following(
+        trust: Arc<LiveTrust>,
+        allowed: Vec<String>,
+        names: HeaderNames,
+        clock: SharedClock,
+    ) -> Self {
+        RequestHeader { trust, allowed, names, clock }
     }
 
     /// The user whom the proxy names; `None` for those who are no proxy, and for a proxy that names nobody.
@@ -61,7 +73,9 @@ impl RequestHeader {
         let Some(name) = named.map(str::to_owned) else { return Ok(None) };
         let chain: Vec<_> = credentials.certificates.iter().map(|der| der.as_slice().into()).collect();
         // A certificate of another CA is a client's own; what it says in such headers is worth nothing.
-        let Ok(subject) = self.trust.verify(&chain, self.clock.now()) else { return Ok(None) };
+        let Ok(subject) = self.trust.current().trust.verify(&chain, self.clock.now()) else {
+            return Ok(None);
+        };
         if !self.allowed.is_empty() && !self.allowed.contains(&subject.common_name) {
             return Err(format!("x509: subject with cn={} is not in the allowed list", subject.common_name));
         }

@@ -511,3 +511,23 @@ async fn tokens_in_secrets_live_as_long_as_their_secret() {
     f.api.remove::<ServiceAccount>("ns", "robot");
     assert_eq!(f.bearer(&token).await, "401 service account ns/robot has been deleted");
 }
+
+#[tokio::test]
+async fn certificates_are_judged_by_the_cas_of_today() {
+    let clock = FakeClock::new();
+    let (old, new) = (Ca::create("old", clock.now()).unwrap().0, Ca::create("new", clock.now()).unwrap().0);
+    let trust = Arc::new(pki::LiveTrust::new(old.cert_pem()).unwrap());
+    let x509 = X509::following(trust.clone(), clock.shared());
+    let identity = old.issue(&pki::Template::client("ann", "dev"), clock.now()).unwrap();
+    let certificates = pki::identity::certificates(&identity.cert_pem).unwrap();
+    let certificates = certificates.iter().map(|der| der.to_vec()).collect();
+    let credentials = Credentials { certificates, ..Credentials::default() };
+    let ann = || async { x509.authenticate(&credentials).await.map(|user| user.unwrap().name) };
+    assert_eq!(ann().await.unwrap(), "ann");
+    assert!(trust.replace("nonsense").is_err());
+    assert_eq!(ann().await.unwrap(), "ann", "what is no CA changes nothing");
+    trust.replace(new.cert_pem()).unwrap();
+    assert!(ann().await.unwrap_err().contains("verifying client certificate failed"));
+    trust.replace(&format!("{}{}", new.cert_pem(), old.cert_pem())).unwrap();
+    assert_eq!(ann().await.unwrap(), "ann");
+}

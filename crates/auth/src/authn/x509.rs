@@ -1,9 +1,12 @@
 //! Client certificates: the common name is the user, the organizations are the groups.
 
+use std::sync::{Arc, Weak};
+
 use anyhow::Context;
 use async_trait::async_trait;
 use jiff::Timestamp;
-use pki::ClientTrust;
+use pki::LiveTrust;
+use pki::trust::Believed;
 use ring::digest::{Digest, SHA256, digest};
 use stdx::clock::SharedClock;
 
@@ -12,7 +15,7 @@ use crate::authn::{Authenticator, Credentials, UserInfo};
 
 /// Judges client certificates. A chain is judged once; then only its dates are looked at.
 pub struct X509 {
-    trust: ClientTrust,
+    trust: Arc<LiveTrust>,
     clock: SharedClock,
     /// By the SHA-256 of the whole chain.
     judged: Cache<[u8; 32], Judged, 1024>,
@@ -21,6 +24,8 @@ pub struct X509 {
 #[derive(Clone)]
 struct Judged {
     user: UserInfo,
+    /// By whom; others may not believe it.
+    by: Weak<Believed>,
     not_before: Timestamp,
     not_after: Timestamp,
 }
@@ -28,16 +33,18 @@ struct Judged {
 impl X509 {
     /// Believes what the CAs in `ca_pem` signed.
     pub fn new(ca_pem: &str, clock: SharedClock) -> anyhow::Result<Self> {
-        Ok(X509 {
-            trust: ClientTrust::new(ca_pem).context("read client CA")?,
-            clock,
-            judged: Cache::default(),
-        })
+        let trust = LiveTrust::new(ca_pem).context("read client CA")?;
+        Ok(Self::following(Arc::new(trust), clock))
     }
 
-    fn judge(&self, chain: &[Vec<u8>], now: Timestamp) -> anyhow::Result<Judged> {
+    /// Believes what `trust` believes at the time.
+    pub fn following(trust: Arc<LiveTrust>, clock: SharedClock) -> Self {
+        X509 { trust, clock, judged: Cache::default() }
+    }
+
+    fn judge(&self, by: &Arc<Believed>, chain: &[Vec<u8>], now: Timestamp) -> anyhow::Result<Judged> {
         let chain: Vec<_> = chain.iter().map(|der| der.as_slice().into()).collect();
-        let subject = self.trust.verify(&chain, now)?;
+        let subject = by.trust.verify(&chain, now)?;
         let mut judged = Judged {
             user: UserInfo {
                 name: subject.common_name,
@@ -45,6 +52,7 @@ impl X509 {
                 groups: subject.organizations,
                 ..UserInfo::default()
             },
+            by: Arc::downgrade(by),
             not_before: Timestamp::MIN,
             not_after: Timestamp::MAX,
         };
@@ -67,11 +75,14 @@ impl Authenticator for X509 {
         }
         let now = self.clock.now();
         let key = chain_key(&credentials.certificates);
+        let by = self.trust.current();
+        let still =
+            |j: &Judged| j.by.as_ptr() == Arc::as_ptr(&by) && j.not_before <= now && now <= j.not_after;
         let judged = match self.judged.get(&key) {
-            Some(judged) if judged.not_before <= now && now <= judged.not_after => judged,
+            Some(judged) if still(&judged) => judged,
             _ => {
                 let judged = self
-                    .judge(&credentials.certificates, now)
+                    .judge(&by, &credentials.certificates, now)
                     .map_err(|e| format!("verifying client certificate failed: {e:#}"))?;
                 self.judged.insert(key, judged.clone());
                 judged

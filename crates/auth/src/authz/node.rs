@@ -5,6 +5,7 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
+use apimachinery::ObjectKey;
 use apimachinery::selector::FieldSelector;
 use async_trait::async_trait;
 use client::transport::{Change, Transport, View, ViewScope};
@@ -20,8 +21,10 @@ use crate::feed::{Ready, feed};
 use crate::policy;
 
 pub mod graph;
+mod own;
 
 pub use graph::{Graph, Vertex};
+use own::{Own, OwnObjects};
 
 /// Every kubelet's group.
 pub const NODES_GROUP: &str = "system:nodes";
@@ -40,6 +43,7 @@ pub struct NodeAuthorizer {
     graph: Arc<RwLock<Graph>>,
     /// What the graph is made from: it may be a step ahead of the graph, and so may the kubelet.
     pods: Option<Arc<dyn View>>,
+    own: Option<OwnObjects>,
     rules: Vec<PolicyRule>,
     ready: Option<Ready>,
 }
@@ -62,13 +66,19 @@ impl NodeAuthorizer {
                 Source::Volume => graph.volume_changed(change),
             }
         });
-        Arc::new(NodeAuthorizer { graph, pods: Some(pods), rules: policy::node_rules(), ready: Some(ready) })
+        Arc::new(NodeAuthorizer {
+            graph,
+            pods: Some(pods),
+            own: Some(OwnObjects::follow(transport)),
+            rules: policy::node_rules(),
+            ready: Some(ready),
+        })
     }
 
     /// Over a graph that stays as it is.
     pub fn fixed(graph: Graph) -> Arc<Self> {
         let graph = Arc::new(RwLock::new(graph));
-        Arc::new(NodeAuthorizer { graph, pods: None, rules: policy::node_rules(), ready: None })
+        Arc::new(NodeAuthorizer { graph, pods: None, own: None, rules: policy::node_rules(), ready: None })
     }
 
     pub async fn synced(&self) {
@@ -90,11 +100,10 @@ impl NodeAuthorizer {
             ("", "pods") => self.pod(node, a),
             ("coordination.k8s.io", "leases") => lease(node, a),
             ("storage.k8s.io", "csinodes") => csi_node(node, a),
-            // The kinds of storage and DRA that tie nodes to objects are not served yet; when they are, their edges
-            // belong into the graph. Until then: no.
-            ("storage.k8s.io", "volumeattachments") | ("resource.k8s.io", _) => {
-                Err("this resource is not tied to nodes".into())
-            }
+            ("storage.k8s.io", "volumeattachments") => self.get_own(node, own::ATTACHMENT, a),
+            ("resource.k8s.io", "resourceclaims") => self.get(node, Vertex::device_claim, a),
+            ("resource.k8s.io", "resourceslices") => self.slice(node, a),
+            ("certificates.k8s.io", "podcertificaterequests") => self.certificate_request(node, a),
             _ if rules::allow(a, &self.rules) => Ok(()),
             _ => Err(String::new()),
         }
@@ -156,6 +165,66 @@ impl NodeAuthorizer {
             // Mirror pods, and those of its own: NodeRestriction looks closer.
             ("", "create" | "delete") | ("status", "update" | "patch") | ("eviction", "create") => Ok(()),
             _ => no(""),
+        }
+    }
+
+    /// Its devices are the node's to tell of.
+    fn slice(&self, node: &str, a: &Attributes) -> Answer {
+        if !a.subresource.is_empty() {
+            return no("cannot authorize ResourceSlice subresources");
+        }
+        match a.verb.as_str() {
+            // Whose it is NodeRestriction sees.
+            "create" => Ok(()),
+            "get" | "update" | "patch" | "delete" => self.is_own(node, own::SLICE, a),
+            "list" | "watch" | "deletecollection" if selects(a, "spec.nodeName", node) => Ok(()),
+            "list" | "watch" | "deletecollection" => {
+                no("can only list/watch/deletecollection resourceslices with nodeName field selector")
+            }
+            _ => no(
+                "only the following verbs are allowed for a ResourceSlice: get, watch, list, create, update, patch, delete, \
+                 deletecollection",
+            ),
+        }
+    }
+
+    fn certificate_request(&self, node: &str, a: &Attributes) -> Answer {
+        if !a.subresource.is_empty() {
+            return no("cannot authorize PodCertificateRequest subresources");
+        }
+        match a.verb.as_str() {
+            // For which pod NodeRestriction sees.
+            "create" => Ok(()),
+            "get" => self.is_own(node, own::CERTIFICATE_REQUEST, a),
+            "list" | "watch" if selects(a, "spec.nodeName", node) => Ok(()),
+            "list" | "watch" if !a.name.is_empty() => self.is_own(node, own::CERTIFICATE_REQUEST, a),
+            "list" | "watch" => {
+                no("can only list/watch podcertificaterequests with spec.nodeName field selector")
+            }
+            _ => no("can only create, get, list, or watch PodCertificateRequests"),
+        }
+    }
+
+    fn get_own(&self, node: &str, sort: Own, a: &Attributes) -> Answer {
+        if a.verb != "get" {
+            return no("can only get individual resources of this type");
+        }
+        if !a.subresource.is_empty() {
+            return no("cannot get subresource");
+        }
+        self.is_own(node, sort, a)
+    }
+
+    /// The object says itself that it is this node's.
+    fn is_own(&self, node: &str, sort: Own, a: &Attributes) -> Answer {
+        if a.name.is_empty() {
+            return no("No Object name found");
+        }
+        let view = self.own.as_ref().map(sort.view);
+        let object = view.and_then(|view| view.get(&ObjectKey::new(&*a.namespace, &*a.name)));
+        match object.and_then(|object| (sort.node)(&object)).as_deref() == Some(node) {
+            true => Ok(()),
+            false => Err(format!("no relationship found between node '{node}' and this object")),
         }
     }
 

@@ -489,6 +489,47 @@ async fn nodes_reach_what_their_pods_name() {
 }
 
 #[tokio::test]
+async fn nodes_read_what_names_them() {
+    use k8s_openapi::api::certificates::v1::PodCertificateRequest;
+    use k8s_openapi::api::resource::v1::ResourceSlice;
+    use k8s_openapi::api::storage::v1::VolumeAttachment;
+    let (api, tasks) = (api(), Tasks::new());
+    let request = json!({"metadata": {"name": "r", "namespace": "ns"}, "spec": {"signerName": "s", "podName": "p",
+        "podUID": "u", "serviceAccountName": "a", "serviceAccountUID": "u", "nodeName": "n1", "nodeUID": "u",
+        "stubPKCS10Request": ""}});
+    api.insert(&serde_json::from_value::<PodCertificateRequest>(request).unwrap());
+    let slice = json!({"metadata": {"name": "s"}, "spec": {"driver": "d", "nodeName": "n1",
+        "pool": {"name": "p", "generation": 1, "resourceSliceCount": 1}}});
+    api.insert(&serde_json::from_value::<ResourceSlice>(slice).unwrap());
+    let attachment =
+        json!({"metadata": {"name": "a"}, "spec": {"attacher": "x", "nodeName": "n1", "source": {}}});
+    api.insert(&serde_json::from_value::<VolumeAttachment>(attachment).unwrap());
+    let mut with_claims = pod("p", "n1", PodSpec::default());
+    with_claims.spec.as_mut().unwrap().resource_claims =
+        serde_json::from_value(json!([{"name": "x", "resourceClaimName": "named"}])).unwrap();
+    with_claims.status = serde_json::from_value(
+        json!({"resourceClaimStatuses": [{"name": "y", "resourceClaimName": "made"}]}),
+    )
+    .unwrap();
+    api.insert(&with_claims);
+    let node = NodeAuthorizer::start(&*api.transport(), true, &tasks);
+    node.synced().await;
+    for question in [
+        "get podcertificaterequests.certificates.k8s.io ns/r",
+        "get resourceslices.resource.k8s.io s",
+        "update resourceslices.resource.k8s.io s",
+        "get volumeattachments.storage.k8s.io a",
+        "get resourceclaims.resource.k8s.io ns/named",
+        "get resourceclaims.resource.k8s.io ns/made",
+    ] {
+        check(&*node, &format!("system:node:n1+system:nodes {question} => yes")).await;
+        let none = "no: no relationship found between node 'n2' and this object";
+        check(&*node, &format!("system:node:n2+system:nodes {question} => {none}")).await;
+    }
+    tasks.stop().await;
+}
+
+#[tokio::test]
 async fn nodes_write_what_is_their_own() {
     let node = NodeAuthorizer::fixed(Default::default());
     let table = "
@@ -530,7 +571,20 @@ async fn nodes_write_what_is_their_own() {
         create subjectaccessreviews.authorization.k8s.io => yes
         create tokenreviews.authentication.k8s.io => yes
         watch runtimeclasses.node.k8s.io => yes
-        get volumeattachments.storage.k8s.io x => no: this resource is not tied to nodes
+        get volumeattachments.storage.k8s.io x => no: no relationship found between node 'n1' and this object
+        list volumeattachments.storage.k8s.io => no: can only get individual resources of this type
+        create podcertificaterequests.certificates.k8s.io ns/ => yes
+        list podcertificaterequests.certificates.k8s.io / spec.nodeName=n1 => yes
+        watch podcertificaterequests.certificates.k8s.io ns/ spec.nodeName=n1,spec.podName=p => yes
+        watch podcertificaterequests.certificates.k8s.io / spec.nodeName=n2 => no: can only list/watch podcertificaterequests with spec.nodeName field selector
+        list podcertificaterequests.certificates.k8s.io ns/ => no: can only list/watch podcertificaterequests with spec.nodeName field selector
+        update podcertificaterequests.certificates.k8s.io ns/r => no: can only create, get, list, or watch PodCertificateRequests
+        update podcertificaterequests.certificates.k8s.io/status ns/r => no: cannot authorize PodCertificateRequest subresources
+        create resourceslices.resource.k8s.io => yes
+        list resourceslices.resource.k8s.io / spec.nodeName=n1 => yes
+        deletecollection resourceslices.resource.k8s.io / spec.nodeName=n2 => no: can only list/watch/deletecollection resourceslices with nodeName field selector
+        list resourceclaims.resource.k8s.io ns/ => no: can only get individual resources of this type
+        get deviceclasses.resource.k8s.io x => no
         list namespaces => no
         get /metrics => no
     ";

@@ -276,6 +276,10 @@ fn cluster() -> Vec<(&'static str, Vec<PolicyRule>)> {
             vec![rule("list watch", "*", "*"), rule("update", "core", "resourcequotas/status"), events()],
         ),
         (
+            "podcertificaterequestcleaner",
+            vec![rule("delete get list watch", CERTIFICATES, "podcertificaterequests")],
+        ),
+        (
             "resource-claim-controller",
             vec![
                 rule(READ, "core", "pods"),

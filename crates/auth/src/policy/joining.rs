@@ -37,7 +37,10 @@ pub fn joining() -> Policy {
         "knarr:node-network",
         vec![
             rule(READ, "core", "namespaces"),
-            // What policies are about: any pod of the cluster may be somebody's peer.
+            // What policies are about: any pod of the cluster may be somebody's peer. Upstream's nodes may not list them, but
+            // the policy engine that runs on each of them may; an identity of its own for ours would lie beside the
+            // node's in the same process, and whoever has one would have the other. A part of an object, such as labels
+            // and addresses, cannot be granted alone.
             rule("list watch", "core", "pods"),
             rule("list watch", "networking.k8s.io", "networkpolicies"),
             named("get", "networking.k8s.io", "servicecidrs", "kubernetes"),

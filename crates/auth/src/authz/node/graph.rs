@@ -22,6 +22,7 @@ enum Sort {
     Claim,
     Volume,
     ServiceAccount,
+    DeviceClaim,
 }
 
 impl Vertex {
@@ -44,6 +45,10 @@ impl Vertex {
     /// A persistent volume.
     pub fn volume(name: &str) -> Self {
         Self::new(Sort::Volume, "", name)
+    }
+    /// A claim for devices (`resourceclaims`).
+    pub fn device_claim(namespace: &str, name: &str) -> Self {
+        Self::new(Sort::DeviceClaim, namespace, name)
     }
     pub fn service_account(namespace: &str, name: &str) -> Self {
         Self::new(Sort::ServiceAccount, namespace, name)
@@ -98,6 +103,7 @@ impl Graph {
         let mirror = |a: &std::collections::BTreeMap<_, _>| a.contains_key("kubernetes.io/config.mirror");
         if !pod.metadata.annotations.as_ref().is_some_and(mirror) {
             references(namespace, &object.key.name, spec, &mut refers);
+            device_claims(namespace, &pod, &mut refers);
         }
         refers.sort();
         refers.dedup();
@@ -152,6 +158,18 @@ impl Graph {
         self.claims.insert(object.key.clone(), claim.clone());
         self.volumes.insert(claim, reached);
     }
+}
+
+/// The claims for devices that the pod names, and those that were made for it.
+fn device_claims(namespace: &str, pod: &Pod, out: &mut Vec<Vertex>) {
+    let claims = pod.spec.iter().flat_map(|s| s.resource_claims.iter().flatten());
+    let named = claims.filter_map(|c| c.resource_claim_name.as_deref());
+    let status = pod.status.as_ref();
+    let made = status.into_iter().flat_map(|s| s.resource_claim_statuses.iter().flatten());
+    let made = made.filter_map(|c| c.resource_claim_name.as_deref());
+    let extended = status.and_then(|s| s.extended_resource_claim_status.as_ref());
+    let extended = extended.map(|c| c.resource_claim_name.as_str());
+    out.extend(named.chain(made).chain(extended).map(|name| Vertex::device_claim(namespace, name)));
 }
 
 /// Everything that the pod names.
