@@ -4,6 +4,7 @@
 
 mod approve;
 mod clean;
+mod clean_pods;
 mod judge;
 mod serving;
 mod sign;
@@ -21,6 +22,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 pub use approve::start as start_approver;
 pub use clean::start as start_cleaner;
+pub use clean_pods::start as start_pods_cleaner;
 pub use serving::start as start_serving_approver;
 pub use sign::start as start_signer;
 

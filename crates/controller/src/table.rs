@@ -123,6 +123,11 @@ pub const CONTROLLERS: &[Spec] = &[
         identity: "certificate-controller",
         start: certificates::start_cleaner,
     },
+    Spec {
+        name: "podcertificaterequest-cleaner-controller",
+        identity: "podcertificaterequestcleaner",
+        start: certificates::start_pods_cleaner,
+    },
     // Ours: upstream approves no serving certificates.
     Spec {
         name: "kubelet-serving-approver",

@@ -122,3 +122,15 @@ fn old_ones_go() {
     assert!(clean::left(&one, after(1)).is_zero());
     assert_eq!(one.name(), "r");
 }
+
+#[test]
+fn requests_of_pods_go_soon() {
+    let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+    let after = |minutes: i64| start + jiff::SignedDuration::from_mins(minutes);
+    let mut request = k8s_openapi::api::certificates::v1::PodCertificateRequest::default();
+    assert!(!clean_pods::left(&request, start).is_zero());
+    request.metadata.creation_timestamp = Some(Time(start));
+    assert!(
+        !clean_pods::left(&request, after(14)).is_zero() && clean_pods::left(&request, after(15)).is_zero()
+    );
+}
