@@ -127,7 +127,11 @@ macro_rules! kinds {
             }
 
             fn from_json(json: &[u8]) -> Result<Self, DecodeError> {
-                serde_json::from_slice(json).map_err(|e| DecodeError(e.to_string()))
+                let read = serde_json::from_slice(json).or_else(|e| match crate::transitions::filled(json) {
+                    Some(filled) => serde_json::from_slice(&filled),
+                    None => Err(e),
+                });
+                read.map_err(|e| DecodeError(e.to_string()))
             }
 
             fn to_json(&self) -> Vec<u8> {
@@ -135,7 +139,7 @@ macro_rules! kinds {
                 // Fails only when a Serialize impl or the writer does; neither can here.
                 let done = serde_json::to_writer(&mut out, self);
                 debug_assert!(done.is_ok(), "{done:?}");
-                out
+                crate::transitions::emptied(out)
             }
         }
     )*};

@@ -9,6 +9,7 @@ pub mod meta;
 pub mod protobuf;
 pub mod schema;
 pub mod splice;
+pub mod transitions;
 pub mod yaml;
 
 pub use decode::{Content, Decoded, Strictness, decode};

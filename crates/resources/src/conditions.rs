@@ -96,6 +96,9 @@ pub(crate) fn validate(conditions: &[meta::Condition], path: &Path) -> ErrorList
             let path = path.child("observedGeneration");
             errs.push(Error::invalid(&path, generation, "must be greater than or equal to zero"));
         }
+        if codec::transitions::is_never(&condition.last_transition_time) {
+            errs.push(Error::required(&path.child("lastTransitionTime"), "must be set"));
+        }
         errs.extend(reason_errors(&condition.reason, &path.child("reason")));
         if condition.message.len() > MESSAGE_MAX {
             errs.push(Error::too_long(&path.child("message"), MESSAGE_MAX));

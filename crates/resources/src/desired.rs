@@ -1,12 +1,23 @@
 //! Has the desired state changed? Decides when `metadata.generation` rises and whether a fixed field was touched.
 
 use codec::Kind;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
 /// Whether the top-level `field` (such as `spec`) differs. Absent, null, empty and zero are the same thing, as they
 /// are upstream, where a decoded object cannot tell them apart.
 pub fn changed<K: Kind>(new: &K, old: &K, field: &str) -> bool {
     part(new, field) != part(old, field)
+}
+
+/// A write of the status that changes nothing of the metadata: managed fields are of the write, the rest is as it was.
+pub(crate) fn keep_metadata<K: Kind>(new: &mut K, old: &K) {
+    let given = std::mem::take(new.meta_mut());
+    *new.meta_mut() = ObjectMeta {
+        managed_fields: given.managed_fields,
+        resource_version: given.resource_version,
+        ..old.meta().clone()
+    };
 }
 
 /// Raises the generation of `new` above that of `old` when `field` changed, else keeps the old one.

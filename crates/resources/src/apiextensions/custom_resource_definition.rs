@@ -71,7 +71,7 @@ impl crate::Strategy for Strategy {
     fn prepare_update(&self, new: &mut CustomResourceDefinition, old: &CustomResourceDefinition, part: Part) {
         if part == Part::Status {
             new.spec.clone_from(&old.spec);
-            new.metadata.generation = old.metadata.generation;
+            desired::keep_metadata(new, old);
             return;
         }
         new.status.clone_from(&old.status);
@@ -82,6 +82,13 @@ impl crate::Strategy for Strategy {
         let stored = new.status.get_or_insert_default().stored_versions.get_or_insert_default();
         if !stored.contains(&storage) {
             stored.push(storage);
+        }
+    }
+
+    fn reset_fields(&self, part: Part) -> &'static [&'static str] {
+        match part {
+            Part::Main => &["status"],
+            _ => &["spec", "metadata"],
         }
     }
 

@@ -52,8 +52,18 @@ impl crate::Strategy for Strategy {
 
     fn prepare_update(&self, new: &mut APIService, old: &APIService, part: Part) {
         match part {
-            Part::Status => new.spec.clone_from(&old.spec),
+            Part::Status => {
+                new.spec.clone_from(&old.spec);
+                crate::desired::keep_metadata(new, old);
+            }
             _ => new.status.clone_from(&old.status),
+        }
+    }
+
+    fn reset_fields(&self, part: Part) -> &'static [&'static str] {
+        match part {
+            Part::Main => &["status"],
+            _ => &["spec", "metadata"],
         }
     }
 

@@ -46,12 +46,19 @@ impl crate::Strategy for Strategy {
         match part {
             Part::Status => {
                 new.spec.clone_from(&old.spec);
-                new.metadata.generation = old.metadata.generation;
+                desired::keep_metadata(new, old);
             }
             _ => {
                 new.status.clone_from(&old.status);
                 desired::bump_generation(new, old, "spec");
             }
+        }
+    }
+
+    fn reset_fields(&self, part: Part) -> &'static [&'static str] {
+        match part {
+            Part::Main => &["status"],
+            _ => &["spec", "metadata"],
         }
     }
 

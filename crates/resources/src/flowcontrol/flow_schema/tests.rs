@@ -207,6 +207,22 @@ fn a_status_leaves_the_spec_and_a_spec_the_status() {
 }
 
 #[test]
+fn a_status_leaves_the_metadata_too() {
+    use crate::Strategy as _;
+    let old = crate::testing::object(&Strategy, SCHEMA, "");
+    let mut new = old.clone();
+    new.metadata.labels = Some([("a".to_owned(), "b".to_owned())].into());
+    new.metadata.managed_fields = Some(Vec::new());
+    Strategy.prepare_update(&mut new, &old, Part::Status);
+    assert_eq!(
+        (&new.metadata.labels, &new.metadata.managed_fields),
+        (&old.metadata.labels, &Some(Vec::new()))
+    );
+    assert_eq!(Strategy.reset_fields(Part::Status), ["spec", "metadata"]);
+    assert_eq!(Strategy.reset_fields(Part::Main), ["status"]);
+}
+
+#[test]
 fn columns() {
     check_rows(
         &Strategy,
