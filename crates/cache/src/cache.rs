@@ -21,10 +21,14 @@ use crate::watch::Watch;
 /// How many answers of [`Cache::snapshot_at`] are kept for the next page of the same list.
 const KEPT_SNAPSHOTS: usize = 8;
 
+/// In [`CacheConfig::indexes`]: the labels, each with each of its values.
+pub const LABELS: &str = "labels";
+
 /// What a cache is like.
 #[derive(Clone, Debug)]
 pub struct CacheConfig {
-    /// Indexes kept: `owner`, `uid` or selectable fields (see [`Object::index_values`]). Namespaces need none.
+    /// Indexes kept: `owner`, `uid` or selectable fields (see [`Object::index_values`]), and [`LABELS`]. Namespaces need
+    /// none.
     pub indexes: Vec<&'static str>,
     /// Events older than this may leave the window.
     pub window_age: Duration,
@@ -105,7 +109,9 @@ impl Cache {
 
     /// Everything up to here has been applied.
     pub fn revision(&self) -> Revision {
-        self.snapshot().revision
+        // Progress first, as in a snapshot.
+        let progress = self.config.progress.revision();
+        progress.max(self.state.load().last)
     }
 
     pub fn snapshot(&self) -> Snapshot {

@@ -17,6 +17,8 @@ pub struct Filter {
     pub name: Option<Arc<str>>,
     /// An index and the value that the object has in it (see [`Object::index_values`]).
     pub index: Option<(&'static str, Arc<str>)>,
+    /// Labels that the object has, with these values.
+    pub labels: Vec<(Arc<str>, Arc<str>)>,
     pub predicate: Option<Predicate>,
 }
 
@@ -34,6 +36,7 @@ impl Filter {
         self.namespace.as_ref().is_none_or(|n| *n == object.key.namespace)
             && self.name.as_ref().is_none_or(|n| *n == object.key.name)
             && self.index.as_ref().is_none_or(|(index, value)| object.index_values(index).any(|v| v == value))
+            && self.labels.iter().all(|(key, value)| object.meta.label(key) == Some(value))
             && self.predicate.as_ref().is_none_or(|p| p(object))
     }
 
@@ -59,6 +62,7 @@ impl fmt::Debug for Filter {
             .field("namespace", &self.namespace)
             .field("name", &self.name)
             .field("index", &self.index)
+            .field("labels", &self.labels)
             .field("predicate", &self.predicate.is_some())
             .finish()
     }

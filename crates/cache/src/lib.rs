@@ -17,7 +17,7 @@ pub mod state;
 pub mod subscribe;
 pub mod watch;
 
-pub use cache::{Cache, CacheConfig, Expired, Update};
+pub use cache::{Cache, CacheConfig, Expired, LABELS, Update};
 pub use event::{Event, EventKind, WatchEvent};
 pub use filter::{Filter, Predicate};
 pub use object::Object;

@@ -4,24 +4,33 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use apimachinery::{ObjectKey, Revision};
-use rpds::{RedBlackTreeMapSync, RedBlackTreeSetSync};
+use rpds::{HashTrieMapSync, RedBlackTreeMapSync, RedBlackTreeSetSync};
 
+use crate::cache::LABELS;
 use crate::event::{Event, EventKind};
+use crate::filter::Filter;
 use crate::object::Object;
+
+/// A label with a value.
+type Label = (Arc<str>, Arc<str>);
 
 #[derive(Clone, Debug)]
 pub(crate) struct State {
     objects: RedBlackTreeMapSync<ObjectKey, Arc<Object>>,
     indexes: Vec<(&'static str, RedBlackTreeSetSync<(Arc<str>, ObjectKey)>)>,
+    /// Who has a label with this value, where labels are kept.
+    labels: Option<HashTrieMapSync<Label, RedBlackTreeSetSync<ObjectKey>>>,
     /// Of the last change that is in here.
     pub last: Revision,
 }
 
 impl State {
     pub fn new(indexes: &[&'static str]) -> Self {
+        let fields = indexes.iter().filter(|name| **name != LABELS);
         State {
             objects: RedBlackTreeMapSync::new_sync(),
-            indexes: indexes.iter().map(|name| (*name, RedBlackTreeSetSync::new_sync())).collect(),
+            indexes: fields.map(|name| (*name, RedBlackTreeSetSync::new_sync())).collect(),
+            labels: indexes.contains(&LABELS).then(HashTrieMapSync::new_sync),
             last: Revision(0),
         }
     }
@@ -69,6 +78,43 @@ impl State {
                 for value in new.index_values(name).filter(|v| !holds(old, v)) {
                     entries.insert_mut((value.clone(), new.key.clone()));
                 }
+            }
+        }
+        if let Some(labels) = &mut self.labels {
+            relabel(labels, old, new);
+        }
+    }
+}
+
+fn labels_of(object: Option<&Object>) -> &[Label] {
+    object.map_or(&[], |o| &o.meta.labels)
+}
+
+/// Files the object under its labels; from one state to the next few change.
+fn relabel(
+    labels: &mut HashTrieMapSync<Label, RedBlackTreeSetSync<ObjectKey>>,
+    old: Option<&Object>,
+    new: Option<&Object>,
+) {
+    let holds = |object: Option<&Object>, (key, value): &Label| {
+        object.is_some_and(|o| o.meta.label(key) == Some(value))
+    };
+    for label in labels_of(old).iter().filter(|l| !holds(new, l)) {
+        let Some(keys) = labels.get_mut(label) else { continue };
+        if let Some(old) = old {
+            keys.remove_mut(&old.key);
+        }
+        if keys.is_empty() {
+            labels.remove_mut(label);
+        }
+    }
+    for label in labels_of(new).iter().filter(|l| !holds(old, l)) {
+        let Some(new) = new else { continue };
+        match labels.get_mut(label) {
+            Some(keys) => keys.insert_mut(new.key.clone()),
+            None => {
+                let keys = RedBlackTreeSetSync::new_sync().insert(new.key.clone());
+                labels.insert_mut(label.clone(), keys);
             }
         }
     }
@@ -127,6 +173,29 @@ impl Snapshot {
             .range((start, Bound::Unbounded))
             .map(|(_, object)| object)
             .take_while(move |object| namespace.is_none_or(|ns| *object.key.namespace == *ns))
+    }
+
+    /// Objects that an index finds for a filter, in key order: all that the filter passes, and others. None when no index
+    /// helps.
+    pub fn narrowed(&self, filter: &Filter) -> Option<Vec<Arc<Object>>> {
+        if let Some((index, value)) = &filter.index {
+            return Some(self.by_index(index, value));
+        }
+        let labels = self.state.labels.as_ref()?;
+        let mut smallest: Option<&RedBlackTreeSetSync<ObjectKey>> = None;
+        for label in &filter.labels {
+            // Nobody has it.
+            let Some(keys) = labels.get(label) else { return Some(Vec::new()) };
+            if smallest.is_none_or(|s| keys.size() < s.size()) {
+                smallest = Some(keys);
+            }
+        }
+        let keys = smallest?;
+        let first = filter.namespace.as_deref().map(|ns| ObjectKey::new(ns, ""));
+        let from = first.map_or(Bound::Unbounded, Bound::Included);
+        let within = |key: &&ObjectKey| filter.namespace.as_ref().is_none_or(|ns| *ns == key.namespace);
+        let keys = keys.range((from, Bound::Unbounded)).take_while(within);
+        Some(keys.filter_map(|key| self.get(key).cloned()).collect())
     }
 
     /// Objects whose value in `index` is `value`, in key order. An index that the cache does not keep is searched

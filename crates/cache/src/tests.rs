@@ -340,3 +340,35 @@ fn others_are_not_woken() {
     assert!(!woken(Filter { name: Some("2".into()), ..Filter::namespace("a") }));
     assert!(!woken(Filter { index: Some(("f", "y".into())), ..Filter::all() }));
 }
+
+#[test]
+fn labels_find_who_has_them() {
+    let mut state = crate::state::State::new(&[crate::LABELS]);
+    let object = |key: &str, revision: u64, labels: &[(&str, &str)]| {
+        let (namespace, name) = key.split_once('/').unwrap();
+        let labels: Vec<(Arc<str>, Arc<str>)> =
+            labels.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
+        let meta = apimachinery::Meta { labels: labels.into(), ..Default::default() };
+        let key = ObjectKey::new(namespace, name);
+        Arc::new(Object::new(key, Revision(revision), meta, Box::default(), "{}".into()))
+    };
+    state.put(object("a/1", 1, &[("app", "x"), ("tier", "1")]));
+    state.put(object("b/2", 2, &[("app", "x")]));
+    state.put(object("a/3", 3, &[("app", "y")]));
+    state.put(object("a/3", 4, &[("app", "x")]));
+    state.put(object("c/4", 5, &[("app", "x")]));
+    state.remove(&ObjectKey::new("c", "4"));
+    let snapshot = crate::Snapshot { state: Arc::new(state), revision: Revision(6) };
+    let check = |namespace: &str, labels: &[(&str, &str)], expected: &str| {
+        let labels = labels.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
+        let found = snapshot.narrowed(&Filter { labels, ..Filter::namespace(namespace) }).unwrap();
+        let found: Vec<String> = found.iter().map(|o| o.key.to_string()).collect();
+        assert_eq!(found.join(" "), expected);
+    };
+    check("", &[("app", "x")], "a/1 a/3 b/2");
+    check("a", &[("app", "x")], "a/1 a/3");
+    check("", &[("app", "x"), ("tier", "1")], "a/1");
+    check("", &[("app", "y")], "");
+    check("", &[("app", "x"), ("nobody", "has")], "");
+    assert!(snapshot.narrowed(&Filter::all()).is_none());
+}

@@ -139,8 +139,7 @@ impl Watch {
 impl Initial {
     fn new(snapshot: Snapshot, filter: &Filter) -> Self {
         let mut initial = Initial { snapshot, last: None, chunk: VecDeque::new(), exhausted: false };
-        if let Some((index, value)) = &filter.index {
-            let objects = initial.snapshot.by_index(index, value);
+        if let Some(objects) = initial.snapshot.narrowed(filter) {
             initial.chunk.extend(objects.iter().filter(|o| filter.matches(o)).map(WatchEvent::initial));
             initial.exhausted = true;
         }

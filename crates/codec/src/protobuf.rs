@@ -13,7 +13,7 @@ mod encode;
 mod tests;
 mod wire;
 
-pub use encode::{Message, watch_frame};
+pub use encode::{Message, TAIL, item_head, watch_frame};
 
 use wire::{Entry, Wire};
 

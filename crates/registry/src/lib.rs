@@ -21,6 +21,7 @@ mod rows;
 mod scale;
 mod select;
 mod services;
+mod turns;
 mod update;
 mod watch;
 

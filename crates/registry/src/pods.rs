@@ -85,12 +85,8 @@ fn assign(
         Status::conflict(&resource, target.name, &why)
     };
     let wanted_uid = binding.metadata.uid.as_deref().filter(|u| !u.is_empty());
-    if wanted_uid.is_some() && wanted_uid != pod.metadata.uid.as_deref() {
-        return Err(refuse(format!(
-            "Precondition failed: UID in precondition: {}, UID in object meta: {}",
-            wanted_uid.unwrap_or_default(),
-            pod.uid()
-        )));
+    if let Some(uid) = wanted_uid.filter(|uid| pod.metadata.uid.as_deref() != Some(*uid)) {
+        return Err(refuse(target.why_other_uid(uid, pod.uid())));
     }
     if pod.metadata.deletion_timestamp.is_some() {
         return Err(refuse(format!("pod {} is being deleted, cannot be assigned to a host", target.name)));

@@ -51,28 +51,26 @@ impl Registry {
         validate(options)?;
         let filter = select::filter(target, &options.selection)?;
         let (snapshot, after) = self.state_for(target, options).await?;
-        if options.limit == 0
-            && after.is_none()
-            && let Some((index, value)) = &filter.index
-        {
-            let found = snapshot.by_index(index, value);
-            let items = found.into_iter().filter(|o| filter.matches(o)).collect();
-            return Ok(Listing { items, revision: snapshot.revision(), ..Listing::default() });
-        }
+        let since = after.as_ref().and_then(|token| token.since).unwrap_or_else(|| self.clock.now());
+        let after = after.as_ref().map(|token| &token.after);
+        let found = snapshot.narrowed(&filter);
+        let candidates: Box<dyn Iterator<Item = &Arc<Object>> + Send> = match &found {
+            Some(found) => Box::new(found.iter().filter(|o| after.is_none_or(|after| o.key > *after))),
+            None => Box::new(snapshot.iter(filter.namespace.as_deref(), after)),
+        };
         let limit = match options.limit {
             0 => usize::MAX,
             limit => usize::try_from(limit).unwrap_or(usize::MAX),
         };
-        let mut matching = snapshot
-            .iter(filter.namespace.as_deref(), after.as_ref().map(|t| &t.after))
-            .filter(|o| filter.matches(o));
+        let mut matching = candidates.filter(|o| filter.matches(o));
         let items: Vec<_> = matching.by_ref().take(limit).cloned().collect();
         let mut listing = Listing { items, revision: snapshot.revision(), ..Listing::default() };
         let mut rest = matching.peekable();
         if let (Some(last), true) = (listing.items.last(), options.limit > 0 && rest.peek().is_some()) {
             // The rest of an inconsistent list is consistent again, with this page.
             let revision = Some(listing.revision);
-            listing.continue_token = Token { revision, after: last.key.clone() }.encode();
+            let token = Token { revision, after: last.key.clone(), since: Some(since) };
+            listing.continue_token = token.encode();
             listing.remaining = (!select::selects(&options.selection)).then(|| rest.count() as u64);
         }
         Ok(listing)
@@ -90,6 +88,9 @@ impl Registry {
             let Some(revision) = token.revision else {
                 return Ok((self.rows.snapshot(target.resource).await?, Some(token)));
             };
+            if token.is_old(self.clock.now()) {
+                return Err(continuation::expired(&token));
+            }
             self.reached(target, revision).await?;
             let snapshot = cache.snapshot_at(revision).map_err(|_| continuation::expired(&token))?;
             return Ok((snapshot, Some(token)));
@@ -128,7 +129,8 @@ impl Registry {
 }
 
 fn too_large(asked: Revision, current: Revision) -> Status {
-    let mut status = Status::timeout(format!("Too large resource version: {asked}, current: {current}"));
+    let mut status =
+        Status::timeout(format!("Timeout: Too large resource version: {asked}, current: {current}"));
     let cause = Cause {
         reason: "ResourceVersionTooLarge".into(),
         message: "Too large resource version".into(),

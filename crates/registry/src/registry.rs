@@ -16,17 +16,19 @@ use crate::options::Selection;
 use crate::rows::Rows;
 use crate::select;
 use crate::services::Services;
+use crate::turns::Turns;
 
 /// The generic store of objects with strategies. Cheap to share, never to clone.
 pub struct Registry {
     pub(crate) rows: Rows,
     resources: Vec<Resource>,
-    /// By group, version and plural name: index into `resources`.
-    by_name: HashMap<(Arc<str>, Arc<str>, Arc<str>), usize>,
+    /// By plural name: those of all groups and versions, as indexes into `resources`.
+    by_name: HashMap<Arc<str>, Vec<usize>>,
     admit: OnceLock<Arc<dyn Admit>>,
     pub(crate) clock: SharedClock,
     pub(crate) random: Random,
     pub(crate) services: Option<Services>,
+    pub(crate) turns: Turns,
 }
 
 /// Where a request goes.
@@ -62,11 +64,20 @@ impl Registry {
         random: Random,
         services: Option<Services>,
     ) -> Self {
-        let names = resources.iter().enumerate();
-        let by_name = names
-            .map(|(at, r)| ((r.gvr.group.clone(), r.gvr.version.clone(), r.gvr.resource.clone()), at))
-            .collect();
-        Registry { rows, resources, by_name, admit: OnceLock::new(), clock, random, services }
+        let mut by_name: HashMap<Arc<str>, Vec<usize>> = HashMap::new();
+        for (at, resource) in resources.iter().enumerate() {
+            by_name.entry(resource.gvr.resource.clone()).or_default().push(at);
+        }
+        Registry {
+            rows,
+            resources,
+            by_name,
+            admit: OnceLock::new(),
+            clock,
+            random,
+            services,
+            turns: Turns::default(),
+        }
     }
 
     /// Hooks up admission, which may itself read through this registry. Only the first call counts.
@@ -78,8 +89,9 @@ impl Registry {
 
     /// The row of a resource.
     pub fn resource(&self, group: &str, version: &str, resource: &str) -> Option<&Resource> {
-        let key = (Arc::from(group), Arc::from(version), Arc::from(resource));
-        self.by_name.get(&key).map(|at| &self.resources[*at])
+        let named = self.by_name.get(resource)?.iter().map(|at| &self.resources[*at]);
+        // The last one of the same name counts.
+        named.rev().find(|r| *r.gvr.group == *group && *r.gvr.version == *version)
     }
 
     /// The server's time.
@@ -159,6 +171,22 @@ impl Target<'_> {
             true => ObjectKey::new(self.namespace, self.name),
             false => ObjectKey::cluster(self.name),
         }
+    }
+
+    /// 409 for a write that means another object of this name.
+    pub(crate) fn other_uid(&self, wanted: &str, actual: &str) -> Status {
+        self.conflict(&self.why_other_uid(wanted, actual))
+    }
+
+    /// As upstream's store says it.
+    pub(crate) fn why_other_uid(&self, wanted: &str, actual: &str) -> String {
+        let prefix = crate::rows::prefix(self.resource);
+        let place = if self.resource.namespaced() { format!("{}/", self.namespace) } else { String::new() };
+        format!(
+            "StorageError: invalid object, Code: 4, Key: {prefix}{place}{}, ResourceVersion: 0, AdditionalErrorMsg: \
+             Precondition failed: UID in precondition: {wanted}, UID in object meta: {actual}",
+            self.name
+        )
     }
 
     pub(crate) fn strategy(&self) -> &dyn AnyStrategy {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use apimachinery::raw::Raw;
 use apimachinery::{ObjectKey, Revision, Status};
 use bytes::Bytes;
-use cache::{Cache, Object, Snapshot};
+use cache::{Cache, LABELS, Object, Snapshot};
 use codec::AnyObject;
 use resources::Resource;
 use storage::collection::{Collection, CollectionSpec, ParseError, Terms, WriteError};
@@ -35,9 +35,12 @@ const EVENT_TTL: Duration = Duration::from_secs(3600);
 /// What begins a value that upstream wrote.
 const PROTOBUF: &[u8] = b"k8s\0";
 
-/// Cached by index: what is asked for by controllers, the kubelet and the garbage collector.
-const INDEXES: &[(&str, &str, &[&str])] =
-    &[("", "pods", &["owner", "uid", "spec.nodeName"]), ("apps", "replicasets", &["owner", "uid"])];
+/// Cached by index: what is asked for by controllers, the kubelet and the garbage collector, and by label where there are many.
+const INDEXES: &[(&str, &str, &[&str])] = &[
+    ("", "pods", &["owner", "uid", "spec.nodeName", LABELS]),
+    ("apps", "replicasets", &["owner", "uid", LABELS]),
+    ("discovery.k8s.io", "endpointslices", &["owner", "uid", LABELS]),
+];
 
 /// Collections of every stored resource.
 pub(crate) struct Rows {
@@ -93,10 +96,16 @@ impl Commit {
     }
 }
 
+/// Where a resource's objects are kept: `/registry/pods/`.
+pub(crate) fn prefix(resource: &Resource) -> String {
+    let (group, plural) = (&*resource.gvr.group, &*resource.gvr.resource);
+    let path = PATHS.iter().find(|(g, r, _)| (*g, *r) == (group, plural)).map_or(plural, |(_, _, p)| p);
+    format!("/registry/{path}/")
+}
+
 /// How a resource is kept.
 pub(crate) fn spec(resource: &Resource) -> CollectionSpec {
     let (group, plural) = (&*resource.gvr.group, &*resource.gvr.resource);
-    let path = PATHS.iter().find(|(g, r, _)| (*g, *r) == (group, plural)).map_or(plural, |(_, _, p)| p);
     let indexes =
         INDEXES.iter().find(|(g, r, _)| (*g, *r) == (group, plural)).map_or(&["owner", "uid"][..], |i| i.2);
     let relaxed = RELAXED.contains(&(group, plural));
@@ -128,7 +137,7 @@ pub(crate) fn spec(resource: &Resource) -> CollectionSpec {
         Ok(Object::new(key.clone(), revision, meta, fields, json))
     };
     CollectionSpec {
-        prefix: format!("/registry/{path}/"),
+        prefix: prefix(resource),
         parse: Arc::new(parse),
         indexes: indexes.to_vec(),
         durability: if relaxed { Durability::Relaxed } else { Durability::Durable },

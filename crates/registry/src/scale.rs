@@ -87,12 +87,8 @@ fn check(target: &Target<'_>, wanted: &Scale, before: &Scale) -> Result<(), Stat
         )));
     }
     let uid = wanted.metadata.uid.as_deref().filter(|u| !u.is_empty());
-    if uid.is_some() && uid != before.metadata.uid.as_deref() {
-        return Err(target.conflict(&format!(
-            "Precondition failed: UID in precondition: {}, UID in object meta: {}",
-            uid.unwrap_or_default(),
-            before.metadata.uid.as_deref().unwrap_or_default()
-        )));
+    if let Some(uid) = uid.filter(|uid| before.metadata.uid.as_deref() != Some(*uid)) {
+        return Err(target.other_uid(uid, before.metadata.uid.as_deref().unwrap_or_default()));
     }
     let replicas = wanted.spec.as_ref().and_then(|s| s.replicas).unwrap_or(0);
     if replicas >= 0 {

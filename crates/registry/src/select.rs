@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use apimachinery::Status;
-use apimachinery::selector::{FieldSelector, Selector};
+use apimachinery::selector::{FieldSelector, Operator, Selector};
 use cache::{Filter, Object};
 use resources::Resource;
 
@@ -33,10 +33,18 @@ pub(crate) fn filter(target: &Target<'_>, selection: &Selection) -> Result<Filte
         Some((*field, Arc::from(value)))
     });
     let (namespace, name) = (namespace.map(Arc::from), name.map(Arc::from));
+    let exact = labels.requirements().iter().filter_map(|r| match (r.operator(), r.values()) {
+        (Operator::Equals | Operator::DoubleEquals | Operator::In, [value]) => {
+            Some((Arc::from(r.key()), Arc::from(value.as_str())))
+        }
+        _ => None,
+    });
+    let exact = exact.collect();
     let matches = move |object: &Object| {
         labels.matches(&object.meta) && fields.matches(|field| Some(object.field(field).unwrap_or_default()))
     };
-    Ok(Filter { namespace, name, index: indexed, predicate: (!trivial).then(|| Arc::new(matches) as _) })
+    let predicate = (!trivial).then(|| Arc::new(matches) as _);
+    Ok(Filter { namespace, name, index: indexed, labels: exact, predicate })
 }
 
 /// Whether anything but namespace and name selects.

@@ -86,7 +86,12 @@ impl Registry {
         change: &Change<'_>,
         options: &WriteOptions,
     ) -> Result<Written, Status> {
+        let contested = (target.group_resource(), target.key());
         for attempt in 0..ATTEMPTS {
+            let _turn = match attempt > 0 || self.turns.contested(&contested) {
+                true => Some(self.turns.take(contested.clone(), &self.clock).await),
+                false => None,
+            };
             match self.change_once(target, kind, change, options).await? {
                 Some(written) => return Ok(written),
                 None => tracing::trace!(key = %target.key(), attempt, "write lost a race"),

@@ -116,13 +116,13 @@ impl ServiceAccountTokens {
         })
     }
 
+    /// What a token says that was read before.
+    fn known(&self, token: &str) -> Option<Arc<Claims>> {
+        self.read.get(&fingerprint(token))
+    }
+
     /// What the token says, when it is of our issuer and one of our keys signed it.
     fn read(&self, token: &str) -> Result<Option<Arc<Claims>>, String> {
-        let mut key = [0; 32];
-        key.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
-        if let Some(claims) = self.read.get(&key) {
-            return Ok(Some(claims));
-        }
         let Some(unverified) = jws::Unverified::parse(token) else { return Ok(None) };
         // Another issuer's token is for another authenticator, whoever signed it.
         match unverified.claims_of_no_proof::<Claims>() {
@@ -132,7 +132,7 @@ impl ServiceAccountTokens {
         let payload = unverified.verify(&self.keys)?;
         let claims: Claims = serde_json::from_slice(payload).map_err(|e| format!("read claims: {e}"))?;
         let claims = Arc::new(claims);
-        self.read.insert(key, claims.clone());
+        self.read.insert(fingerprint(token), claims.clone());
         Ok(Some(claims))
     }
 
@@ -141,6 +141,12 @@ impl ServiceAccountTokens {
         validate_times(claims, now)?;
         self.subjects.validate(&claims.kubernetes, now).await
     }
+}
+
+fn fingerprint(token: &str) -> [u8; 32] {
+    let mut key = [0; 32];
+    key.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
+    key
 }
 
 fn validate_times(claims: &Claims, now: Timestamp) -> Result<(), String> {
@@ -165,10 +171,16 @@ impl TokenAuthenticator for ServiceAccountTokens {
         token: &str,
         audiences: &[String],
     ) -> Result<Option<TokenUser>, String> {
-        if let Some(found) = self.legacy(token, audiences).await? {
-            return Ok(Some(found));
-        }
-        let Some(claims) = self.read(token)? else { return Ok(None) };
+        let claims = match self.known(token) {
+            Some(claims) => claims,
+            None => {
+                if let Some(found) = self.legacy(token, audiences).await? {
+                    return Ok(Some(found));
+                }
+                let Some(claims) = self.read(token)? else { return Ok(None) };
+                claims
+            }
+        };
         let good: Vec<String> = claims.aud.iter().filter(|a| audiences.contains(a)).cloned().collect();
         if good.is_empty() {
             return Err(format!(

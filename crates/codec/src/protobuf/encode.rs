@@ -10,7 +10,7 @@ use facts::{Field, Type, Value as Holds};
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::MAGIC;
-use super::wire::{put_bytes, put_double, put_message, put_number};
+use super::wire::{put_bytes, put_double, put_length, put_message, put_number};
 
 /// The type of an object that can be said in protobuf.
 #[derive(Clone, Copy)]
@@ -40,24 +40,52 @@ impl Message {
 
     /// The object's JSON as a whole body: prefix, type and message. 500 when `json` is not as the type says: what is stored is.
     pub fn encode(&self, json: &[u8]) -> Result<Vec<u8>, Status> {
+        Ok(self.whole(&self.message(json)?))
+    }
+
+    /// The message alone, as [`Message::whole`] and lists carry it. 500 when `json` is not as the type says.
+    pub fn message(&self, json: &[u8]) -> Result<Vec<u8>, Status> {
+        let mut out = Vec::with_capacity(json.len() * 3 / 4);
+        object(self.of, json, &mut out)
+            .map_err(|e| Status::internal(format!("{} cannot be written as protobuf: {e}", self.kind)))?;
+        Ok(out)
+    }
+
+    /// A whole body around a message of this type.
+    pub fn whole(&self, message: &[u8]) -> Vec<u8> {
+        let mut out = self.head(message.len());
+        out.reserve(message.len() + TAIL.len());
+        out.extend_from_slice(message);
+        out.extend_from_slice(TAIL);
+        out
+    }
+
+    /// What stands before a message of so many bytes in a whole body; [`TAIL`] stands after it.
+    pub fn head(&self, length: usize) -> Vec<u8> {
         let mut out = MAGIC.to_vec();
-        out.reserve(json.len() / 2);
         let api_version = match self.group {
             "" => Cow::Borrowed(self.version),
             group => Cow::Owned(format!("{group}/{}", self.version)),
         };
-        put_message(&mut out, 1, |out| {
+        // Nothing here can fail.
+        let Ok(()) = put_message(&mut out, 1, |out| {
             put_bytes(out, 1, api_version.as_bytes());
             put_bytes(out, 2, self.kind.as_bytes());
-            Ok::<(), serde_json::Error>(())
-        })
-        .and_then(|()| put_message(&mut out, 2, |out| object(self.of, json, out)))
-        .map_err(|e| Status::internal(format!("{} cannot be written as protobuf: {e}", self.kind)))?;
-        // contentEncoding and contentType are always there, empty.
-        put_bytes(&mut out, 3, b"");
-        put_bytes(&mut out, 4, b"");
-        Ok(out)
+            Ok::<(), std::convert::Infallible>(())
+        });
+        put_length(&mut out, 2, length);
+        out
     }
+}
+
+/// The end of every whole body: contentEncoding and contentType are always there, empty.
+pub const TAIL: &[u8] = &[3 << 3 | 2, 0, 4 << 3 | 2, 0];
+
+/// What stands before each item of `length` bytes in a list's message.
+pub fn item_head(length: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(6);
+    put_length(&mut out, 2, length);
+    out
 }
 
 /// One event of a watch: its length (four bytes, big endian) and a WatchEvent with `object`, a whole body.

@@ -110,9 +110,14 @@ pub(super) fn put_double(out: &mut Vec<u8>, field: u16, number: f64) {
 }
 
 pub(super) fn put_bytes(out: &mut Vec<u8>, field: u16, bytes: &[u8]) {
-    put_varint(out, u64::from(field) << 3 | 2);
-    put_varint(out, bytes.len() as u64);
+    put_length(out, field, bytes.len());
     out.extend_from_slice(bytes);
+}
+
+/// Appends what stands before `length` bytes under their field's number.
+pub(super) fn put_length(out: &mut Vec<u8>, field: u16, length: usize) {
+    put_varint(out, u64::from(field) << 3 | 2);
+    put_varint(out, length as u64);
 }
 
 /// Appends a message that `write` writes in place; its length, known afterwards, is moved in before it.
