@@ -161,6 +161,12 @@ impl<'s> Change<'s> {
         self.session.value(&Request { content_type: APPLY, ..Request::with(Method::PATCH, path, object) })
     }
 
+    /// Server-side apply by a manager of another name.
+    pub fn apply_as(&self, manager: &str, path: &str, object: &Value, force: bool) -> Result<Value> {
+        let own = Change { manager: manager.to_owned(), printer: Printer::simple(Format::Name), ..*self };
+        own.apply(path, object, force)
+    }
+
     /// Says what happened to an object, or shows it.
     pub fn show(&mut self, object: &Value) -> Result<()> {
         let mut shown = object.clone();
@@ -185,7 +191,8 @@ pub fn last_applied(object: &Value, typed: bool) -> String {
     if !object["metadata"]["annotations"].is_object() && !typed {
         object["metadata"]["annotations"] = json!({});
     }
-    if let Some(annotations) = object["metadata"]["annotations"].as_object_mut() {
+    let annotations = object.get_mut("metadata").and_then(|m| m.get_mut("annotations"));
+    if let Some(annotations) = annotations.and_then(Value::as_object_mut) {
         annotations.remove(LAST_APPLIED);
     }
     let text = if typed { text_json::compact_typed(&object) } else { text_json::compact(&object) };

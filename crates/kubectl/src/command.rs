@@ -114,6 +114,10 @@ pub struct Call {
     /// How many arguments stand before `--`.
     pub dash: Option<usize>,
     pub help: bool,
+    /// Nothing is said but what stock says, also at a terminal: `--plain`, which is no flag of stock's.
+    pub plain: bool,
+    /// `get all --really`: everything that is in a namespace.
+    pub really: bool,
     /// Which programs may give credentials.
     pub plugins: Plugins,
 }
@@ -297,8 +301,12 @@ pub fn parse_with(args: &[String], preferences: &Preferences) -> Result<Call> {
     {
         (command, rest) = find(&all, &words)?;
     }
+    let mut command = command.clone();
+    if command.path == "apply" && !crate::verbs::applysets() {
+        command.flags.retain(|flag| flag.name != "applyset");
+    }
     let mut call =
-        Call { command: command.clone(), globals, plugins: preferences.plugins().clone(), ..Call::default() };
+        Call { command, globals, plugins: preferences.plugins().clone(), ..Call::default() };
     if call.path().is_empty() {
         call.globals.clear();
     }
@@ -339,7 +347,12 @@ fn read_long(call: &mut Call, long: &str, next: Option<&String>) -> Result<usize
         return Ok(0);
     }
     let Some(flag) = call.flag(&name).cloned() else {
-        return Err(call.misuse(&format!("unknown flag: --{name}")));
+        match name.as_str() {
+            "plain" if given.is_none() => call.plain = true,
+            "really" if given.is_none() && call.path() == "get" => call.really = true,
+            _ => return Err(call.misuse(&format!("unknown flag: --{name}"))),
+        }
+        return Ok(0);
     };
     match (given, flag.alone, next) {
         (Some(value), _, _) => call.take(&flag, long, value.to_owned()).map(|()| 0),

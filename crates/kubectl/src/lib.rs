@@ -5,6 +5,8 @@
 //! - `discovery`, `targets`, `manifest`: from what people type to objects.
 //! - `print`: objects as JSON, YAML, tables. `describe`: objects told at length. `jsonpath`, `template`, `kustomize`: rooms of their own.
 //!
+//! - `hints`: what only people at terminals are told.
+//!
 //! Objects are JSON values: what a server knows and this tool does not goes through unharmed. Never starts a thread before a request
 //! is needed, never knows the server's insides.
 
@@ -16,6 +18,7 @@ mod describe;
 mod discovery;
 mod error;
 mod fetch;
+mod hints;
 mod jsonpath;
 mod kuberc;
 mod kustomize;
@@ -43,20 +46,23 @@ pub fn main(args: &[String]) -> u8 {
         print!("{}", complete::answer(words, args[0] == "__complete"));
         return 0;
     }
-    let outcome = kuberc::load(args).and_then(|p| command::parse_with(args, &p)).and_then(run);
+    let mut hint = None;
+    let parsed = kuberc::load(args).and_then(|p| command::parse_with(args, &p));
+    let outcome = parsed.and_then(|call| run(call, &mut hint));
     // Who reads us may have gone.
     let _ = std::io::stdout().flush();
     match outcome {
         Ok(()) => 0,
         Err(error) => {
             let (text, code) = error.report();
-            eprint!("{text}");
+            eprint!("{text}{}", hint.unwrap_or_default());
             u8::try_from(code).unwrap_or(1)
         }
     }
 }
 
-fn run(call: command::Call) -> Result<()> {
+/// Runs a command; what else there is to say of its failure goes to `hint`.
+fn run(call: command::Call, hint: &mut Option<String>) -> Result<()> {
     if call.help {
         print!("{}", command::help(&call.command));
         return Ok(());
@@ -64,7 +70,7 @@ fn run(call: command::Call) -> Result<()> {
     let strict = call.is("warnings-as-errors");
     let session = Session::new(call);
     verbs::version::check(&session)?;
-    verbs::run(&session)?;
+    verbs::run(&session).inspect_err(|e| *hint = hints::of_error(&session, e))?;
     let warnings = *session.warnings.borrow();
     match (strict, warnings) {
         (false, _) | (_, 0) => Ok(()),

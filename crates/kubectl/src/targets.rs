@@ -244,7 +244,11 @@ impl Query {
         let mut failures = Vec::new();
         let selector = apimachinery::selector::Selector::parse(&self.selector).map_err(Error::text)?;
         for manifest in self.manifests()? {
-            match file_target(session, manifest) {
+            let made = match self.only_local {
+                true => local_target(session, manifest),
+                false => file_target(session, manifest),
+            };
+            match made {
                 Ok(target) => {
                     if !self.selector.is_empty() && !selector.matches(&labels(&target.object)) {
                         continue;
@@ -404,12 +408,55 @@ pub fn types(session: &Session, words: &str) -> Result<Vec<Rc<Resource>>> {
     Ok(found)
 }
 
+/// An object of a file as it stands there; only its kind is looked up.
+fn local_target(session: &Session, manifest: manifest::Manifest) -> Result<Target> {
+    let bare = manifest.object["metadata"]["namespace"].is_null();
+    let kind = local_kind(&manifest.object);
+    let mut target = file_target_of(session, manifest, kind)?;
+    if bare && let Some(metadata) = target.object.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.remove("namespace");
+    }
+    Ok(target)
+}
+
+/// A kind as an object says it, without a server to ask; none where our tables do not know it.
+fn local_kind(object: &Value) -> Option<Rc<Resource>> {
+    let kind = object["kind"].as_str()?;
+    let api_version = object["apiVersion"].as_str()?;
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    facts::kind(group, version, kind)?;
+    let singular = kind.to_lowercase();
+    let name = match singular.strip_suffix('y') {
+        Some(stem) if !singular.ends_with("way") => format!("{stem}ies"),
+        _ if singular.ends_with('s') => format!("{singular}es"),
+        _ => format!("{singular}s"),
+    };
+    Some(Rc::new(Resource {
+        group: group.to_owned(),
+        version: version.to_owned(),
+        kind: kind.to_owned(),
+        name,
+        singular,
+        namespaced: !crate::kustomize::is_cluster_scoped(api_version, kind),
+        ..Resource::default()
+    }))
+}
+
 /// An object of a file, with its kind looked up and its namespace settled.
 pub fn file_target(session: &Session, manifest: manifest::Manifest) -> Result<Target> {
+    file_target_of(session, manifest, None)
+}
+
+fn file_target_of(
+    session: &Session,
+    manifest: manifest::Manifest,
+    known: Option<Rc<Resource>>,
+) -> Result<Target> {
     let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
     let manifest::Manifest { source, mut object } = manifest;
     let (api_version, kind) = (text(&object["apiVersion"]), text(&object["kind"]));
-    let resource = session.discovery()?.of_kind(session, &api_version, &kind).map_err(|e| match e {
+    let looked_up = || {
+        session.discovery()?.of_kind(session, &api_version, &kind).map_err(|e| match e {
         Error::Text(why) => {
             let name = text(&object["metadata"]["name"]);
             let namespace = text(&object["metadata"]["namespace"]);
@@ -418,7 +465,12 @@ pub fn file_target(session: &Session, manifest: manifest::Manifest) -> Result<Ta
             ))
         }
         other => other,
-    })?;
+    })
+    };
+    let resource = match known {
+        Some(resource) => resource,
+        None => looked_up()?,
+    };
     let (default, given) = session.namespace()?;
     let mut namespace = String::new();
     if resource.namespaced {

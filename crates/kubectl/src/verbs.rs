@@ -43,6 +43,7 @@ use crate::command::{help, suggestions};
 use crate::error::{Error, Result};
 use crate::session::Session;
 
+pub use apply::applyset::is_on as applysets;
 pub use create::hash as hash_of;
 
 type Run = fn(&Session) -> Result<()>;

@@ -1,5 +1,6 @@
 //! `apply`: makes objects be as files say, by the client's three-way patch or by the server; and its relatives.
 
+pub mod applyset;
 mod last;
 mod prune;
 
@@ -34,7 +35,11 @@ pub fn run(session: &Session) -> Result<()> {
     if !call.args.is_empty() {
         return Err(Error::usage("apply", format!("Unexpected args: [{}]", call.args.join(" "))));
     }
-    if call.is("prune") && !call.is("all") && call.text("selector").is_empty() {
+    let with_set = !call.text("applyset").is_empty();
+    if with_set {
+        applyset::check(session)?;
+    }
+    if call.is("prune") && !with_set && !call.is("all") && call.text("selector").is_empty() {
         return Err(Error::text(
             "all resources selected for prune without explicitly passing --all. To prune all resources, pass the --all flag. If you did not mean to prune all resources, specify a label selector",
         ));
@@ -46,7 +51,16 @@ pub fn run(session: &Session) -> Result<()> {
     // What is there already may not be wanted any more: those that were seen are not pruned.
     let (mut seen, mut failed) = (Vec::new(), Vec::new());
     let single = |n: usize| n == 1;
-    let works = query.works(session)?;
+    let mut set = if with_set { Some(applyset::ApplySet::of(session)?) } else { None };
+    let mut works = query.works(session)?;
+    if let Some(set) = &mut set {
+        for work in &mut works {
+            if let Work::Named { resource, namespace, object, .. } = work {
+                set.take(object, resource, namespace);
+            }
+        }
+        set.before(&change)?;
+    }
     if works.is_empty() {
         return Err(Error::text("no objects passed to apply"));
     }
@@ -73,8 +87,13 @@ pub fn run(session: &Session) -> Result<()> {
         n if single(n) => change.show(&shown[0])?,
         _ => change.show(&json!({ "apiVersion": "v1", "kind": "List", "metadata": {}, "items": shown }))?,
     }
-    if call.is("prune") && failed.is_empty() {
-        prune::run(session, &change, &seen)?;
+    match &set {
+        Some(set) if failed.is_empty() => {
+            set.prune(session, &change, &seen)?;
+            set.after(&change)?;
+        }
+        None if call.is("prune") && failed.is_empty() => prune::run(session, &change, &seen)?,
+        _ => {}
     }
     crate::verbs::create::outcome(failed)
 }
@@ -122,7 +141,8 @@ fn one(
     if change.dry_run == DryRun::Client {
         let patch = patch(target, &modified, &current)?;
         let patched = local(target, &current, &patch)?;
-        return Ok((patched, "configured"));
+        let same = patch.as_object().is_some_and(serde_json::Map::is_empty);
+        return Ok((patched, if same { "unchanged" } else { "configured" }));
     }
     send(session, change, target, &modified, current)
 }

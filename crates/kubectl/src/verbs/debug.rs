@@ -10,8 +10,8 @@ use crate::change::STRATEGIC;
 use crate::discovery::query;
 use crate::error::{Error, Result};
 use crate::session::{Request, Session};
-use crate::stream::{Chunks, Events};
 use crate::strategic;
+use crate::stream::{Chunks, Events};
 use crate::targets::{Query, Target};
 use crate::verbs::exec::{self, Streams};
 
@@ -42,10 +42,15 @@ pub fn run(session: &Session) -> Result<()> {
             true => options.names.clone(),
             false => ["pods".to_owned()].into_iter().chain(options.names.iter().cloned()).collect(),
         };
-        Query { args: words, latest: true, ..Query::default() }.all(session)?
+        Query { args: words, latest: true, ..Query::default() }.all(session)
     } else {
-        Query { files, latest: true, ..Query::default() }.all(session)?
+        Query { files, latest: true, ..Query::default() }.all(session)
     };
+    // One after the other: what is wrong first is all that is said.
+    let found = found.map_err(|e| match e {
+        Error::Many(all) => all.into_iter().next().unwrap_or(Error::Silent(1)),
+        e => e,
+    })?;
     for target in found {
         let (debugged, container) = match (target.resource.group.as_str(), target.resource.kind.as_str()) {
             ("", "Node") => options.on_node(&target)?,
@@ -291,7 +296,10 @@ impl<'s> Options<'s> {
         let request = Request { content_type: STRATEGIC, ..Request::with(Method::PATCH, path, &patch) };
         let changed = self.session.value(&request).map_err(|e| match e.status() {
             // The pod is there: it is the subresource that is not.
-            Some(status) if status.reason == "NotFound" && status.details.as_ref().is_none_or(|d| d.name.is_empty()) => {
+            Some(status)
+                if status.reason == "NotFound"
+                    && status.details.as_ref().is_none_or(|d| d.name.is_empty()) =>
+            {
                 Error::text(format!(
                     "ephemeral containers are disabled for this cluster (error from server: {}).",
                     crate::text::quote(&status.message)
@@ -394,8 +402,7 @@ impl<'s> Options<'s> {
         if state["terminated"].is_object() {
             return self.log(pod, container);
         }
-        let streams =
-            Streams { stdin: self.is("stdin"), tty: self.is("tty"), quiet: self.is("quiet") };
+        let streams = Streams { stdin: self.is("stdin"), tty: self.is("tty"), quiet: self.is("quiet") };
         if !streams.quiet {
             eprintln!(
                 "All commands and output from this session will be recorded in container logs, including credentials and sensitive information passed through the command prompt."
@@ -501,7 +508,9 @@ fn custom(path: &str) -> Result<Option<Value>> {
         Error::text(format!("must pass a container spec json file for custom profile: open {path}: {why}"))
     })?;
     let value = codec::yaml::to_value(&text).map_err(|e| {
-        Error::text(format!("{path} does not contain a valid container spec: error converting YAML to JSON: {e}"))
+        Error::text(format!(
+            "{path} does not contain a valid container spec: error converting YAML to JSON: {e}"
+        ))
     })?;
     let fixed = ["name", "command", "image", "lifecycle", "volumeDevices"];
     if fixed.iter().any(|key| !value[key].is_null()) {

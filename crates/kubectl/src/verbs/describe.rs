@@ -37,6 +37,9 @@ pub fn run(session: &Session) -> Result<()> {
                     session.print("\n\n")?;
                 }
                 session.print(&text)?;
+                if target.resource.is("", "Pod") {
+                    crate::hints::tell_of(session, &target.object);
+                }
             }
             Err(e) => failed.push(e),
         }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::discovery::{Resource, query};
 use crate::error::{Error, Result};
+use crate::hints;
 use crate::print::table::{self, Lines};
 use crate::print::{Printer, sort};
 use crate::session::{JSON, Request, Session, TABLE};
@@ -20,6 +21,9 @@ pub fn run(session: &Session) -> Result<()> {
     let mut query = Query::of(session, &call.args);
     query.whole_types = true;
     query.required = false;
+    if call.really {
+        query.args = really_all(session, &call.args)?;
+    }
     let printer = Printer::of(call, true)?;
     if call.is("output-watch-events") && !(call.is("watch") || call.is("watch-only")) {
         return Err(Error::text(
@@ -42,6 +46,26 @@ pub fn run(session: &Session) -> Result<()> {
         Some(printer) => objects(session, &query, printer),
         None => tables(session, &query),
     }
+}
+
+/// `all`, and all means all: every kind that is in namespaces and can be listed, each once, but for what only tells of others.
+fn really_all(session: &Session, args: &[String]) -> Result<Vec<String>> {
+    if args.first().map(String::as_str) != Some("all") {
+        return Err(Error::text("--really goes with `get all` only"));
+    }
+    let mut kinds: Vec<(String, String)> = Vec::new();
+    for r in session.discovery()?.all() {
+        let listed = r.namespaced && r.verbs.iter().any(|v| v == "list");
+        let copy = r.is("", "Event") || r.group == "events.k8s.io" || r.group == "metrics.k8s.io";
+        let known = kinds.iter().any(|(name, group)| *name == r.name && *group == r.group);
+        if listed && !copy && !known {
+            kinds.push((r.name.clone(), r.group.clone()));
+        }
+    }
+    let names = kinds
+        .into_iter()
+        .map(|(name, group)| if group.is_empty() { name } else { format!("{name}.{group}") });
+    Ok(vec![names.collect::<Vec<_>>().join(",")])
 }
 
 fn raw(session: &Session) -> Result<()> {
@@ -152,6 +176,7 @@ fn tables(session: &Session, query: &Query) -> Result<()> {
         .any(|w| !Rc::ptr_eq(w.resource(), works[0].resource()) && w.resource() != works[0].resource());
     let sorted = call.text("sort-by");
     let (mut failed, mut written, mut lines) = (Vec::new(), false, Lines::default());
+    let mut troubled = hints::Troubled::default();
     let mut last: Option<Rc<Resource>> = None;
     let mut all_namespaced = !query.all_namespaces;
     for work in &works {
@@ -168,6 +193,7 @@ fn tables(session: &Session, query: &Query) -> Result<()> {
                 continue;
             }
         };
+        troubled.look(&resource, &fetched);
         all_namespaced &= resource.namespaced;
         if fetched.iter().all(|t| table::rows(t).next().is_none()) {
             continue;
@@ -202,6 +228,7 @@ fn tables(session: &Session, query: &Query) -> Result<()> {
             false => eprintln!("No resources found"),
         }
     }
+    troubled.tell(session);
     outcome(failed)
 }
 
@@ -217,7 +244,7 @@ fn fetch(session: &Session, asked: &Query, work: &Work, whole: bool) -> Result<V
     match work {
         Work::Named { .. } => {
             let path = named_path(asked, work) + &query(&[("includeObject", include)]);
-            let value = session.value(&Request { accept: TABLE, ..Request::get(path) })?;
+            let value = session.value(&Request { accept: columns(session), ..Request::get(path) })?;
             Ok(vec![as_table(value)])
         }
         Work::Listed { resource, namespace } => {
@@ -260,7 +287,7 @@ pub fn pages(
                 ("limit", &limit),
             ]);
         let table = session
-            .value(&Request { accept: TABLE, ..Request::get(path) })
+            .value(&Request { accept: columns(session), ..Request::get(path) })
             .map_err(|e| asked.listing(resource, e))?;
         token = table["metadata"]["continue"].as_str().unwrap_or_default().to_owned();
         each(table)?;
@@ -271,6 +298,11 @@ pub fn pages(
 }
 
 /// Where a server knows no tables: name and age of each object.
+/// Whether the server is asked for columns; without, there are names and ages.
+pub fn columns(session: &Session) -> &'static str {
+    if session.call.is("server-print") { TABLE } else { JSON }
+}
+
 pub fn as_table(value: Value) -> Value {
     if value["kind"] == "Table" {
         return value;

@@ -31,6 +31,35 @@ fn is_any(target: &Target, kinds: &[&str]) -> bool {
 }
 
 /// Templates of earlier revisions, by number.
+/// The object of each revision as `-o` shows it: a deployment's replica set, the others as they were then.
+fn objects(session: &Session, target: &Target) -> Result<Vec<(i64, Value)>> {
+    let selector = crate::pods::label_selector(&target.object["spec"]["selector"]);
+    let mut found: Vec<(i64, Value)> = Vec::new();
+    if target.resource.kind == "Deployment" {
+        let (mut all, new) = crate::describe::replica_sets_of(session, target, &selector);
+        all.extend(new);
+        for mut set in all {
+            let revision = text(&set["metadata"]["annotations"][REVISION]).parse().unwrap_or(0);
+            if revision > 0 {
+                crate::targets::complete(&mut set, "apps/v1", "ReplicaSet");
+                found.push((revision, set));
+            }
+        }
+    } else {
+        let path = format!("/apis/apps/v1/namespaces/{}/controllerrevisions", target.namespace)
+            + &query(&[("labelSelector", &selector)]);
+        let all = session.get(&path)?;
+        let uid = &target.object["metadata"]["uid"];
+        let own = |r: &&Value| list(&r["metadata"]["ownerReferences"]).iter().any(|o| o["uid"] == *uid);
+        for revision in list(&all["items"]).iter().filter(own) {
+            let was = crate::verbs::apply::local(target, &target.object, &revision["data"])?;
+            found.push((number(&revision["revision"]), was));
+        }
+    }
+    found.sort_by_key(|(n, _)| *n);
+    Ok(found)
+}
+
 fn revisions(session: &Session, target: &Target) -> Result<Vec<(i64, Value, String)>> {
     let selector = crate::pods::label_selector(&target.object["spec"]["selector"]);
     let mut found: Vec<(i64, Value, String)> = Vec::new();
@@ -81,7 +110,15 @@ pub fn history(session: &Session) -> Result<()> {
         let all = revisions(session, target)?;
         if let Some(mut printer) = crate::print::Printer::of(call, false)? {
             printer.typed = true;
-            session.print(&printer.text(&target.object)?)?;
+            let all = objects(session, target)?;
+            if wanted > 0 && !all.iter().any(|(n, _)| *n == wanted) {
+                failed.push(Error::text("unable to find the specified revision"));
+                continue;
+            }
+            for (_, mut object) in all.into_iter().filter(|(n, _)| wanted == 0 || *n == wanted) {
+                crate::print::typed::normalise(&mut object);
+                session.print(&printer.text(&object)?)?;
+            }
             continue;
         }
         let shown = target.shown();
@@ -442,7 +479,10 @@ fn follow(session: &Session, target: &Target, deadline: Option<Duration>) -> Res
     }
     let wanted = session.call.int("revision");
     let mut last = String::new();
-    let mut see = |object: &Value| -> Result<bool> {
+    let mut progress = crate::hints::Progress::new(session, "");
+    let mut see = |object: &Value, progress: &mut crate::hints::Progress| -> Result<bool> {
+        progress.clear();
+        progress.say(crate::hints::rollout(object, &target.name));
         if wanted > 0 && target.resource.kind == "Deployment" {
             let now = text(&object["metadata"]["annotations"][REVISION]).parse().unwrap_or(0);
             if now != wanted {
@@ -461,7 +501,7 @@ fn follow(session: &Session, target: &Target, deadline: Option<Duration>) -> Res
     let name = format!("metadata.name={}", target.name);
     loop {
         let object = session.get(&target.path())?;
-        if see(&object)? {
+        if see(&object, &mut progress)? {
             return Ok(());
         }
         let version = text(&object["metadata"]["resourceVersion"]);
@@ -473,7 +513,7 @@ fn follow(session: &Session, target: &Target, deadline: Option<Duration>) -> Res
                 tokio::select! {
                     event = events.read() => match event? {
                         Some((kind, object)) if kind == "MODIFIED" => {
-                            if see(&object)? {
+                            if see(&object, &mut progress)? {
                                 return Ok(true);
                             }
                         }
@@ -481,6 +521,7 @@ fn follow(session: &Session, target: &Target, deadline: Option<Duration>) -> Res
                         Some(_) => {}
                         None => return Ok(false),
                     },
+                    () = progress.tick() => {}
                     () = until(deadline) => return Err(Error::text("timed out waiting for the condition")),
                 }
             }

@@ -42,7 +42,8 @@ pub fn run(session: &Session, change: &Change<'_>, seen: &[Target]) -> Result<()
         let group = if group == "core" { "" } else { group };
         kinds.push((group.into(), version.into(), kind.into()));
     }
-    if kinds.is_empty() {
+    let given = !kinds.is_empty();
+    if !given {
         kinds = KINDS.iter().map(|(g, v, k)| ((*g).to_owned(), (*v).to_owned(), (*k).to_owned())).collect();
     }
     let kept: BTreeSet<&str> = seen.iter().map(|t| uid(&t.object)).collect();
@@ -65,7 +66,16 @@ pub fn run(session: &Session, change: &Change<'_>, seen: &[Target]) -> Result<()
     let query = Query { selector: call.text("selector").to_owned(), chunk: 500, ..Query::default() };
     for (group, version, kind) in kinds {
         let api_version = if group.is_empty() { version } else { format!("{group}/{version}") };
-        let Ok(resource) = session.discovery()?.of_kind(session, &api_version, &kind) else { continue };
+        let resource = match session.discovery()?.of_kind(session, &api_version, &kind) {
+            Ok(resource) => resource,
+            // Of those that one names each has to be there.
+            Err(_) if given => {
+                return Err(Error::text(format!(
+                    "no matches for kind \"{kind}\" in version \"{api_version}\""
+                )));
+            }
+            Err(_) => continue,
+        };
         let places: Vec<String> =
             if resource.namespaced { namespaces.iter().cloned().collect() } else { vec![String::new()] };
         for namespace in places {
