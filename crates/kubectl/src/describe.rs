@@ -1,11 +1,14 @@
 //! Objects told at length, as `describe` shows them. Start at [`describe`]; a kind without a teller of its own is told field by field.
 
+mod autoscaling;
+mod certificates;
 mod config;
 mod containers;
 mod generic;
 mod network;
 mod node;
 mod pod;
+mod policy;
 mod storage;
 mod volumes;
 mod workloads;
@@ -261,19 +264,26 @@ const TELLERS: &[(&str, &str, Tell)] = &[
     ("apps", "Deployment", workloads::deployment),
     ("apps", "ReplicaSet", workloads::replica_set),
     ("apps", "StatefulSet", workloads::stateful_set),
+    ("autoscaling", "HorizontalPodAutoscaler", autoscaling::autoscaler),
     ("batch", "CronJob", workloads::cron_job),
     ("batch", "Job", workloads::job),
+    ("certificates.k8s.io", "CertificateSigningRequest", certificates::request),
     ("discovery.k8s.io", "EndpointSlice", network::slice),
     ("", "Endpoints", network::endpoints),
     ("networking.k8s.io", "Ingress", network::ingress),
     ("networking.k8s.io", "IngressClass", network::ingress_class),
+    ("networking.k8s.io", "IPAddress", network::address),
+    ("networking.k8s.io", "NetworkPolicy", policy::network_policy),
+    ("networking.k8s.io", "ServiceCIDR", network::service_cidr),
     ("policy", "PodDisruptionBudget", config::budget),
     ("rbac.authorization.k8s.io", "ClusterRole", config::role),
     ("rbac.authorization.k8s.io", "ClusterRoleBinding", config::binding),
     ("rbac.authorization.k8s.io", "Role", config::role),
     ("rbac.authorization.k8s.io", "RoleBinding", config::binding),
     ("scheduling.k8s.io", "PriorityClass", config::priority_class),
+    ("storage.k8s.io", "CSINode", storage::csi_node),
     ("storage.k8s.io", "StorageClass", storage::class),
+    ("storage.k8s.io", "VolumeAttributesClass", storage::attributes_class),
 ];
 
 /// The whole story of an object.

@@ -31,7 +31,8 @@ pub enum Format {
 pub struct Printer {
     pub format: Format,
     printed: usize,
-    managed_fields: bool,
+    /// Whether who set which field is shown, too.
+    pub managed_fields: bool,
     /// Fields in the order of Go's types, not sorted.
     pub typed: bool,
     /// What `name` says happened: `created`.

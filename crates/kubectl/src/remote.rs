@@ -52,6 +52,13 @@ pub async fn open(session: &Session, path: &str, protocol: &str, read: &[u8]) ->
                 head.status
             )));
         }
+        // What comes from the kubelet is text.
+        let is_status = serde_json::from_slice::<Value>(&reply.body).is_ok_and(|v| v["kind"] == "Status");
+        if !is_status && head.status.as_u16() != 401 && head.status.as_u16() != 403 && !reply.body.is_empty()
+        {
+            let text = String::from_utf8_lossy(&reply.body);
+            return Err(Error::text(format!("unable to upgrade connection: {}", text.trim_end())));
+        }
         return Err(refusal(&reply, &request));
     }
     let upgraded = hyper::upgrade::on(&mut response)

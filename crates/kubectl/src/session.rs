@@ -139,6 +139,11 @@ impl Session {
         Ok(self.runtime()?.block_on(future))
     }
 
+    /// Waits. (A sleep must be made where the runtime is entered.)
+    pub fn pause(&self, time: Duration) -> Result<()> {
+        self.block_on(async { SystemClock.sleep(time).await })
+    }
+
     pub fn wire(&self) -> Result<&Wire> {
         if let Some(wire) = self.wire.get() {
             return Ok(wire);
@@ -238,6 +243,11 @@ impl Session {
                 place()
             )),
             Failure::Target(text) => Error::Text(text.clone()),
+            // Go asks the cause, whoever refused.
+            Failure::Dial(text) if text.ends_with("connection refused") => Error::Connection(format!(
+                "The connection to the server {} was refused - did you specify the right host or port?",
+                place()
+            )),
             Failure::Dial(text) | Failure::Tls(text) => {
                 Error::Connection(format!("Unable to connect to the server: {text}"))
             }
@@ -272,7 +282,7 @@ impl Session {
             match retry {
                 Some(seconds) if seconds > 0 && patience > 0 && !request.path.contains("/eviction") => {
                     patience -= 1;
-                    self.block_on(SystemClock.sleep(Duration::from_secs(u64::from(seconds))))?;
+                    self.pause(Duration::from_secs(u64::from(seconds)))?;
                 }
                 _ => return Err(error),
             }

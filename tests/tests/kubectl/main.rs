@@ -67,6 +67,7 @@ fn story() -> Vec<Line> {
         words: plan::words(text),
         stdin: None,
         endless: false,
+        unordered: text.starts_with("config get-"),
         objects: Vec::new(),
     };
     lines.enumerate().map(line).collect()

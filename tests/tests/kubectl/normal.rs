@@ -8,15 +8,21 @@ pub fn text(text: &str, namespace: &str) -> String {
         l.starts_with(['E', 'W', 'I']) && l.get(1..5).is_some_and(|d| d.bytes().all(|b| b.is_ascii_digit()))
     };
     let mut out = String::new();
+    // A template that fails shows all of its object, in Go's own way.
+    let text = text.split("\traw data was:").next().unwrap_or_default().replace('\t', " \t ");
     for line in text.lines().filter(|l| !log(l)) {
         let field = line.trim_start().trim_start_matches(['"', '-', ' ']);
-        let varies = ["uid", "resourceVersion", "UID", "nodePort", "NodePort"]
+        let varies = ["uid", "resourceVersion", "UID", "nodePort", "NodePort", "healthCheckNodePort", "HealthCheck NodePort"]
             .iter()
             .any(|f| field.strip_prefix(f).is_some_and(|rest| rest.trim_start_matches('"').starts_with(':')));
         if varies {
             out.push_str("VARIES\n");
             continue;
         }
+        let line = match line.split_once("resource version to be") {
+            Some((before, _)) => before,
+            None => line,
+        };
         let words: Vec<String> = line.split(' ').map(|w| word(w, namespace)).collect();
         let joined = words.join(" ");
         // Columns are as wide as what is in them, and what varies is of any width.
@@ -35,7 +41,7 @@ pub fn text(text: &str, namespace: &str) -> String {
     out
 }
 
-const MARKS: [&str; 6] = ["AGE", "TIME", "ADDRESS", "PORT", "USAGE", "HEX"];
+const MARKS: [&str; 6] = ["AGE", "TIME", "ADDRESS", "PORT", "USAGE", "NAME"];
 
 fn word(word: &str, namespace: &str) -> String {
     let bare = word.trim_matches(['"', ',', '(', ')', '\'', '\\', '[', ']', '{', '}']);
@@ -49,51 +55,95 @@ fn word(word: &str, namespace: &str) -> String {
         && bare.ends_with(['s', 'm', 'h', 'd', 'y'])
         && bare.starts_with(|c: char| c.is_ascii_digit())
         && bare.chars().all(|c| c.is_ascii_digit() || "smhdy".contains(c));
-    let is_clock = bare.len() == 8 && bare.split(':').count() == 3 && bare.split(':').all(digits);
+    let is_clock = bare.len() >= 8 && bare.split(':').count() == 3 && bare.split([':', '.']).all(digits);
     let is_usage = ["Mi", "m", "%"].iter().any(|unit| bare.strip_suffix(unit).is_some_and(digits));
-    let is_uid = bare.len() == 36 && bare.split('-').map(str::len).eq([8, 4, 4, 4, 12]);
     match () {
         () if is_time => word.replace(bare, "TIME"),
         () if is_age => word.replace(bare, "AGE"),
         () if is_clock => "CLOCK".into(),
         () if is_usage => word.replace(bare, "USAGE"),
-        () if is_uid => word.replace(bare, "UID"),
-        () => ports(&addresses(&word.replace(namespace, "NAMESPACE"))),
+        () => dealt(&word.replace(namespace, "NAMESPACE")),
     }
 }
 
-/// Addresses that the cluster deals out, wherever they stand.
-fn addresses(word: &str) -> String {
-    let mut word = word.to_owned();
-    for prefix in ["10.42.", "10.43."] {
-        while let Some(at) = word.find(prefix) {
-            let rest = &word[at..];
-            let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
-            word = format!("{}ADDRESS{}", &word[..at], &rest[end..]);
-        }
-    }
-    word
+/// What follows a prefix, of which kind, and what is written in its place: addresses and ports that are dealt out, generated
+/// names, wherever they stand.
+const DEALT: [(&str, fn(char) -> bool, &str); 14] = [
+    ("10.42.", dotted, "ADDRESS"),
+    ("10.43.", dotted, "ADDRESS"),
+    ("127.0.0.1:", digit, "PORT"),
+    ("[::1]:", digit, "PORT"),
+    ("kube-api-access-", letter, "NAME"),
+    ("LIVE-", letter, "NAME"),
+    ("MERGED-", letter, "NAME"),
+    ("debugger-", letter, "NAME"),
+    ("kubectl-edit-", letter, "NAME"),
+    ("\"resourceVersion\":\"", digit, "REVISION"),
+    ("NodePort\":", digit, "PORT"),
+    ("nodePort\":", digit, "PORT"),
+    ("80:3", digit, "PORT"),
+    ("443:3", digit, "PORT"),
+];
+
+fn digit(c: char) -> bool {
+    c.is_ascii_digit()
 }
 
-/// Ports of loopback, node ports, and generated parts of names.
-fn ports(word: &str) -> String {
-    let mut word = word.to_owned();
-    for before in ["127.0.0.1:", "[::1]:", "80:", "81:", "LIVE-", "MERGED-", "debugger-"] {
-        let Some(at) = word.find(before) else { continue };
-        let at = at + before.len();
-        let rest = &word[at..];
-        let name = |c: char| !(c.is_ascii_digit() || before == "debugger-" && c.is_ascii_lowercase());
-        let end = rest.find(name).unwrap_or(rest.len());
-        if end > 4 && &rest[..end] != "6443" {
-            word = format!("{}PORT{}", &word[..at], &rest[end..]);
+fn dotted(c: char) -> bool {
+    c.is_ascii_digit() || c == '.'
+}
+
+fn letter(c: char) -> bool {
+    c.is_ascii_lowercase() || c.is_ascii_digit()
+}
+
+fn dealt(text: &str) -> String {
+    let mut text = text.to_owned();
+    for (prefix, part, mark) in DEALT {
+        let mut from = 0;
+        while let Some(at) = text[from..].find(prefix).map(|at| from + at + prefix.len()) {
+            let rest = &text[at..];
+            let end = rest.find(|c: char| !part(c)).unwrap_or(rest.len());
+            from = at;
+            if end > 0 && &rest[..end] != "6443" {
+                text = format!("{}{mark}{}", &text[..at], &rest[end..]);
+            }
         }
     }
-    word
+    let text = masked(&text, "hhhhhhhh-hhhh-hhhh-hhhh-hhhhhhhhhhhh", "UID");
+    // Where objects of every namespace are shown: those of other pairs.
+    masked(&masked(&text, "dddd-dd-ddTdd:dd:dd", "TIME"), "pairdh", "NAMESPACE")
+}
+
+/// Without what has a shape: `d` is a digit, `h` a hexadecimal one.
+fn masked(text: &str, shape: &str, mark: &str) -> String {
+    let fits = |at: usize| {
+        text.as_bytes().get(at..at + shape.len()).is_some_and(|part| {
+            part.iter().zip(shape.bytes()).all(|(c, s)| match s {
+                b'd' => c.is_ascii_digit(),
+                b'h' => c.is_ascii_hexdigit(),
+                s => *c == s,
+            })
+        })
+    };
+    let (mut out, mut from) = (String::new(), 0);
+    for (at, _) in text.char_indices() {
+        if at >= from && fits(at) {
+            out.push_str(&text[from..at]);
+            out.push_str(mark);
+            from = at + shape.len();
+        }
+    }
+    out + &text[from..]
 }
 
 /// An object without what the server alone decides.
 pub fn object(mut object: Value, namespace: &str) -> String {
     strip(&mut object);
+    if object["kind"] == "ResourceQuota" {
+        // The controller of quotas comes when it comes.
+        object["status"] = Value::Null;
+    }
     let pretty = serde_json::to_string_pretty(&object).unwrap_or_default();
     text(&pretty, namespace)
 }

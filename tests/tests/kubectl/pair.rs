@@ -75,12 +75,12 @@ impl<'a> Pair<'a> {
         let mut running = [start(&self.sides[0]), start(&self.sides[1])];
         let begun = Instant::now();
         if line.endless {
-            self.until_alike(&mut running, begun);
+            self.until_alike(line, &mut running, begun);
         }
         let codes = running.each_mut().map(|child| end(child, line.endless, begun));
         let done = |at: usize| {
             let side = &self.sides[at];
-            let read = |name| normal::text(&side.output(name), &side.ns);
+            let read = |name| ordered(line, normal::text(&side.output(name), &side.ns));
             let objects = line.objects.iter().map(|o| format!("{o}: {}\n", self.after(side, o)));
             Done {
                 stdout: read("stdout"),
@@ -107,11 +107,11 @@ impl<'a> Pair<'a> {
 
     /// Waits until both have said something, and the same; then a little for what should not come.
     #[allow(clippy::disallowed_methods, reason = "tests watch real machines in real time")]
-    fn until_alike(&self, running: &mut [Child; 2], begun: Instant) {
+    fn until_alike(&self, line: &Line, running: &mut [Child; 2], begun: Instant) {
         while begun.elapsed() < LINE_MAX / 4 {
             let said = [0, 1].map(|at| {
                 let side = &self.sides[at];
-                ["stdout", "stderr"].map(|name| normal::text(&side.output(name), &side.ns))
+                ["stdout", "stderr"].map(|name| ordered(line, normal::text(&side.output(name), &side.ns)))
             });
             let silent = said[0].iter().all(String::is_empty);
             if said[0] == said[1] && !silent {
@@ -217,6 +217,16 @@ impl Side {
         fs::copy(&kubeconfig, self.dir.join("kubeconfig2")).expect("copy");
         fs::copy(self.dir.join("kuberc"), self.dir.join("kuberc.kept")).expect("copy");
     }
+}
+
+/// Sorted, where the order is chance.
+fn ordered(line: &Line, text: String) -> String {
+    if !line.unordered {
+        return text;
+    }
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.sort_unstable();
+    lines.join("\n")
 }
 
 /// Waits for a program; ends it when it goes on too long, or when that is all that ends it.

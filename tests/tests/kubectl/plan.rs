@@ -13,6 +13,8 @@ pub struct Line {
     pub stdin: Option<String>,
     /// It ends only when it is ended.
     pub endless: bool,
+    /// The order of its output is chance.
+    pub unordered: bool,
     /// What it makes or changes.
     pub objects: Vec<String>,
 }
@@ -151,7 +153,7 @@ pub fn lines(commands: &BTreeMap<String, Vec<String>>, table: &str) -> Vec<Line>
         }
         for (_, mut members) in groups {
             // What stands in the command's place comes first.
-            members.sort_by_key(|(_, row)| !row.words.trim_start_matches(['~', ' ']).starts_with('='));
+            members.sort_by_key(|(_, row)| !row.words.trim_start_matches(['~', '?', ' ']).starts_with('='));
             let flags: Vec<String> = members.iter().map(|(flag, _)| format!(" --{flag}")).collect();
             let members: Vec<&Row> = members.into_iter().map(|(_, row)| row).collect();
             lines.push(line(command, format!("{command}{}", flags.concat()), base, &members, lines.len()));
@@ -167,20 +169,18 @@ pub fn lines(commands: &BTreeMap<String, Vec<String>>, table: &str) -> Vec<Line>
 
 fn line(command: &str, label: String, base: &Row, flags: &[&Row], number: usize) -> Line {
     let mut text = base.words.clone();
-    let mut endless = false;
+    let (mut endless, mut unordered) = (false, false);
     for row in flags {
         let mut words = row.words.as_str();
-        if let Some(rest) = words.strip_prefix('~') {
-            (endless, words) = (true, rest.trim_start());
-        }
+        marks(&mut words, &mut endless, &mut unordered);
         match words.strip_prefix('=') {
             Some(rest) => rest.trim_start().clone_into(&mut text),
             None => text = format!("{text} {words}"),
         }
     }
-    if let Some(rest) = text.trim_start().strip_prefix('~') {
-        (endless, text) = (true, rest.to_owned());
-    }
+    let mut rest = text.as_str();
+    marks(&mut rest, &mut endless, &mut unordered);
+    let text = rest.to_owned();
     let objects = flags.iter().find_map(|row| row.objects.as_ref()).or(base.objects.as_ref());
     let number = |text: &str| text.replace("{i}", &number.to_string());
     let mut words = words(&number(&text));
@@ -198,9 +198,19 @@ fn line(command: &str, label: String, base: &Row, flags: &[&Row], number: usize)
         words: command.split_whitespace().map(str::to_owned).chain(words).collect(),
         stdin,
         endless,
+        unordered,
         objects: objects
             .map(|o| o.split_whitespace().filter(|o| *o != "-").map(number).collect())
             .unwrap_or_default(),
+    }
+}
+
+/// What stands before a row's words.
+fn marks(words: &mut &str, endless: &mut bool, unordered: &mut bool) {
+    while let Some(mark) = words.trim_start().chars().next().filter(|c| "~?".contains(*c)) {
+        *endless |= mark == '~';
+        *unordered |= mark == '?';
+        *words = words.trim_start()[1..].trim_start();
     }
 }
 

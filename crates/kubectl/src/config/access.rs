@@ -41,6 +41,13 @@ pub fn namespace(config: &Config, call: &Call) -> (String, bool) {
     }
 }
 
+/// Whether the command looks for its namespace in the configuration: then stock stumbles there first, in other words.
+fn asks_namespace(call: &Call) -> bool {
+    let given = call.changed("namespace") && !call.text("namespace").is_empty();
+    let none = ["api-resources", "api-versions", "version", "cluster-info"];
+    !given && !none.contains(&call.command.path.split(' ').next().unwrap_or_default())
+}
+
 fn context_of(config: &Config, call: &Call) -> Result<Option<Value>> {
     let name = match call.text("context") {
         "" => config.current.as_str(),
@@ -51,7 +58,7 @@ fn context_of(config: &Config, call: &Call) -> Result<Option<Value>> {
     }
     match config.contexts.get(name) {
         Some(entry) => Ok(Some(entry.value.clone())),
-        None if !call.text("context").is_empty() => {
+        None if !call.text("context").is_empty() && !asks_namespace(call) => {
             Err(Error::text(format!("context \"{name}\" does not exist")))
         }
         None => {
@@ -75,6 +82,9 @@ pub fn access(config: &Config, call: &Call) -> Result<Access> {
     ) {
         (Some(entry), _) => Ok((entry.value.clone(), entry.file.clone())),
         (None, "") => Ok((json!({}), PathBuf::new())),
+        (None, name) if what == "cluster" && asks_namespace(call) => {
+            Err(Error::text(format!("no server found for cluster \"{name}\"")))
+        }
         (None, name) => Err(Error::text(format!("{what} \"{name}\" does not exist"))),
     };
     let (mut cluster, cluster_file) = find(&config.clusters, &cluster_name, "cluster")?;

@@ -47,10 +47,6 @@ pub fn service_account(session: &Session, out: &mut Lines, target: &Target) -> R
     let pulls: Vec<&str> =
         list(&target.object["imagePullSecrets"]).iter().map(|s| text(&s["name"])).collect();
     names(out, "Image pull secrets", &pulls);
-    let mountable: Vec<&str> = list(&target.object["secrets"]).iter().map(|s| text(&s["name"])).collect();
-    if !mountable.is_empty() {
-        names(out, "Mountable secrets", &mountable);
-    }
     events(session, out, target)
 }
 
@@ -68,7 +64,8 @@ pub fn quota(_session: &Session, out: &mut Lines, target: &Target) -> Result<()>
     let object = &target.object;
     out.pair(0, "Name", text(&object["metadata"]["name"]));
     out.pair(0, "Namespace", text(&object["metadata"]["namespace"]));
-    let scopes: Vec<&str> = list(&object["spec"]["scopes"]).iter().map(text).collect();
+    let mut scopes: Vec<&str> = list(&object["spec"]["scopes"]).iter().map(text).collect();
+    scopes.sort_unstable();
     if !scopes.is_empty() {
         out.pair(0, "Scopes", scopes.join(", "));
         scopes.iter().for_each(|s| {
@@ -168,7 +165,8 @@ pub fn namespace(session: &Session, out: &mut Lines, target: &Target) -> Result<
                 out.raw("\nResource Quotas\n");
                 for quota in all {
                     out.raw(&format!("  Name:\t{}\n", text(&quota["metadata"]["name"])));
-                    let scopes: Vec<&str> = list(&quota["spec"]["scopes"]).iter().map(text).collect();
+                    let mut scopes: Vec<&str> = list(&quota["spec"]["scopes"]).iter().map(text).collect();
+                    scopes.sort_unstable();
                     if !scopes.is_empty() {
                         out.raw(&format!("  Scopes:\t{}\n", scopes.join(", ")));
                         scopes
@@ -226,7 +224,7 @@ pub fn priority_class(session: &Session, out: &mut Lines, target: &Target) -> Re
     out.pair(0, "GlobalDefault", object["globalDefault"] == true);
     out.pair(0, "PreemptionPolicy", text(&object["preemptionPolicy"]));
     out.pair(0, "Description", text(&object["description"]));
-    annotations(out, "", &object["metadata"]["annotations"]);
+    labels(out, "", "Annotations", &object["metadata"]["annotations"]);
     events(session, out, target)
 }
 

@@ -196,7 +196,7 @@ fn resources(out: &mut Lines, resources: &Value) {
 fn probe(p: &Value) -> String {
     let n = |field: &str, default: i64| p[field].as_i64().unwrap_or(default);
     let attributes = format!(
-        "delay={}s timeout={}s period={}s #success={} #failure={}",
+        "delay={}s timeout={}s period={}s successThreshold={} failureThreshold={}",
         n("initialDelaySeconds", 0),
         n("timeoutSeconds", 0),
         n("periodSeconds", 0),
@@ -272,7 +272,10 @@ fn environment(out: &mut Lines, all: &[Value], container: &Value, pod: Option<&V
         let optional = |of: &Value| of["optional"] == true;
         if from["fieldRef"].is_object() {
             let field = &from["fieldRef"];
-            let value = pod.map(|p| resolve(p, text(&field["fieldPath"]))).unwrap_or_default();
+            // As stock: of the status nothing is looked up.
+            let path = text(&field["fieldPath"]);
+            let value =
+                pod.filter(|_| !path.starts_with("status.")).map(|p| resolve(p, path)).unwrap_or_default();
             let version = field["apiVersion"].as_str().unwrap_or("v1");
             out.pair(3, name, format_args!("{value} ({version}:{})", text(&field["fieldPath"])));
         } else if from["resourceFieldRef"].is_object() {

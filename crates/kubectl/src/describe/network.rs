@@ -72,9 +72,13 @@ pub fn service(session: &Session, out: &mut Lines, target: &Target) -> Result<()
         out.pair(0, "Desired LoadBalancer IP", text(&spec["loadBalancerIP"]));
     }
     out.given(0, "External Name", &spec["externalName"]);
-    let ingress: Vec<&str> = list(&status["loadBalancer"]["ingress"])
+    let ingress: Vec<String> = list(&status["loadBalancer"]["ingress"])
         .iter()
-        .map(|i| i["ip"].as_str().unwrap_or(text(&i["hostname"])))
+        .map(|i| match (i["ip"].as_str(), i["ipMode"].as_str()) {
+            (Some(ip), Some(mode)) => format!("{ip} ({mode})"),
+            (Some(ip), None) => ip.to_owned(),
+            (None, _) => text(&i["hostname"]).to_owned(),
+        })
         .collect();
     if !ingress.is_empty() {
         out.pair(0, "LoadBalancer Ingress", ingress.join(", "));
@@ -88,6 +92,7 @@ pub fn service(session: &Session, out: &mut Lines, target: &Target) -> Result<()
         let protocol = text(&port["protocol"]);
         out.line(0, format_args!("Port:\t{name}\t{}/{protocol}", shown(&port["port"])));
         out.pair(0, "TargetPort", format_args!("{}/{protocol}", shown(&port["targetPort"])));
+        out.given(0, "AppProtocol", &port["appProtocol"]);
         if port["nodePort"].as_i64().unwrap_or(0) != 0 {
             out.line(0, format_args!("NodePort:\t{name}\t{}/{protocol}", shown(&port["nodePort"])));
         }
@@ -219,10 +224,7 @@ fn backend(session: &Session, target: &Target, backend: &Value) -> String {
             let wanted = ports.iter().find(|p| shown(&p["port"]) == port || text(&p["name"]) == port);
             let unnamed = Value::Null;
             let slices = slices(session, &target.namespace, name);
-            match endpoints_of(&slices, wanted.unwrap_or(&unnamed)).as_str() {
-                "<none>" => String::new(),
-                some => some.to_owned(),
-            }
+            endpoints_of(&slices, wanted.unwrap_or(&unnamed))
         }
     };
     format!("{name}:{port} ({behind})")
@@ -281,6 +283,47 @@ pub fn ingress(session: &Session, out: &mut Lines, target: &Target) -> Result<()
         out.line(1, format_args!("*\t*\t{all}"));
     }
     annotations(out, "", &metadata["annotations"]);
+    events(session, out, target)
+}
+
+pub fn address(session: &Session, out: &mut Lines, target: &Target) -> Result<()> {
+    heading(out, target, true);
+    let parent = &target.object["spec"]["parentRef"];
+    if parent.is_object() {
+        out.line(0, "Parent Reference:");
+        for (title, field) in
+            [("Group", "group"), ("Resource", "resource"), ("Namespace", "namespace"), ("Name", "name")]
+        {
+            out.pair(1, title, text(&parent[field]));
+        }
+    }
+    events(session, out, target)
+}
+
+pub fn service_cidr(session: &Session, out: &mut Lines, target: &Target) -> Result<()> {
+    heading(out, target, true);
+    let cidrs: Vec<&str> = list(&target.object["spec"]["cidrs"]).iter().map(text).collect();
+    out.pair(0, "CIDRs", cidrs.join(", "));
+    let conditions = list(&target.object["status"]["conditions"]);
+    if !conditions.is_empty() {
+        out.line(0, "Status:");
+        out.line(0, "Conditions:");
+        out.line(1, "Type\tStatus\tLastTransitionTime\tReason\tMessage");
+        out.line(1, "----\t------\t------------------\t------\t-------");
+        for c in conditions {
+            out.line(
+                1,
+                format_args!(
+                    "{}\t{}\t{}\t{}\t{}",
+                    text(&c["type"]),
+                    text(&c["status"]),
+                    super::time(&c["lastTransitionTime"]),
+                    text(&c["reason"]),
+                    text(&c["message"])
+                ),
+            );
+        }
+    }
     events(session, out, target)
 }
 

@@ -106,7 +106,13 @@ fn taints(out: &mut Lines, all: &[Value]) {
 
 fn lease(session: &Session, out: &mut Lines, target: &Target) {
     let path = format!("/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/{}", target.name);
-    let found = session.get(&path).unwrap_or_default();
+    let found = match session.get(&path) {
+        Ok(found) => found,
+        Err(crate::error::Error::Status(status)) => {
+            return out.pair(0, "Lease", format_args!("Failed to get lease: {}", status.message));
+        }
+        Err(_) => Value::Null,
+    };
     out.line(0, "Lease:");
     let holder = text(&found["spec"]["holderIdentity"]);
     out.pair(1, "HolderIdentity", if holder.is_empty() { "<unset>" } else { holder });
@@ -184,8 +190,9 @@ fn pods(session: &Session, out: &mut Lines, target: &Target) {
         );
     }
     let mut names: Vec<String> = vec!["cpu".into(), "memory".into(), "ephemeral-storage".into()];
-    let more = target.object["status"]["allocatable"].as_object().into_iter().flat_map(|m| m.keys());
-    names.extend(more.filter(|n| n.starts_with("hugepages-") || n.contains('/')).cloned());
+    let more = || target.object["status"]["allocatable"].as_object().into_iter().flat_map(|m| m.keys());
+    names.extend(more().filter(|n| n.starts_with("hugepages-")).cloned());
+    names.extend(more().filter(|n| n.contains('/')).cloned());
     out.line(0, "Allocated resources:");
     out.line(1, "(Total limits may be over 100 percent, i.e., overcommitted.)");
     out.line(1, "Resource\tRequests\tLimits");

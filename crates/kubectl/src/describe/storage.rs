@@ -64,12 +64,12 @@ fn affinity(out: &mut Lines, affinity: &Value) {
     if !affinity.is_object() {
         return out.pair(0, "Node Affinity", "<none>");
     }
-    out.line(0, "Node Affinity:");
+    out.pair(0, "Node Affinity", "");
     let terms = list(&required["nodeSelectorTerms"]);
     if terms.is_empty() {
         return out.pair(1, "Required Terms", "<none>");
     }
-    out.line(1, "Required Terms:");
+    out.pair(1, "Required Terms", "");
     for (at, term) in terms.iter().enumerate() {
         let expressions = list(&term["matchExpressions"]);
         out.raw(&format!("    Term {at}:\t"));
@@ -170,6 +170,46 @@ pub fn class(session: &Session, out: &mut Lines, target: &Target) -> Result<()> 
     }
     out.pair(0, "ReclaimPolicy", text(&object["reclaimPolicy"]));
     out.pair(0, "VolumeBindingMode", text(&object["volumeBindingMode"]));
+    if object["allowedTopologies"].is_array() {
+        out.pair(0, "AllowedTopologies", "");
+        for (at, term) in list(&object["allowedTopologies"]).iter().enumerate() {
+            out.raw(&format!("  Term {at}:\t"));
+            for (at, e) in list(&term["matchLabelExpressions"]).iter().enumerate() {
+                let values: Vec<&str> = list(&e["values"]).iter().map(text).collect();
+                let indent = if at > 0 { "\t" } else { "" };
+                out.raw(&format!("{indent}{} in [{}]\n", text(&e["key"]), values.join(", ")));
+            }
+        }
+    }
+    events(session, out, target)
+}
+
+pub fn csi_node(session: &Session, out: &mut Lines, target: &Target) -> Result<()> {
+    heading(out, target, true);
+    out.pair(0, "CreationTimestamp", super::time(&target.object["metadata"]["creationTimestamp"]));
+    out.line(0, "Spec:");
+    out.line(1, "Drivers:");
+    for driver in list(&target.object["spec"]["drivers"]) {
+        out.line(2, format_args!("{}:", text(&driver["name"])));
+        out.pair(3, "Node ID", text(&driver["nodeID"]));
+        if driver["allocatable"]["count"].is_i64() {
+            out.line(3, "Allocatables:");
+            out.pair(4, "Count", shown(&driver["allocatable"]["count"]));
+        }
+        let keys: Vec<&str> = list(&driver["topologyKeys"]).iter().map(text).collect();
+        if !keys.is_empty() {
+            out.pair(3, "Topology Keys", format_args!("[{}]", keys.join(" ")));
+        }
+    }
+    events(session, out, target)
+}
+
+pub fn attributes_class(session: &Session, out: &mut Lines, target: &Target) -> Result<()> {
+    let object = &target.object;
+    out.pair(0, "Name", text(&object["metadata"]["name"]));
+    out.pair(0, "Annotations", pairs(&object["metadata"]["annotations"]));
+    out.pair(0, "DriverName", text(&object["driverName"]));
+    out.pair(0, "Parameters", pairs(&object["parameters"]));
     events(session, out, target)
 }
 

@@ -46,6 +46,11 @@ const SIMPLE: &[(&str, &str, &[(&str, &str)])] = &[
         &[("Reference", "reference"), ("PullPolicy", "pullPolicy")],
     ),
     (
+        "iscsi",
+        "ISCSI (an ISCSI Disk resource that is attached to a kubelet's host machine and then exposed to the pod)",
+        &[("TargetPortal", "targetPortal"), ("IQN", "iqn"), ("Lun", "lun")],
+    ),
+    (
         "csi",
         "CSI (a Container Storage Interface (CSI) volume source)",
         &[("Driver", "driver"), ("FSType", "fsType"), ("ReadOnly", "readOnly?")],
@@ -60,10 +65,20 @@ pub fn source(out: &mut Lines, volume: &Value) {
         }
         out.pair(2, "Type", sentence);
         for (title, field) in *fields {
+            if *title == "ReadOnly" && found["volumeHandle"].is_string() {
+                out.pair(2, "VolumeHandle", text(&found["volumeHandle"]));
+            }
             match field.strip_suffix('?') {
                 Some(field) => out.pair(2, title, found[field] == true),
                 None => out.pair(2, title, shown(&found[*field])),
             }
+        }
+        if *name == "iscsi" {
+            iscsi(out, found);
+        }
+        for (at, (key, value)) in found["volumeAttributes"].as_object().into_iter().flatten().enumerate() {
+            let title = if at == 0 { "    VolumeAttributes:" } else { "" };
+            out.raw(&format!("{title}\t    {key}={}\n", text(value)));
         }
         return;
     }
@@ -104,6 +119,23 @@ pub fn source(out: &mut Lines, volume: &Value) {
     } else {
         out.line(1, "<unknown>");
     }
+}
+
+/// The rest of an iSCSI disk.
+fn iscsi(out: &mut Lines, disk: &Value) {
+    // Without a colon, as stock has it.
+    out.line(2, format_args!("ISCSIInterface\t{}", text(&disk["iscsiInterface"])));
+    out.pair(2, "FSType", text(&disk["fsType"]));
+    out.pair(2, "ReadOnly", disk["readOnly"] == true);
+    let portals: Vec<&str> = list(&disk["portals"]).iter().map(text).collect();
+    out.pair(2, "Portals", format_args!("[{}]", portals.join(" ")));
+    out.pair(2, "DiscoveryCHAPAuth", disk["chapAuthDiscovery"] == true);
+    out.pair(2, "SessionCHAPAuth", disk["chapAuthSession"] == true);
+    match disk["secretRef"]["name"].as_str() {
+        Some(name) => out.pair(2, "SecretRef", format_args!("{{{name}}}")),
+        None => out.pair(2, "SecretRef", "nil"),
+    }
+    out.pair(2, "InitiatorName", disk["initiatorName"].as_str().unwrap_or("<none>"));
 }
 
 fn projected(out: &mut Lines, source: &Value) {

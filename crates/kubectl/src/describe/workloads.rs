@@ -102,12 +102,16 @@ pub fn daemon_set(session: &Session, out: &mut Lines, target: &Target) -> Result
     labels(out, "", "Node-Selector", &object["spec"]["template"]["spec"]["nodeSelector"]);
     labels(out, "", "Labels", &object["metadata"]["labels"]);
     annotations(out, "", &object["metadata"]["annotations"]);
-    let n = |field: &str| number(&object["status"][field]);
-    out.pair(0, "Desired Number of Nodes Scheduled", n("desiredNumberScheduled"));
-    out.pair(0, "Current Number of Nodes Scheduled", n("currentNumberScheduled"));
-    out.pair(0, "Number of Nodes Scheduled with Up-to-date Pods", n("updatedNumberScheduled"));
-    out.pair(0, "Number of Nodes Scheduled with Available Pods", n("numberAvailable"));
-    out.pair(0, "Number of Nodes Misscheduled", n("numberMisscheduled"));
+    // No cells: these are wider than the column.
+    for (title, field) in [
+        ("Desired Number of Nodes Scheduled", "desiredNumberScheduled"),
+        ("Current Number of Nodes Scheduled", "currentNumberScheduled"),
+        ("Number of Nodes Scheduled with Up-to-date Pods", "updatedNumberScheduled"),
+        ("Number of Nodes Scheduled with Available Pods", "numberAvailable"),
+        ("Number of Nodes Misscheduled", "numberMisscheduled"),
+    ] {
+        out.line(0, format_args!("{title}: {}", number(&object["status"][field])));
+    }
     pods_status(out, counts(session, target, &selector));
     containers::template(out, &object["spec"]["template"]);
     events(session, out, target)
@@ -167,8 +171,10 @@ pub fn deployment(session: &Session, out: &mut Lines, target: &Target) -> Result
             .collect::<Vec<_>>()
             .join(", "),
     };
-    out.pair(0, "OldReplicaSets", join(&old));
-    out.pair(0, "NewReplicaSet", join(&new));
+    if !old.is_empty() || !new.is_empty() {
+        out.pair(0, "OldReplicaSets", join(&old));
+        out.pair(0, "NewReplicaSet", join(&new));
+    }
     events(session, out, target)
 }
 
@@ -207,6 +213,8 @@ pub fn stateful_set(session: &Session, out: &mut Lines, target: &Target) -> Resu
     out.pair(0, "Selector", &selector);
     labels(out, "", "Labels", &object["metadata"]["labels"]);
     annotations(out, "", &object["metadata"]["annotations"]);
+    out.pair(0, "Service Name", text(&spec["serviceName"]));
+    out.pair(0, "Pod Management Policy", text(&spec["podManagementPolicy"]));
     out.pair(
         0,
         "Replicas",
@@ -219,6 +227,14 @@ pub fn stateful_set(session: &Session, out: &mut Lines, target: &Target) -> Resu
     out.pair(0, "Update Strategy", text(&spec["updateStrategy"]["type"]));
     if spec["updateStrategy"]["rollingUpdate"]["partition"].is_i64() {
         out.pair(1, "Partition", number(&spec["updateStrategy"]["rollingUpdate"]["partition"]));
+    }
+    let most = &spec["updateStrategy"]["rollingUpdate"]["maxUnavailable"];
+    out.given(1, "MaxUnavailable", most);
+    let retention = &spec["persistentVolumeClaimRetentionPolicy"];
+    if retention.is_object() {
+        out.line(0, "Persistent Volume Claim Retention Policy:");
+        out.pair(1, "WhenDeleted", text(&retention["whenDeleted"]));
+        out.pair(1, "WhenScaled", text(&retention["whenScaled"]));
     }
     pods_status(out, counts(session, target, &selector));
     containers::template(out, &spec["template"]);
@@ -235,7 +251,7 @@ fn claims(out: &mut Lines, all: &[Value]) {
         out.pair(1, "Name", text(&claim["metadata"]["name"]));
         out.pair(1, "StorageClass", shown(&claim["spec"]["storageClassName"]));
         labels(out, "  ", "Labels", &claim["metadata"]["labels"]);
-        annotations(out, "  ", &claim["metadata"]["annotations"]);
+        super::labels(out, "  ", "Annotations", &claim["metadata"]["annotations"]);
         let capacity = shown(&claim["spec"]["resources"]["requests"]["storage"]);
         out.pair(1, "Capacity", super::or_none(&capacity));
         let modes: Vec<&str> = list(&claim["spec"]["accessModes"]).iter().map(text).collect();
@@ -322,6 +338,7 @@ pub fn cron_job(session: &Session, out: &mut Lines, target: &Target) -> Result<(
     out.pair(0, "Schedule", text(&spec["schedule"]));
     out.pair(0, "Concurrency Policy", text(&spec["concurrencyPolicy"]));
     out.pair(0, "Suspend", if spec["suspend"] == true { "True" } else { "False" });
+    out.given(0, "Time Zone", &spec["timeZone"]);
     let limit = |field: &str| if spec[field].is_i64() { shown(&spec[field]) } else { "<unset>".into() };
     out.pair(0, "Successful Job History Limit", limit("successfulJobsHistoryLimit"));
     out.pair(0, "Failed Job History Limit", limit("failedJobsHistoryLimit"));

@@ -6,6 +6,7 @@ use crate::change::{Change, DryRun, remember};
 use crate::error::{Error, Result};
 use crate::session::Session;
 use crate::targets::Query;
+use crate::verbs::expose::group_kind;
 
 pub fn run(session: &Session) -> Result<()> {
     let call = &session.call;
@@ -20,7 +21,17 @@ pub fn run(session: &Session) -> Result<()> {
         )));
     }
     let mut change = Change::new(session, "autoscaled")?.typed();
-    for target in Query::of(session, &call.args).all(session)? {
+    let asked = Query { latest: false, ..Query::of(session, &call.args) };
+    let (targets, mut failed) = asked.targets(session)?;
+    for target in targets {
+        if !SCALED.contains(&target.resource.kind.as_str()) {
+            let (kind, r) = (group_kind(&target), &target.resource);
+            failed.push(Error::text(format!(
+                "cannot autoscale a {kind}: could not find scale subresource for {}/{}, Resource={} in discovery information",
+                r.group, r.version, r.name
+            )));
+            continue;
+        }
         let name = if call.text("name").is_empty() { target.name.as_str() } else { call.text("name") };
         let mut spec = json!({
             "maxReplicas": max,
@@ -71,5 +82,12 @@ pub fn run(session: &Session) -> Result<()> {
         let made = change.create(&resource, &namespace, &object)?;
         change.show(&made)?;
     }
-    Ok(())
+    match failed.len() {
+        0 => Ok(()),
+        1 => Err(failed.remove(0)),
+        _ => Err(Error::Plain(failed.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))),
+    }
 }
+
+/// Built-in kinds that have a scale.
+const SCALED: [&str; 4] = ["Deployment", "ReplicaSet", "ReplicationController", "StatefulSet"];

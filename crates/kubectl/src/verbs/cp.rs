@@ -81,7 +81,8 @@ fn exec(
     let path = path(pod, "exec", container, &command, &streams);
     session.block_on(async {
         let channels = remote::open(session, &path, "v5.channel.k8s.io", &[STDOUT, STDERR, ERROR]).await?;
-        let mut err = std::io::stderr();
+        // As stock: what the container's tar complains of is told on stdout.
+        let mut err = std::io::stdout();
         remote::carry(channels, Ends { stdin, stdout, stderr: &mut err, sizes: None }).await
     })?
 }

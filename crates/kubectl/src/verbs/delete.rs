@@ -143,7 +143,7 @@ pub fn run(session: &Session) -> Result<()> {
 fn confirm(session: &Session, targets: &[Target]) -> Result<bool> {
     session.println(&format!("You are about to delete the following {} resource(s):", targets.len()))?;
     for target in targets {
-        session.println(&format!("{}/{}", target.resource.name, target.name))?;
+        session.println(&target.shown())?;
     }
     session.print("Do you want to continue? (y/N): ")?;
     let mut answer = String::new();

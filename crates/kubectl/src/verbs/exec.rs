@@ -89,13 +89,11 @@ fn attach_to(session: &Session, pod: &Target, container: &str) -> Result<()> {
         eprintln!("error: Unable to use a TTY - container {container} did not allocate one");
     }
     let streams = Streams { stdin: call.is("stdin"), tty, quiet: call.is("quiet") };
-    if !streams.quiet && streams.stdin {
+    if !streams.quiet {
         eprintln!(
             "All commands and output from this session will be recorded in container logs, including credentials and sensitive information passed through the command prompt."
         );
-        if tty {
-            eprintln!("If you don't see a command prompt, try pressing enter.");
-        }
+        eprintln!("If you don't see a command prompt, try pressing enter.");
     }
     run(session, pod, "attach", container, &[], &streams)
 }
@@ -163,14 +161,25 @@ pub fn run_attached(session: &Session, made: &Target, all: &[Target]) -> Result<
     let container = pods::container(&target.object, "", true)?;
     let attached = match phase.as_str() {
         "Succeeded" | "Failed" => logs(session, &target, &container),
-        _ => attach_to(session, &target, &container),
+        _ => match attach_to(session, &target, &container) {
+            // A short life may be over before anybody has attached.
+            Err(e) if !matches!(e, Error::Exit(..)) => {
+                eprintln!(
+                    "warning: couldn't attach to pod/{}, falling back to streaming logs: {e}",
+                    target.name
+                );
+                logs(session, &target, &container)
+            }
+            attached => attached,
+        },
     };
     let mut outcome = attached;
     if outcome.is_ok() && call.text("restart") != "Always" && !call.is("leave-stdin-open") {
         outcome = ended(session, &target);
     }
     if call.is("rm") {
-        let options = crate::verbs::delete::Options::of(session)?;
+        let mut options = crate::verbs::delete::Options::of(session)?;
+        options.quiet = call.is("quiet");
         let failed = crate::verbs::delete::all(session, all, &options)?;
         crate::verbs::create::outcome(failed)?;
     }

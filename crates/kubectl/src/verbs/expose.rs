@@ -9,9 +9,17 @@ use crate::targets::{Query, Target};
 
 pub fn run(session: &Session) -> Result<()> {
     let call = &session.call;
-    let targets = Query::of(session, &call.args).all(session)?;
+    let mut asked = Query::of(session, &call.args);
+    // The selector is the service's; what stands in files is taken as it stands.
+    asked.selector.clear();
+    asked.latest = false;
+    let (targets, mut failed) = asked.targets(session)?;
     let mut change = Change::new(session, "exposed")?.typed();
     for target in targets {
+        if !EXPOSED.contains(&target.resource.kind.as_str()) {
+            failed.push(Error::text(format!("cannot expose a {}", group_kind(&target))));
+            continue;
+        }
         let mut service = crate::verbs::run::overridden(session, service(session, &target)?)?;
         let (namespace, given) = session.namespace()?;
         if given {
@@ -28,8 +36,15 @@ pub fn run(session: &Session) -> Result<()> {
         let made = change.create(&resource, &namespace, &service)?;
         change.show(&made)?;
     }
-    Ok(())
+    // Of several each is told as it is.
+    match failed.len() {
+        0 => Ok(()),
+        1 => Err(failed.remove(0)),
+        _ => Err(Error::Plain(failed.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))),
+    }
 }
+
+const EXPOSED: [&str; 5] = ["ReplicationController", "Pod", "Service", "Deployment", "ReplicaSet"];
 
 /// `DaemonSet.apps`
 pub fn group_kind(target: &Target) -> String {
@@ -90,11 +105,6 @@ fn ports(target: &Target) -> Vec<(i64, String)> {
 
 fn service(session: &Session, target: &Target) -> Result<Value> {
     let call = &session.call;
-    if !["ReplicationController", "Pod", "Service", "Deployment", "ReplicaSet"]
-        .contains(&target.resource.kind.as_str())
-    {
-        return Err(Error::text(format!("cannot expose a {}", group_kind(target))));
-    }
     let selector = match call.text("selector") {
         "" => selector(target)?,
         text => {

@@ -142,7 +142,7 @@ fn named(session: &Session, word: &str) -> Result<Vec<Target>> {
     Ok(vec![first])
 }
 
-fn of_pod(session: &Session, pod: &Target, container: &str, several: bool) -> Result<Vec<Source>> {
+fn of_pod(session: &Session, pod: &Target, container: &str, _several: bool) -> Result<Vec<Source>> {
     let call = &session.call;
     let names: Vec<String> = if call.is("all-containers") {
         let lists = ["initContainers", "containers", "ephemeralContainers"];
@@ -152,7 +152,7 @@ fn of_pod(session: &Session, pod: &Target, container: &str, several: bool) -> Re
         let named = pods::container(&pod.object, container, false)?;
         vec![named]
     };
-    let prefix = call.is("prefix") || call.is("all-pods") && several;
+    let prefix = call.is("prefix") || call.is("all-pods");
     Ok(names
         .into_iter()
         .map(|name| Source {

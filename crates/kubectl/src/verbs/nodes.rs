@@ -86,15 +86,27 @@ pub fn drain(session: &Session) -> Result<()> {
     }
     for target in &targets {
         if let Err(e) = empty(session, target, dry) {
-            eprintln!("There are pending nodes to be drained:\n {}", target.name);
-            return Err(Error::text(format!(
-                "unable to drain node \"{}\" due to error: {e}, continuing command...",
+            eprintln!(
+                "error: unable to drain node \"{}\" due to error: {}, continuing command...",
+                target.name,
+                several(&e.to_string())
+            );
+            return Err(Error::Plain(format!(
+                "There are pending nodes to be drained:\n {}\n{e}",
                 target.name
             )));
         }
         session.println(&format!("node/{} drained{}", target.name, suffix(dry)))?;
     }
     Ok(())
+}
+
+/// Several reasons in one line, as Go shows a list of errors.
+fn several(why: &str) -> String {
+    match why.contains('\n') {
+        true => format!("[{}]", why.split('\n').collect::<Vec<_>>().join(", ")),
+        false => why.to_owned(),
+    }
 }
 
 /// Why a pod may not simply be evicted, or what to be told about.
@@ -133,7 +145,7 @@ fn judge(session: &Session, pod: &Value) -> Result<Verdict> {
     }
     if controller.is_none() && !call.is("force") {
         return Ok(Verdict::Refuse(
-            "cannot delete cannot delete Pods that declare no controller (use --force to override)",
+            "cannot delete Pods that declare no controller (use --force to override)",
         ));
     }
     if controller.is_none() {
@@ -180,14 +192,15 @@ fn empty(session: &Session, node: &Target, dry: DryRun) -> Result<()> {
             Verdict::Refuse(why) => note(&mut refused, why),
         }
     }
-    let said = |all: &[(&str, Vec<String>)]| -> String {
-        all.iter().map(|(why, names)| format!("{why}: {}", names.join(", "))).collect::<Vec<_>>().join("; ")
+    let said = |all: &[(&str, Vec<String>)], between: &str| -> String {
+        let each = all.iter().map(|(why, names)| format!("{why}: {}", names.join(", ")));
+        each.collect::<Vec<_>>().join(between)
     };
     if !refused.is_empty() {
-        return Err(Error::text(said(&refused)));
+        return Err(Error::Plain(said(&refused, "\n")));
     }
     if !warned.is_empty() {
-        eprintln!("Warning: {}", said(&warned));
+        eprintln!("Warning: {}", said(&warned, "; "));
     }
     evict_all(session, &going, dry)
 }
@@ -200,7 +213,10 @@ fn evict_all(session: &Session, going: &[Target], dry: DryRun) -> Result<()> {
     for pod in going {
         let word = if direct { "deleting" } else { "evicting" };
         if dry == DryRun::None {
-            session.println(&format!("{word} pod {}/{}", pod.namespace, pod.name))?;
+            // As stock: of a deletion only its end is told.
+            if !direct {
+                session.println(&format!("{word} pod {}/{}", pod.namespace, pod.name))?;
+            }
         } else {
             session.println(&format!("{word} pod {}/{}{}", pod.namespace, pod.name, suffix(dry)))?;
             continue;
@@ -246,7 +262,7 @@ fn evict(session: &Session, pod: &Target, direct: bool, deadline: Option<Duratio
                 if deadline.is_some_and(|d| SystemClock.monotonic() > d) {
                     return Err(Error::text("global timeout reached"));
                 }
-                session.block_on(SystemClock.sleep(Duration::from_secs(5)))?;
+                session.pause(Duration::from_secs(5))?;
             }
             Err(e) => {
                 return Err(Error::text(format!(
@@ -361,6 +377,7 @@ pub fn taint(session: &Session) -> Result<()> {
         }
         let patch = json!({ "spec": { "taints": wanted } });
         let done = change.patch(&target.path(), crate::change::MERGE, &patch)?;
+        change.without_suffix();
         change.show(&done)?;
     }
     Ok(())

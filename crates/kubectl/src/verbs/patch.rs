@@ -49,6 +49,7 @@ pub fn run(session: &Session) -> Result<()> {
     };
     let mut query = Query::of(session, &call.args);
     query.latest = !call.is("local");
+    query.only_local = call.is("local");
     let targets = query.all(session)?;
     if targets.is_empty() {
         return Err(Error::text("no objects passed to patch"));
@@ -71,6 +72,10 @@ pub fn run(session: &Session) -> Result<()> {
         };
         let same = unchanged(&target.object, &done);
         change.operation(if same { "patched (no change)" } else { "patched" });
+        if change.dry_run == DryRun::Server {
+            // As stock: only what is done here says that it is not done there.
+            change.without_suffix();
+        }
         change.show(&done)?;
     }
     Ok(())

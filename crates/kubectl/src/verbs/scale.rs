@@ -65,7 +65,7 @@ pub fn set(
     let path = format!("{}/scale", target.path());
     let dry = if dry == DryRun::Server { "All" } else { "" };
     if expected == (-1, "") {
-        let path = path + &query(&[("dryRun", dry), ("fieldManager", "kubectl-scale")]);
+        let path = path + &query(&[("dryRun", dry)]);
         let patch = json!({ "spec": { "replicas": replicas } });
         return session.value(&Request { content_type: MERGE, ..Request::with(Method::PATCH, path, &patch) });
     }
@@ -79,11 +79,7 @@ pub fn set(
         return Err(Error::text(format!("Expected resource version to be {}, was {version}", expected.1)));
     }
     scale["spec"]["replicas"] = json!(replicas);
-    session.value(&Request::with(
-        Method::PUT,
-        path + &query(&[("dryRun", dry), ("fieldManager", "kubectl-scale")]),
-        &scale,
-    ))
+    session.value(&Request::with(Method::PUT, path + &query(&[("dryRun", dry)]), &scale))
 }
 
 fn wait(session: &Session, target: &Target, replicas: i64) -> Result<()> {
@@ -94,8 +90,8 @@ fn wait(session: &Session, target: &Target, replicas: i64) -> Result<()> {
             return Ok(());
         }
         if SystemClock.monotonic() > deadline {
-            return Err(Error::text("timed out waiting for the condition"));
+            return Err(Error::text(format!("timed out waiting for \"{}\" to be synced", target.name)));
         }
-        session.block_on(SystemClock.sleep(std::time::Duration::from_millis(100)))?;
+        session.pause(std::time::Duration::from_millis(100))?;
     }
 }

@@ -56,7 +56,12 @@ fn change_each(
         if let Err(e) = edit(&target, &mut wanted) {
             failed.push(match e {
                 Error::Text(why) if why.starts_with('!') => {
-                    Error::text(format!("{}/{} {}", target.resource.group_resource(), target.name, &why[1..]))
+                    let of = if call.is("local") {
+                        target.resource.prefix()
+                    } else {
+                        target.resource.name.clone()
+                    };
+                    Error::text(format!("{of}/{} {}", target.name, &why[1..]))
                 }
                 e => e,
             });
@@ -68,13 +73,14 @@ fn change_each(
         }
         let r = &target.resource;
         let patch = strategic::two_way(&target.object, &wanted, facts::kind(&r.group, &r.version, &r.kind));
-        if patch.as_object().is_some_and(Map::is_empty) {
+        // An account is sent also where it is there.
+        if patch.as_object().is_some_and(Map::is_empty) && operation != "serviceaccount updated" {
             continue;
         }
         match change.patch(&target.path(), patch_type(r), &patch) {
             Ok(done) => change.show(&done)?,
             Err(e) => failed.push(match e {
-                Error::Status(status) => Error::text(format!(
+                Error::Status(status) if operation != "selector updated" => Error::text(format!(
                     "failed to patch {} update to pod template: {}",
                     operation.split(' ').next().unwrap_or_default(),
                     status.message
@@ -222,7 +228,6 @@ pub fn service_account(session: &Session) -> Result<()> {
     change_each(session, "serviceaccount updated", &query, &mut |target, object| {
         let Some(spec) = pod_spec(target, object) else { return Err(no_template(target)) };
         spec["serviceAccountName"] = json!(account);
-        spec["serviceAccount"] = json!(account);
         Ok(())
     })
 }
@@ -296,7 +301,7 @@ pub fn env(session: &Session) -> Result<()> {
                     match all.iter_mut().find(|v| v["name"] == variable["name"]) {
                         Some(have) if !overwrite && have["value"] != variable["value"] => {
                             return Err(Error::text(format!(
-                                "'{}' already has a value ({}), and --overwrite is false",
+                                "!'{}' already has a value ({}), and --overwrite is false",
                                 variable["name"].as_str().unwrap_or_default(),
                                 have["value"].as_str().unwrap_or_default()
                             )));
@@ -312,7 +317,15 @@ pub fn env(session: &Session) -> Result<()> {
                 }
             }
         }
-        if found { Ok(()) } else { Err(Error::text(format!("no containers match \"{pattern}\""))) }
+        if !found {
+            eprintln!(
+                "Warning: {}/{} does not have any containers matching {}",
+                target.resource.kind,
+                target.name,
+                crate::text::quote(&pattern)
+            );
+        }
+        Ok(())
     })
 }
 
@@ -338,7 +351,7 @@ fn from_object(session: &Session) -> Result<Vec<Value>> {
             }
             let name: String =
                 key.to_uppercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-            if !name.eq_ignore_ascii_case(key) {
+            if name != *key {
                 eprintln!("Warning: key {key} transferred to {name}");
             }
             found.push(json!({
@@ -355,8 +368,7 @@ fn list(session: &Session, query: &Query, pattern: &str) -> Result<()> {
         let kind = target.resource.kind.clone();
         let (name, mut object) = (target.name.clone(), std::mem::take(&mut target.object));
         let Some(spec) = pod_spec(&target, &mut object) else { continue };
-        for (list, word) in [("initContainers", "init container"), ("containers", "container")] {
-            let _ = word;
+        for list in ["containers", "initContainers"] {
             for container in spec[list].as_array().into_iter().flatten() {
                 let called = container["name"].as_str().unwrap_or_default();
                 if !matches(pattern, called) {
@@ -382,7 +394,12 @@ fn variable_line(variable: &Value) -> String {
     let of = if from["fieldRef"].is_object() {
         format!("field path {}", text(&from["fieldRef"]["fieldPath"]))
     } else if from["resourceFieldRef"].is_object() {
-        format!("resource field {}", text(&from["resourceFieldRef"]["resource"]))
+        match text(&from["resourceFieldRef"]["containerName"]).as_str() {
+            "" => format!("resource field {}", text(&from["resourceFieldRef"]["resource"])),
+            container => {
+                format!("resource field {container}/{}", text(&from["resourceFieldRef"]["resource"]))
+            }
+        }
     } else if from["secretKeyRef"].is_object() {
         format!("secret {}, key {}", text(&from["secretKeyRef"]["name"]), text(&from["secretKeyRef"]["key"]))
     } else {

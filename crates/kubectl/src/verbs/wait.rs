@@ -120,7 +120,7 @@ fn wait_created(session: &Session, query: &Query, deadline: Duration) -> Result<
             return Err(Error::text("timed out waiting for the condition"));
         }
         // What does not exist cannot be watched by kind alone when kinds differ; stock looks twice a second, too.
-        session.block_on(SystemClock.sleep(Duration::from_millis(500)))?;
+        session.pause(Duration::from_millis(500))?;
     }
 }
 

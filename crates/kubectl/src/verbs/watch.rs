@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use crate::discovery::query;
 use crate::error::{Error, Result};
-use crate::print::Printer;
 use crate::print::table::{self, Lines};
+use crate::print::{Format, Printer, strip_managed};
 use crate::session::{JSON, Request, Session, TABLE};
 use crate::stream::Events;
 use crate::targets::{Query, Work, complete};
@@ -38,13 +38,14 @@ pub fn run(session: &Session, asked: &Query, mut printer: Option<Printer>) -> Re
                 let mut object = object;
                 complete(&mut object, &resource.api_version(), &resource.kind);
                 match events {
-                    true => session.print(&printer.text(&json!({ "type": event, "object": object }))?),
+                    true => session.print(&told(printer, event, object)?),
                     false => session.print(&printer.text(&object)?),
                 }
             }
         }
     };
-    let accept = if call.text("output").is_empty() || call.text("output") == "wide" { TABLE } else { JSON };
+    let people = call.text("output").is_empty() || call.text("output") == "wide";
+    let accept = if people { crate::verbs::get::columns(session) } else { JSON };
     let (path, fields, version) = start(session, asked, work, accept, &mut show)?;
     let mut watched = Query { field_selector: fields, ..asked.clone() };
     if watched.selector.is_empty() {
@@ -79,6 +80,21 @@ pub fn run(session: &Session, asked: &Query, mut printer: Option<Printer>) -> Re
         }
     }
     Ok(())
+}
+
+/// An event for machines. As JSON it is a line, its fields in the order of Go's type.
+fn told(printer: &mut Printer, event: &str, mut object: Value) -> Result<String> {
+    if !matches!(printer.format, Format::Json) {
+        return printer.text(&json!({ "type": event, "object": object }));
+    }
+    if !printer.managed_fields {
+        strip_managed(&mut object);
+    }
+    Ok(format!(
+        "{{\"type\":{},\"object\":{}}}\n",
+        crate::text::quote(event),
+        crate::print::json::compact(&object)
+    ))
 }
 
 type Show<'s> = &'s mut dyn FnMut(&Session, &str, Value) -> Result<()>;

@@ -54,12 +54,20 @@ pub fn tls(session: &Session, name: &str) -> Result<Value> {
     if cert.is_empty() || key.is_empty() {
         return Err(Error::text("key and cert must be specified"));
     }
-    let read =
-        |path: &str| std::fs::read(path).map_err(|e| Error::text(format!("open {path}: {}", reason(&e))));
+    let read = |path: &str| {
+        std::fs::read(path)
+            .map_err(|e| Error::text(format!("Cannot read file {path}, open {path}: {}", reason(&e))))
+    };
     let (cert, key) = (read(cert)?, read(key)?);
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let identity = pki::identity::Identity::new(text(&cert), text(&key));
-    pki::tls::LiveIdentity::new(&identity).map_err(|e| Error::text(format!("tls: {e:#}")))?;
+    pki::tls::LiveIdentity::new(&identity).map_err(|e| {
+        let why = format!("{e:#}");
+        match why.contains("KeyMismatch") {
+            true => Error::text("tls: private key does not match public key"),
+            false => Error::text(format!("tls: {why}")),
+        }
+    })?;
     secret(session, name, "kubernetes.io/tls", vec![("tls.crt".into(), cert), ("tls.key".into(), key)])
 }
 
