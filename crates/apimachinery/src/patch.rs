@@ -8,10 +8,13 @@ mod strategic;
 #[cfg(test)]
 mod tests;
 
+use json_patch::PatchOperation;
 use serde_json::Value;
 
 use crate::schema::Schema;
 use crate::status::Status;
+
+pub use strategic::go_map;
 
 /// As upstream: longer JSON patches are refused.
 const OPERATIONS_MAX: usize = 10_000;
@@ -21,34 +24,40 @@ const COPIED_MAX: usize = 3 << 20;
 
 /// Applies an RFC 6902 patch. A patch that cannot be read is a 400, one that does not fit `document` a 422.
 pub fn json_patch(mut document: Value, patch: &[u8]) -> Result<Value, Status> {
-    let patch: json_patch::Patch =
-        serde_json::from_slice(patch).map_err(|e| Status::bad_request(format!("invalid JSON patch: {e}")))?;
-    let count = patch.0.len();
+    let patch: Vec<Value> = serde_json::from_slice(patch)
+        .map_err(|e| Status::bad_request(format!("error decoding patch: {e}")))?;
+    let count = patch.len();
     if count > OPERATIONS_MAX {
         return Err(Status::request_entity_too_large(format!(
-            "Request entity is too large: The allowed maximum operations in a JSON patch is {OPERATIONS_MAX}, got {count}"
+            "Request entity too large: The allowed maximum operations in a JSON patch is {OPERATIONS_MAX}, got {count}"
         )));
     }
     let mut copied = 0;
-    for operation in &patch.0 {
-        if let json_patch::PatchOperation::Copy(copy) = operation {
+    for operation in patch {
+        let operation: PatchOperation = serde_json::from_value(operation).map_err(|_| unprocessable())?;
+        if let PatchOperation::Copy(copy) = &operation {
             let from = document.pointer(copy.from.as_str()).map_or(0, |value| value.to_string().len());
             copied += from;
             if copied > COPIED_MAX {
-                return Err(Status::failure(
-                    422,
-                    "Invalid",
-                    format!(
-                        "Unable to complete the copy, the accumulated size increase of copy is {copied}, exceeding the limit \
-                         {COPIED_MAX}"
-                    ),
-                ));
+                return Err(unprocessable());
             }
         }
+        if is_absent(&document, &operation) {
+            continue;
+        }
         // One by one: what is copied depends on what went before.
-        json_patch::patch(&mut document, std::slice::from_ref(operation)).map_err(|_| unprocessable())?;
+        json_patch::patch(&mut document, std::slice::from_ref(&operation)).map_err(|_| unprocessable())?;
     }
     Ok(document)
+}
+
+/// Whether the operation tests for null where there is nothing: to upstream's library that is the same.
+fn is_absent(document: &Value, operation: &PatchOperation) -> bool {
+    let PatchOperation::Test(test) = operation else { return false };
+    let Some((parent, _)) = test.path.as_str().rsplit_once('/') else { return false };
+    test.value.is_null()
+        && document.pointer(parent).is_some_and(Value::is_object)
+        && document.pointer(test.path.as_str()).is_none()
 }
 
 /// Applies an RFC 7386 patch, which has to be an object.

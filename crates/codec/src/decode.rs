@@ -5,6 +5,7 @@
 mod check;
 mod leaf;
 mod lexer;
+mod patch;
 #[cfg(test)]
 mod tests;
 
@@ -12,6 +13,8 @@ use apimachinery::{Gvk, Status};
 
 use crate::schema::{self, BuiltIn};
 use crate::yaml;
+
+pub use patch::{merge_patch, operations};
 
 /// What a body is written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,9 +62,9 @@ pub fn decode(
     strictness: Strictness,
 ) -> Result<Decoded, Status> {
     let Some(root) = schema::of_kind(expected) else {
-        return Err(not_registered(expected, expected));
+        return Err(cannot_be_handled(expected, expected, &no_kind(expected)));
     };
-    let (mut text, mut strict) = match content {
+    let (mut text, strict) = match content {
         // Go reads bytes that are no UTF-8 as U+FFFD.
         Content::Json => (String::from_utf8_lossy(body).into_owned(), Vec::new()),
         Content::Yaml => yaml::to_json_strict(body).map_err(|e| unrecognized(expected, body, &e))?,
@@ -70,22 +73,58 @@ pub fn decode(
     if text.trim() == "null" {
         text = "{}".into();
     }
-    let found = check::check(root, &text).map_err(|e| {
-        unrecognized(expected, body, &format!("couldn't get version/kind; json parse error: {e}"))
-    })?;
+    read(expected, root, text, strict, strictness).map_err(|failure| match failure {
+        Failure::Unrecognized(why) => unrecognized(expected, body, &why),
+        Failure::CannotBeHandled(given, why) => cannot_be_handled(&given, expected, &why),
+        Failure::OtherVersion(why) => Status::bad_request(why),
+    })
+}
+
+/// Checks what a patch made of an object. `strict` is what is wrong with the patch itself. The error is Go's text, for the
+/// caller to say of which patch.
+pub fn patched(
+    expected: &Gvk,
+    json: Vec<u8>,
+    strict: Vec<String>,
+    strictness: Strictness,
+) -> Result<Decoded, String> {
+    let not_utf8 = |_| "couldn't get version/kind".to_owned();
+    let text = String::from_utf8(json).map_err(not_utf8)?;
+    let root = schema::of_kind(expected).ok_or_else(|| no_kind(expected))?;
+    read(expected, root, text, strict, strictness).map_err(|failure| match failure {
+        Failure::Unrecognized(why) | Failure::CannotBeHandled(_, why) | Failure::OtherVersion(why) => why,
+    })
+}
+
+/// Why a text is not the object it should be.
+enum Failure {
+    Unrecognized(String),
+    /// Of the kind that it says it is.
+    CannotBeHandled(Gvk, String),
+    OtherVersion(String),
+}
+
+fn read(
+    expected: &Gvk,
+    root: BuiltIn,
+    text: String,
+    mut strict: Vec<String>,
+    strictness: Strictness,
+) -> Result<Decoded, Failure> {
+    let unreadable = |e: &str| format!("couldn't get version/kind; json parse error: {e}");
+    let found = check::check(root, &text).map_err(|e| Failure::Unrecognized(unreadable(&e)))?;
     if let Some(e) = &found.type_meta_error {
-        let why = format!("couldn't get version/kind; json parse error: {e}");
-        return Err(unrecognized(expected, body, &why));
+        return Err(Failure::Unrecognized(unreadable(e)));
     }
-    let given = given_gvk(expected, &found).map_err(|e| unrecognized(expected, body, &e))?;
+    let given = given_gvk(expected, &found).map_err(Failure::Unrecognized)?;
     same_kind(expected, &given, root)?;
-    if let Some(e) = &found.type_error {
-        return Err(cannot_be_handled(&given, expected, e));
+    if let Some(e) = found.type_error {
+        return Err(Failure::CannotBeHandled(given, e));
     }
     strict.extend(found.strict);
     if strictness == Strictness::Strict && !strict.is_empty() {
         let why = format!("strict decoding error: {}", strict.join(", "));
-        return Err(cannot_be_handled(&given, expected, &why));
+        return Err(Failure::CannotBeHandled(given, why));
     }
     if strictness == Strictness::Ignore {
         strict.clear();
@@ -106,10 +145,9 @@ fn given_gvk(expected: &Gvk, found: &check::Findings) -> Result<Gvk, String> {
     Ok(Gvk::new(group, version, kind))
 }
 
-fn same_kind(expected: &Gvk, given: &Gvk, root: BuiltIn) -> Result<(), Status> {
-    let Some(given_root) = schema::of_kind(given) else {
-        return Err(not_registered(given, expected));
-    };
+fn same_kind(expected: &Gvk, given: &Gvk, root: BuiltIn) -> Result<(), Failure> {
+    let cannot = |why| Err(Failure::CannotBeHandled(given.clone(), why));
+    let Some(given_root) = schema::of_kind(given) else { return cannot(no_kind(given)) };
     let name = |t: BuiltIn| t.struct_type().map_or("", |t| t.name);
     // Some types, such as DeleteOptions, belong to every group.
     if given == expected || name(given_root) == name(root) {
@@ -118,10 +156,9 @@ fn same_kind(expected: &Gvk, given: &Gvk, root: BuiltIn) -> Result<(), Status> {
     if given.kind != expected.kind {
         let from = given_root.struct_type().map_or("", |t| t.go_name());
         let package = internal_package(&expected.group);
-        let why = format!("converting ({from}) to ({package}.{}): unknown conversion", expected.kind);
-        return Err(cannot_be_handled(given, expected, &why));
+        return cannot(format!("converting ({from}) to ({package}.{}): unknown conversion", expected.kind));
     }
-    Err(Status::bad_request(format!(
+    Err(Failure::OtherVersion(format!(
         "the API version in the data ({}) does not match the expected API version ({})",
         given.api_version(),
         expected.api_version()
@@ -136,12 +173,11 @@ fn internal_package(group: &str) -> &str {
     }
 }
 
-fn not_registered(given: &Gvk, expected: &Gvk) -> Status {
+fn no_kind(given: &Gvk) -> String {
     let (kind, version) = (&given.kind, given.api_version());
-    let why = format!(
+    format!(
         "no kind {kind:?} is registered for version {version:?} in scheme \"pkg/api/legacyscheme/scheme.go:30\""
-    );
-    cannot_be_handled(given, expected, &why)
+    )
 }
 
 fn cannot_be_handled(given: &Gvk, expected: &Gvk, why: &str) -> Status {

@@ -139,7 +139,7 @@ macro_rules! kinds {
                 // Fails only when a Serialize impl or the writer does; neither can here.
                 let done = serde_json::to_writer(&mut out, self);
                 debug_assert!(done.is_ok(), "{done:?}");
-                crate::transitions::emptied(out)
+                crate::splice::metadata_first(crate::transitions::emptied(out))
             }
         }
     )*};

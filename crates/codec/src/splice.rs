@@ -4,6 +4,7 @@
 //! takes a slower way to the same result.
 
 use apimachinery::Revision;
+use apimachinery::raw::Raw;
 use bytes::{BufMut, Bytes, BytesMut};
 
 #[cfg(test)]
@@ -41,6 +42,40 @@ pub fn split_at_metadata(json: &[u8]) -> Option<(&[u8], &[u8])> {
         at = json.len() - rest.len();
     }
     rest.starts_with(METADATA).then(|| json.split_at(at + METADATA.len()))
+}
+
+/// An object as the serialiser of its type writes it, whose fields come in the order of the alphabet after apiVersion and
+/// kind, with its metadata before the others.
+pub(crate) fn metadata_first(json: Vec<u8>) -> Vec<u8> {
+    if split_at_metadata(&json).is_some() {
+        return json;
+    }
+    moved(&json).unwrap_or(json)
+}
+
+fn moved(json: &[u8]) -> Option<Vec<u8>> {
+    let text = std::str::from_utf8(json).ok()?;
+    let place = |value: Raw<'_>| value.text().as_ptr() as usize - text.as_ptr() as usize;
+    let mut head = 1;
+    for (key, value) in Raw::new(text).fields() {
+        match &*key {
+            // With the comma after it.
+            "apiVersion" | "kind" => head = place(value) + value.text().len() + 1,
+            "metadata" => {
+                let (start, end) = (place(value) - "\"metadata\":".len(), place(value) + value.text().len());
+                let mut out = Vec::with_capacity(json.len());
+                out.extend_from_slice(json.get(..head)?);
+                out.extend_from_slice(json.get(start..end)?);
+                out.push(b',');
+                // Without the comma before the metadata.
+                out.extend_from_slice(json.get(head..start.checked_sub(1)?)?);
+                out.extend_from_slice(json.get(end..)?);
+                return Some(out);
+            }
+            _ => {}
+        }
+    }
+    None
 }
 
 /// The object without apiVersion and kind at its start, as upstream writes the items of built-in lists; unchanged when

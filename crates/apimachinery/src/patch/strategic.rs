@@ -258,7 +258,7 @@ fn bad_directive(how: &Value, map: &Value) -> Failure {
 }
 
 /// As Go prints a map: `map[a:1 b:map[c:x]]`.
-fn go_map(value: &Value) -> String {
+pub fn go_map(value: &Value) -> String {
     match value {
         Value::Object(map) => {
             let pairs: Vec<String> = map.iter().map(|(k, v)| format!("{k}:{}", go_map(v))).collect();

@@ -16,7 +16,10 @@ fn json_patches() {
     assert_eq!(missing.message, "the server rejected our request due to an error in our request");
     assert_eq!(apply(r#"[{"op":"test","path":"/spec/replicas","value":3}]"#).unwrap_err().code, 422);
     assert_eq!(apply(r#"{"op":"add"}"#).unwrap_err().code, 400);
-    assert_eq!(apply(r#"[{"op":"frobnicate","path":"/a"}]"#).unwrap_err().code, 400);
+    assert_eq!(apply(r#"[{"op":"frobnicate","path":"/a"}]"#).unwrap_err().code, 422);
+    // Nothing there is null to upstream's library.
+    assert!(apply(r#"[{"op":"test","path":"/spec/none","value":null}]"#).is_ok());
+    assert_eq!(apply(r#"[{"op":"test","path":"/none/none","value":null}]"#).unwrap_err().code, 422);
     let many = format!("[{}]", vec![r#"{"op":"remove","path":"/a"}"#; 10_001].join(","));
     assert_eq!(apply(&many).unwrap_err().code, 413);
 }

@@ -1,4 +1,4 @@
-//! One pass over the raw JSON of a built-in kind: syntax, types, unknown and duplicate fields.
+//! One pass over the raw JSON of a built-in kind, or of a patch: syntax, types, unknown and duplicate fields.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -35,13 +35,7 @@ pub(super) struct Findings {
 
 /// Reads all of `text`. The error is Go's text for bad syntax.
 pub(super) fn check(root: BuiltIn, text: &str) -> Result<Findings, String> {
-    let mut pass = Pass {
-        lexer: Lexer::new(text),
-        frames: Vec::new(),
-        found: Findings::default(),
-        strict: HashSet::new(),
-    };
-    pass.run(root)?;
+    let pass = Pass::new(text, None).run(Some(root))?;
     let mut found = pass.found;
     let surrogates = pass.lexer.lone_surrogates;
     if !surrogates.is_empty() {
@@ -51,7 +45,15 @@ pub(super) fn check(root: BuiltIn, text: &str) -> Result<Findings, String> {
     Ok(found)
 }
 
+/// Reads a text that is of no kind, where every object's keys count. The objects in the outermost list have only the
+/// fields `of_elements`, unless there are none. The error is Go's text for bad syntax, the result the strict findings.
+pub(super) fn untyped(text: &str, of_elements: &[&str]) -> Result<Vec<String>, String> {
+    Ok(Pass::new(text, Some(of_elements)).run(None)?.found.strict)
+}
+
 struct Pass<'a> {
+    /// Keys count where no type is known, too; and those that the elements of an outermost list have.
+    untyped: Option<&'a [&'a str]>,
     lexer: Lexer<'a>,
     frames: Vec<Frame<'a>>,
     found: Findings,
@@ -82,8 +84,13 @@ enum Of {
 }
 
 impl<'a> Pass<'a> {
-    fn run(&mut self, root: BuiltIn) -> Result<(), String> {
-        let mut place = Some(root);
+    fn new(text: &'a str, untyped: Option<&'a [&'a str]>) -> Self {
+        let (found, strict) = (Findings::default(), HashSet::new());
+        Pass { untyped, lexer: Lexer::new(text), frames: Vec::new(), found, strict }
+    }
+
+    /// Reads the whole text, whose outermost value is of `place`.
+    fn run(mut self, mut place: Option<BuiltIn>) -> Result<Self, String> {
         loop {
             // One value, or the start of one.
             self.lexer.peek();
@@ -104,7 +111,7 @@ impl<'a> Pass<'a> {
             // A value is complete, and with it perhaps what contains it.
             match self.after_value()? {
                 Next::Value(next) => place = next,
-                Next::End => return Ok(()),
+                Next::End => return Ok(self),
             }
         }
     }
@@ -148,6 +155,7 @@ impl<'a> Pass<'a> {
     /// A key of the open object, and what belongs there.
     fn key(&mut self) -> Result<Option<BuiltIn>, String> {
         let key = self.lexer.key()?;
+        let untyped = self.untyped.is_some();
         let frame = self.top();
         frame.key = key.clone();
         let (place, repeated) = match frame.of {
@@ -164,12 +172,25 @@ impl<'a> Pass<'a> {
                 }
             },
             Of::Map(value) => (Some(value), !frame.keys.insert(key)),
+            Of::Unknown if untyped => {
+                let repeated = !frame.keys.insert(key.clone());
+                if self.foreign(&key) {
+                    self.strict_error("unknown");
+                }
+                (None, repeated)
+            }
             Of::List(_) | Of::Unknown => (None, false),
         };
         if repeated {
             self.strict_error("duplicate");
         }
         Ok(place)
+    }
+
+    /// Whether the key does not belong into an element of an untyped list.
+    fn foreign(&self, key: &str) -> bool {
+        let known = self.untyped.unwrap_or_default();
+        self.frames.len() == 2 && !known.is_empty() && !known.contains(&key)
     }
 
     fn element(&mut self) -> Option<BuiltIn> {

@@ -243,6 +243,36 @@ fn no_struct_has_more_fields_than_bits() {
     }
 }
 
+#[test]
+fn patches_as_texts() {
+    let mut out = String::new();
+    for patch in [r#"{"a":{"b":1,"b":2},"l":[{"x":1,"x":2}]}"#, "[]", "null", r#"{"a":"#, "x"] {
+        out.push_str(&format!("{:?}\n", merge_patch(patch.as_bytes())));
+    }
+    for patch in [
+        r#"[{"op":"add","path":"/a","path":"/b","value":{"v":1,"v":2},"foo":{"bar":1}}]"#,
+        r#"[{"op":1}]"#,
+        "[5]",
+        "{}",
+        "[",
+    ] {
+        out.push_str(&format!("{:?}\n", operations(patch.as_bytes())));
+    }
+    expect![[r#"
+        Ok(["duplicate field \"a.b\"", "duplicate field \"l[0].x\""])
+        Err("json: cannot unmarshal array into Go value of type map[string]interface {}")
+        Ok([])
+        Err("unexpected end of JSON input")
+        Err("invalid character 'x' looking for beginning of value")
+        Ok(["duplicate field \"[0].path\"", "duplicate field \"[0].value.v\"", "unknown field \"[0].foo\""])
+        Err("json: cannot unmarshal number into Go struct field jsonPatchOp.op of type string")
+        Err("json: cannot unmarshal number into Go value of type handlers.jsonPatchOp")
+        Err("json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp")
+        Err("unexpected end of JSON input")
+    "#]]
+    .assert_eq(&out);
+}
+
 proptest! {
     /// What decode accepts, the typed decoder accepts.
     #[test]

@@ -36,3 +36,15 @@ fn our_own_encoding_is_split() {
     assert_eq!(tail, br#""name":"a"}}"#);
     assert_eq!(&without_type_meta(&json)[..], br#"{"metadata":{"name":"a"}}"#);
 }
+
+#[test]
+fn metadata_comes_first_whatever_the_alphabet_says() {
+    let mut map = ConfigMap::default();
+    map.metadata.name = Some("a".into());
+    map.data.get_or_insert_default().insert("metadata".into(), "\"metadata\":{".into());
+    map.immutable = Some(true);
+    let json = String::from_utf8(map.to_json()).unwrap();
+    let expected = r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"data":{"metadata":"\"metadata\":{"},"immutable":true}"#;
+    assert_eq!(json, expected);
+    assert_eq!(ConfigMap::from_json(json.as_bytes()).unwrap(), map);
+}
