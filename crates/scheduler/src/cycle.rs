@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use stdx::Random;
 
 use crate::node::NodeInfo;
-use crate::plugin::{Filter, Normalise, PLUGINS, Plugin, Rejection};
+use crate::plugin::{Filter, Normalise, Plugin, Rejection};
 use crate::plugins::volume_binding;
 use crate::pod::PodInfo;
 use crate::state::Cluster;
@@ -83,7 +83,7 @@ pub fn provision(pod: &PodInfo, cluster: &Cluster, node: &str) -> Provision {
 
 /// Whether the pod can go anywhere.
 fn pre_filter(pod: &PodInfo, cluster: &Cluster) -> Result<(), FitError> {
-    for plugin in PLUGINS {
+    for plugin in cluster.profiles.of(pod).plugins().filter(|e| e.pre_filter).map(|e| e.plugin) {
         if let Some(Err(reason)) = plugin.pre_filter.map(|check| check(pod, cluster)) {
             return Err(FitError {
                 nodes: cluster.nodes().count(),
@@ -105,7 +105,8 @@ pub fn fits(pod: &PodInfo, cluster: &Cluster, node: &str) -> Result<(), Rejectio
 type Prepared<'a> = Vec<(&'static str, Filter<'a>)>;
 
 fn prepared<'a>(pod: &'a PodInfo, cluster: &'a Cluster) -> Prepared<'a> {
-    PLUGINS.iter().filter_map(|p| Some((p.name, (p.filter?)(pod, cluster)?))).collect()
+    let plugins = cluster.profiles.of(pod).plugins().filter(|e| e.filter).map(|e| e.plugin);
+    plugins.filter_map(|p| Some((p.name, (p.filter?)(pod, cluster)?))).collect()
 }
 
 /// The first filter that rejects the node; also with the pods there for which room is being made.
@@ -152,11 +153,12 @@ fn filter<'a>(pod: &PodInfo, cluster: &'a Cluster) -> Result<Vec<&'a NodeInfo>, 
 
 fn best<'a>(pod: &PodInfo, cluster: &Cluster, feasible: &[&'a NodeInfo], random: &Random) -> &'a NodeInfo {
     let mut totals = vec![0i64; feasible.len()];
-    for plugin in PLUGINS {
+    for enabled in cluster.profiles.of(pod).plugins().filter(|e| e.weight > 0) {
+        let plugin = enabled.plugin;
         let Some(score) = plugin.score.and_then(|prepare| prepare(pod, cluster)) else { continue };
         let scores: Vec<i64> = feasible.iter().map(|node| score(node)).collect();
         for (total, score) in totals.iter_mut().zip(normalised(plugin, scores)) {
-            *total += score * plugin.weight;
+            *total += score * enabled.weight;
         }
     }
     let highest = totals.iter().copied().max().unwrap_or_default();

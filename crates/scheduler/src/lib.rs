@@ -1,7 +1,7 @@
 //! The scheduler: which node runs a pod. Start at [`start`], then [`cycle::schedule`].
 //!
-//! Decides over its own columns of the cluster ([`state`]), never over decoded lists. One task owns queue and state;
-//! bindings run beside it. Never talks to a kubelet.
+//! Decides over its own columns of the cluster ([`state`]), never over decoded lists, by the plugins of the pod's [`profile`]. One
+//! task owns queue and state; bindings run beside it. Never talks to a kubelet.
 
 pub mod cycle;
 mod node;
@@ -9,6 +9,7 @@ mod plugin;
 mod plugins;
 mod pod;
 mod preempt;
+pub mod profile;
 mod queue;
 mod run;
 mod state;
@@ -18,20 +19,15 @@ mod volumes;
 use std::sync::Arc;
 
 use client::transport::Transport;
+use profile::Profiles;
 use stdx::clock::SharedClock;
 use stdx::{Random, Tasks};
 
 /// What a scheduler needs to know.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Config {
-    /// Pods with another `spec.schedulerName` are somebody else's.
-    pub scheduler_name: String,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Config { scheduler_name: "default-scheduler".into() }
-    }
+    /// Pods whose `spec.schedulerName` none of these has are somebody else's.
+    pub profiles: Profiles,
 }
 
 /// Runs the scheduler in `tasks` until they are stopped.

@@ -38,7 +38,6 @@ const BINDING: &str = "binding rejected";
 
 /// Everything one scheduler owns.
 pub struct Scheduler {
-    config: Config,
     pods: Informer<Pod>,
     nodes: Informer<Node>,
     namespaces: Informer<Namespace>,
@@ -49,7 +48,8 @@ pub struct Scheduler {
     provisioner: Provisioner,
     waits: Waits,
     api: Api<Pod>,
-    events: EventRecorder,
+    /// For each profile: events are in its name.
+    events: HashMap<String, EventRecorder>,
     clock: SharedClock,
     random: Random,
     tasks: Tasks,
@@ -83,14 +83,11 @@ impl Scheduler {
         random: Random,
         tasks: &Tasks,
     ) -> Self {
-        let events = EventRecorder::new(
-            transport.clone(),
-            tasks,
-            clock.clone(),
-            random.clone(),
-            &config.scheduler_name,
-            "",
-        );
+        let recorder = |name: &str| {
+            let (transport, clock, random) = (transport.clone(), clock.clone(), random.clone());
+            (name.to_owned(), EventRecorder::new(transport, tasks, clock, random, name, ""))
+        };
+        let events = config.profiles.names().map(recorder).collect();
         Scheduler {
             pods: Informer::all(&*transport),
             nodes: Informer::all(&*transport),
@@ -102,11 +99,10 @@ impl Scheduler {
             waits: Waits::default(),
             api: Api::new(transport),
             events,
-            config,
             clock,
             random,
             tasks: tasks.clone(),
-            cluster: Cluster::default(),
+            cluster: Cluster::new(config.profiles),
             queue: Queue::default(),
             binding: HashMap::new(),
         }
@@ -228,7 +224,9 @@ impl Scheduler {
             matches!(pod.status.as_ref().and_then(|s| s.phase.as_deref()), Some("Succeeded" | "Failed"));
         let spec = pod.spec.as_ref();
         let gated = spec.and_then(|s| s.scheduling_gates.as_ref()).is_some_and(|g| !g.is_empty());
-        let ours = spec.and_then(|s| s.scheduler_name.as_deref()) == Some(&self.config.scheduler_name);
+        let ours = spec
+            .and_then(|s| s.scheduler_name.as_deref())
+            .is_some_and(|name| self.cluster.profiles.find(name).is_some());
         let info = Arc::new(PodInfo::new(pod));
         if ended {
             self.forget(&info.uid);
@@ -286,6 +284,11 @@ impl Scheduler {
         }
     }
 
+    /// In the name of the pod's profile.
+    fn events(&self, pod: &PodInfo) -> EventRecorder {
+        self.events[&self.cluster.profiles.of(pod).scheduler_name].clone()
+    }
+
     fn schedule_one(&mut self, bound: &mpsc::Sender<Bound>, told: &mpsc::Sender<Told>) {
         let Some(pod) = self.queue.pop() else { return };
         match cycle::schedule(&pod, &self.cluster, &self.random) {
@@ -311,7 +314,7 @@ impl Scheduler {
         error: &mut FitError,
         told: &mpsc::Sender<Told>,
     ) -> Option<Value> {
-        if error.nodes == 0 {
+        if error.nodes == 0 || !self.cluster.profiles.of(pod).preempts {
             return None;
         }
         let budgets: Vec<Budget> = self.budgets.list("").iter().filter_map(Budget::new).collect();
@@ -331,17 +334,18 @@ impl Scheduler {
 
     fn preempt(&mut self, pod: &Arc<PodInfo>, plan: &Plan, told: &mpsc::Sender<Told>) {
         self.cluster.nominate(pod, &plan.node);
+        let scheduler = self.cluster.profiles.of(pod).scheduler_name.clone();
         for victim in plan.victims.iter().filter(|v| !v.deleting) {
             self.cluster.mark_preempted(&victim.uid);
             let message = format!("Preempted by pod {} on node {}", pod.uid, plan.node);
-            self.events.normal(&*victim.pod, "Preempted", message);
+            self.events(pod).normal(&*victim.pod, "Preempted", message);
             let (api, victim, told) = (self.api.clone(), victim.clone(), told.clone());
             let condition = self.condition(
                 &victim.pod,
                 "DisruptionTarget",
                 "True",
                 "PreemptionByScheduler",
-                &format!("{}: preempting to accommodate a higher priority pod", self.config.scheduler_name),
+                &format!("{scheduler}: preempting to accommodate a higher priority pod"),
             );
             let patch = json!({ "status": { "conditions": [condition] } });
             self.tasks.spawn_until_shutdown(async move {
@@ -365,7 +369,7 @@ impl Scheduler {
     }
 
     fn bind(&mut self, pod: Arc<PodInfo>, node: String, provision: Provision, bound: mpsc::Sender<Bound>) {
-        let (api, events) = (self.api.clone(), self.events.clone());
+        let (api, events) = (self.api.clone(), self.events(&pod));
         let shutdown = self.tasks.shutdown();
         let volumes = (!provision.is_empty()).then(|| (self.provisioner.clone(), self.waits.on(&provision)));
         self.tasks.spawn(async move {
@@ -412,13 +416,13 @@ impl Scheduler {
             self.queue.back_off(&pod.uid, self.now());
             return;
         }
-        self.events.warning(&*pod.pod, "FailedScheduling", format!("{step}: {error}"));
+        self.events(&pod).warning(&*pod.pod, "FailedScheduling", format!("{step}: {error}"));
         self.queue.back_off(&pod.uid, self.now());
     }
 
     fn report_unschedulable(&self, pod: &Arc<PodInfo>, error: &FitError, nominated: Option<Value>) {
         let message = error.to_string();
-        self.events.warning(&*pod.pod, "FailedScheduling", message.clone());
+        self.events(pod).warning(&*pod.pod, "FailedScheduling", message.clone());
         let news = nominated.filter(|n| n.as_str() != pod.nominated.as_deref());
         if condition_says(&pod.pod, &message) && news.is_none() {
             return;

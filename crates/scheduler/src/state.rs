@@ -8,12 +8,15 @@ use k8s_openapi::api::core::v1::Node;
 
 use crate::node::NodeInfo;
 use crate::pod::PodInfo;
+use crate::profile::Profiles;
 use crate::storage::Storage;
 
 /// All nodes and the pods on them.
 #[derive(Debug, Default)]
 pub struct Cluster {
     nodes: BTreeMap<String, NodeInfo>,
+    /// Which plugins decide about which pods.
+    pub profiles: Profiles,
     /// Pod uid → its node.
     placed: HashMap<Arc<str>, String>,
     /// Labels of namespaces, for affinity terms that select them.
@@ -29,6 +32,11 @@ pub struct Cluster {
 }
 
 impl Cluster {
+    /// An empty one, with these profiles.
+    pub fn new(profiles: Profiles) -> Self {
+        Cluster { profiles, ..Cluster::default() }
+    }
+
     /// Nodes that exist, by name.
     pub fn nodes(&self) -> impl Iterator<Item = &NodeInfo> {
         self.nodes.values().filter(|n| n.exists)

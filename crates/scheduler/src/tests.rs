@@ -386,3 +386,39 @@ fn one_pod_at_a_time() {
     c.displace(&first.uid);
     check(&c, &pod("second", json!({}), uses("data")), expect!["a"]);
 }
+
+#[test]
+fn profiles_switch_plugins() {
+    use crate::profile::{Point, Profile, Profiles};
+
+    let mut c = cluster(2, |n, node| {
+        if n == 0 {
+            node["spec"] = json!({ "unschedulable": true });
+        }
+    });
+    let mut lax = Profile::new("lax");
+    lax.change(Point::Filter, "NodeUnschedulable", false, None).expect("known");
+    lax.change(Point::All, "NodeAffinity", false, None).expect("known");
+    assert_eq!(
+        lax.change(Point::All, "Astrology", true, None).unwrap_err(),
+        "there is no plugin Astrology here"
+    );
+    c.profiles = Profiles::new(vec![Profile::new("default-scheduler"), lax]).expect("profiles");
+    let with = |name: &str| {
+        let mut spec = asks("1", "1Gi");
+        spec["schedulerName"] = name.into();
+        pod("p", json!({}), spec)
+    };
+    check(&c, &with("default-scheduler"), expect!["b"]);
+    check(&c, &with("lax"), expect!["a b"]);
+    // The one that has room wins, unless nothing scores.
+    c.place(&pod("first", json!({}), asks("2", "1Gi")), "a");
+    check(&c, &with("lax"), expect!["b"]);
+    let mut blind = Profile::new("blind");
+    blind.change(Point::Filter, "NodeUnschedulable", false, None).expect("known");
+    blind.change(Point::Score, "*", false, None).expect("all");
+    c.profiles = Profiles::new(vec![blind]).expect("profiles");
+    check(&c, &with("blind"), expect!["a b"]);
+    let twice = Profiles::new(vec![Profile::new("a"), Profile::new("a")]).unwrap_err();
+    assert_eq!(twice, "two profiles have the schedulerName \"a\"");
+}
