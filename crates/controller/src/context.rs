@@ -37,6 +37,8 @@ pub struct Config {
     pub root_ca: String,
     /// Signs certificate requests; none: they wait.
     pub signer: Option<crate::certificates::Signer>,
+    /// How long the certificates that it signs live at most.
+    pub signing_duration: Duration,
     /// Signs the tokens of secrets; none: those stay without.
     pub token_signer: Option<crate::service_account_tokens::TokenSigner>,
     /// Everything served, for the controllers that act on all resources.
@@ -57,6 +59,7 @@ impl Default for Config {
         Config {
             root_ca: String::new(),
             signer: None,
+            signing_duration: pki::ca::LEAF_LIFETIME,
             token_signer: None,
             resources: Served::builtin(&[]),
             cluster_cidrs: Vec::new(),

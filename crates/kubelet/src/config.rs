@@ -49,12 +49,23 @@ pub struct Config {
 pub struct ServerConfig {
     /// Already bound, so that a port in use is an error before anything else happens. 10250 by convention.
     pub listener: TcpListener,
+    /// Further ports, already bound, where anybody may read, in plain text.
+    pub plain: Vec<(TcpListener, Plain)>,
     /// Asks for (and does not insist on) a client certificate.
     pub tls: Arc<rustls::ServerConfig>,
     pub authenticator: Arc<dyn Authenticator>,
     pub authorizer: Arc<dyn Authorizer>,
     /// exec, attach and portForward; `None` answers 501.
     pub streaming: Option<Arc<dyn Streaming>>,
+}
+
+/// What a plain port shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plain {
+    /// 10255 by convention: pods, statistics, metrics.
+    ReadOnly,
+    /// 4194 by convention: cAdvisor's metrics. Its pages are not there.
+    Cadvisor,
 }
 
 impl Config {

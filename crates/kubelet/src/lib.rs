@@ -41,5 +41,5 @@ mod volumes;
 mod worker;
 mod workers;
 
-pub use config::{Config, ServerConfig};
+pub use config::{Config, Plain, ServerConfig};
 pub use kubelet::Kubelet;

@@ -25,10 +25,10 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use k8s_openapi::api::core::v1::Pod;
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-use crate::config::ServerConfig;
+use crate::config::{Plain, ServerConfig};
 use crate::context::Context;
 use crate::workers::Workers;
 
@@ -68,16 +68,11 @@ pub async fn serve(context: Arc<Context>, workers: Arc<Workers>, config: ServerC
     let acceptor = TlsAcceptor::from(config.tls.clone());
     let tasks = context.tasks.clone();
     let server = Arc::new(Server { context, workers, config });
+    for n in 0..server.config.plain.len() {
+        tasks.spawn_until_shutdown(server.clone().serve_plain(n));
+    }
     loop {
-        let stream = match server.config.listener.accept().await {
-            Ok((stream, _)) => stream,
-            Err(e) => {
-                // Out of descriptors, most likely: it passes.
-                tracing::warn!("cannot accept a connection: {e}");
-                server.context.clock.sleep(std::time::Duration::from_millis(100)).await;
-                continue;
-            }
-        };
+        let stream = server.accept(&server.config.listener).await;
         tasks.spawn_until_shutdown(server.clone().connection(acceptor.clone(), stream));
     }
 }
@@ -86,6 +81,74 @@ pub async fn serve(context: Arc<Context>, workers: Arc<Workers>, config: ServerC
 const HANDSHAKE: std::time::Duration = std::time::Duration::from_secs(10);
 
 impl Server {
+    async fn accept(&self, listener: &TcpListener) -> TcpStream {
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => return stream,
+                Err(e) => {
+                    // Out of descriptors, most likely: it passes.
+                    tracing::warn!("cannot accept a connection: {e}");
+                    self.context.clock.sleep(std::time::Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+
+    /// The `n`th of the ports where anybody may read.
+    async fn serve_plain(self: Arc<Self>, n: usize) {
+        let (listener, what) = &self.config.plain[n];
+        loop {
+            let stream = self.accept(listener).await;
+            let (server, what) = (self.clone(), *what);
+            self.context.tasks.spawn_until_shutdown(async move {
+                let service = service_fn(|request: Request<Incoming>| {
+                    let server = server.clone();
+                    async move { Ok::<_, Infallible>(server.read_only(what, &request).await) }
+                });
+                let builder = hyper::server::conn::http1::Builder::new();
+                if let Err(e) = builder.serve_connection(TokioIo::new(stream), service).await {
+                    tracing::debug!("a connection ended: {e}");
+                }
+            });
+        }
+    }
+
+    /// Nothing that changes anything or shows what containers say.
+    async fn read_only(&self, what: Plain, request: &Request<Incoming>) -> Response<Body> {
+        if !matches!(*request.method(), http::Method::GET | http::Method::HEAD) {
+            return text(StatusCode::METHOD_NOT_ALLOWED, "405: Method Not Allowed\n");
+        }
+        let parts: Vec<&str> = request.uri().path().trim_matches('/').split('/').collect();
+        let missing = || text(StatusCode::NOT_FOUND, "404 page not found\n");
+        match (what, parts.as_slice()) {
+            (_, ["healthz", ..]) => text(StatusCode::OK, "ok"),
+            (Plain::Cadvisor, ["metrics"]) => {
+                resource_metrics::cadvisor(&self.context, &self.workers.pods()).await
+            }
+            (Plain::Cadvisor, _) => missing(),
+            (Plain::ReadOnly, ["pods"]) => self.pods(),
+            (Plain::ReadOnly, ["metrics" | "stats", ..]) => {
+                self.figures(&parts, request.uri().query()).await.unwrap_or_else(missing)
+            }
+            (Plain::ReadOnly, _) => missing(),
+        }
+    }
+
+    /// What is measured; `None`: no such figures.
+    async fn figures(&self, parts: &[&str], query: Option<&str>) -> Option<Response<Body>> {
+        let (context, pods) = (&self.context, self.workers.pods());
+        Some(match parts {
+            ["metrics"] => metrics::metrics(context, &pods).await,
+            ["metrics", "resource"] => resource_metrics::resource(context, &pods).await,
+            ["metrics", "cadvisor"] => resource_metrics::cadvisor(context, &pods).await,
+            ["stats", "summary"] => {
+                let only = query.is_some_and(|q| q.contains("only_cpu_and_memory=true"));
+                stats::summary(context, &pods, only).await
+            }
+            _ => return None,
+        })
+    }
+
     async fn connection(self: Arc<Self>, acceptor: TlsAcceptor, stream: TcpStream) {
         let handshake = tokio::select! {
             done = acceptor.accept(stream) => done,
@@ -129,16 +192,9 @@ impl Server {
             (["pods"] | ["pods", ""], true) => self.pods(),
             (["runningpods"] | ["runningpods", ""], true) => about::running_pods(&self.context).await,
             (["configz"], true) => about::configz(&self.context),
-            (["metrics"], true) => metrics::metrics(&self.context, &self.workers.pods()).await,
-            (["metrics", "resource"], true) => {
-                resource_metrics::resource(&self.context, &self.workers.pods()).await
-            }
-            (["metrics", "cadvisor"], true) => {
-                resource_metrics::cadvisor(&self.context, &self.workers.pods()).await
-            }
-            (["stats", "summary"], true) => {
-                let only = request.uri().query().is_some_and(|q| q.contains("only_cpu_and_memory=true"));
-                stats::summary(&self.context, &self.workers.pods(), only).await
+            (["metrics" | "stats", ..], true) => {
+                let figures = self.figures(&parts, request.uri().query()).await;
+                figures.unwrap_or_else(|| text(StatusCode::NOT_FOUND, "404 page not found\n"))
             }
             (["containerLogs", namespace, pod, container], true) => {
                 let found = self.pod(namespace, pod);

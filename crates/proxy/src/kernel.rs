@@ -106,7 +106,12 @@ impl Kernel {
 
     /// Base chains of other tables that drop what they do not know on its way through this machine: (family, table, chain).
     pub async fn forward_drops(&self) -> Result<Vec<String>> {
-        use nlink::netlink::nftables::{Hook, Policy};
+        self.drops(nlink::netlink::nftables::Hook::Forward).await
+    }
+
+    /// The same of another hook.
+    pub async fn drops(&self, hook: nlink::netlink::nftables::Hook) -> Result<Vec<String>> {
+        use nlink::netlink::nftables::Policy;
         let mut chains = Vec::new();
         // Ours may have thousands, and none that matters here.
         for table in self.nft.list_tables().await.context("list tables")? {
@@ -120,7 +125,7 @@ impl Kernel {
             .filter(|c| {
                 let kind = c.kind();
                 let base = kind.as_ref().and_then(|k| k.base());
-                base.is_some_and(|b| b.hook() == Hook::Forward && b.default_policy() == Some(Policy::Drop))
+                base.is_some_and(|b| b.hook() == hook && b.default_policy() == Some(Policy::Drop))
             })
             .map(|c| format!("{} {} {}", c.family, c.table, c.name))
             .collect();

@@ -8,7 +8,6 @@ use apimachinery::ObjectKey;
 use client::{Api, Informer, Requeue};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
-use pki::ca::LEAF_LIFETIME;
 use resources::prelude::*;
 use stdx::clock::SharedClock;
 
@@ -19,6 +18,7 @@ struct State {
     requests: Informer<CertificateSigningRequest>,
     api: Api<CertificateSigningRequest>,
     signer: Signer,
+    longest: Duration,
     clock: SharedClock,
 }
 
@@ -32,6 +32,7 @@ pub fn start(component: Component) {
         requests: component.informer(),
         api: component.api(),
         signer,
+        longest: component.config.signing_duration,
         clock: component.clock.clone(),
     });
     let queue = component.queue::<ObjectKey>();
@@ -60,7 +61,7 @@ impl State {
         match judged {
             Err(why) => add_condition(&mut request, "Failed", "SignerValidationFailure", why, now),
             Ok(usage) => {
-                let lifetime = lifetime(request.spec.expiration_seconds);
+                let lifetime = lifetime(request.spec.expiration_seconds, self.longest);
                 let pem = String::from_utf8_lossy(&request.spec.request.0).into_owned();
                 match (self.signer.0)(&pem, usage, lifetime, now) {
                     Ok(certificate) => {
@@ -82,9 +83,9 @@ impl State {
     }
 }
 
-/// As asked, within ten minutes and a year.
-fn lifetime(asked: Option<i32>) -> Duration {
+/// As asked, from ten minutes on, and never longer than `longest`.
+fn lifetime(asked: Option<i32>, longest: Duration) -> Duration {
     const SHORTEST: Duration = Duration::from_secs(600);
     let asked = asked.and_then(|s| u64::try_from(s).ok()).map(Duration::from_secs);
-    asked.unwrap_or(LEAF_LIFETIME).clamp(SHORTEST, LEAF_LIFETIME)
+    asked.map_or(longest, |asked| asked.max(SHORTEST)).min(longest)
 }

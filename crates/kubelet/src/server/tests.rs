@@ -50,6 +50,7 @@ async fn world() -> (World, std::net::SocketAddr) {
     let mut config = w.config();
     config.server = Some(ServerConfig {
         listener,
+        plain: Vec::new(),
         tls: Arc::new(server),
         authenticator: Arc::new(ByName),
         authorizer: Arc::new(ByName),
