@@ -182,6 +182,14 @@ fn machines_that_may_not_join() {
     check(&a, &["--server", server, "--token", &good[66..]], "does not say which cluster it is of");
     check(&a, &["--server", server, "--token", &wrong], "the server does not know this token");
     check(&a, &["--server", server, "--token", &foreign], "belongs to another cluster than this token");
+    // One whose time is over, whether or not it has been cleaned up.
+    let brief = cluster.knarr_token(&["create", "--ttl", "1s"]);
+    let id = &brief[66..72];
+    let secret = format!("bootstrap-token-{id}");
+    eventually(LONG, "the token ends", || {
+        cluster.kubectl(&["get", "secret", "-n", "kube-system", &secret]).stderr.contains("not found")
+    });
+    check(&a, &["--server", server, "--token", &brief], "the server does not know this token");
     let label = "node-role.kubernetes.io/control-plane=true";
     check(&a, &["--server", server, "--token", &good, "--node-labels", label], "may not label itself");
     a.join();
@@ -244,4 +252,38 @@ spec:
     a.link(true);
     eventually(LONG, "the node is back", || ready() == "True");
     eventually(LONG, "only the pod that moved is left", || on() == "node1");
+}
+
+/// Pods and services of both families, between nodes whose machines have IPv4 addresses only.
+#[test]
+fn both_families_between_nodes() {
+    let both = ["--cluster-cidr", "10.42.0.0/16,fd42::/48", "--service-cidr", "10.43.0.0/16,fd43::/112"];
+    let cluster = Cluster::start_with("dual", &both);
+    let mut a = Machine::new(&cluster, "node-a", Place::SameLink);
+    a.join();
+    let pods = serve(&cluster, 2);
+    let service = "apiVersion: v1\nkind: Service\nmetadata: { name: both }\nspec:\n  ipFamilyPolicy: RequireDualStack\n  \
+                   selector: { app: web }\n  ports: [{ port: 80 }]\n";
+    cluster.apply(service);
+    let ips = |kind: &str, name: &str, path: &str| -> Vec<String> {
+        cluster.value(kind, name, path).split_whitespace().map(str::to_owned).collect()
+    };
+    for from in &pods {
+        for to in &pods {
+            let all = ips("pod", &to.name, "{.status.podIPs[*].ip}");
+            assert_eq!(all.len(), 2, "{all:?}");
+            for ip in all {
+                let url = if ip.contains(':') { format!("http://[{ip}]/") } else { format!("http://{ip}/") };
+                eventually(LONG, "a pod is reached", || ask(&cluster, from, &url) == to.name);
+            }
+        }
+        for ip in ips("service", "both", "{.spec.clusterIPs[*]}") {
+            let url = if ip.contains(':') { format!("http://[{ip}]/") } else { format!("http://{ip}/") };
+            let mut seen = BTreeSet::new();
+            eventually(LONG, "the service leads to both", || {
+                seen.insert(ask(&cluster, from, &url));
+                pods.iter().all(|p| seen.contains(&p.name))
+            });
+        }
+    }
 }

@@ -1,9 +1,11 @@
 //! `knarr agent`: this machine as a node of a cluster whose servers are elsewhere. Start at [`run`].
 //!
 //! - [`join`]: from a token to certificates of the node's own. [`certificates`]: they renew themselves.
+//! - [`clocks`]: whether this machine and its server agree on the time.
 //! - Everything else is the server's own node part, over HTTPS.
 
-mod certificates;
+pub(crate) mod certificates;
+mod clocks;
 mod config;
 mod join;
 mod servers;
@@ -15,6 +17,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use client::https::HttpsTransport;
 use client::{Informer, Transport};
+use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Node;
 use stdx::clock::SharedClock;
 use stdx::{Random, Tasks};
@@ -25,6 +28,7 @@ use crate::process::{self, Process};
 use crate::progress::Progress;
 use crate::{control, host, joining, node, proxy};
 use certificates::Certificates;
+pub use clocks::complaint as clock_complaint;
 pub use config::AgentConfig;
 
 /// How long the first message waits for the node to be ready.
@@ -55,18 +59,21 @@ async fn start(config: &AgentConfig, process: &Process) -> Result<()> {
             config.data_dir.display()
         );
     }
-    pki::files::private_dir(&config.data_dir)?;
-    let lock = lock(&config.data_dir)?;
     let (clock, random) = (process.clock.clone(), process.random.clone());
     let machine = Machine { clock, random, tasks: groups.api.clone() };
     let node_ip = config.node_ip.unwrap_or_else(|| host::node_ip(true));
-    let certificates = Certificates::new(config, node_ip, machine.clone());
+    let (dir, name) = (config.data_dir.join("agent"), &config.node_name);
+    let certificates = Certificates::new(dir, certificates::AGENT, name, node_ip, machine.clone());
     let servers = servers::Known::load(config)?;
+    join::check(config, &certificates)?;
+    pki::files::private_dir(&config.data_dir)?;
+    let lock = lock(&config.data_dir)?;
     let access = join::join(config, &certificates, &servers, &machine, progress).await?;
     let transport: Arc<dyn Transport> = Arc::new(access.transport.clone());
     certificates.keep_client(access.client, access.transport.clone());
+    let first = servers::url(&servers.first.0, servers.first.1);
     servers.keep(transport.clone(), &machine);
-    let node = know_cluster(config, node_ip, &transport, &machine, progress).await?;
+    let node = know_cluster(config, node_ip, &first, &transport, &machine, progress).await?;
     // Held until the process ends.
     groups.api.spawn_until_shutdown(async move {
         let _lock = lock;
@@ -136,10 +143,25 @@ pub fn reach(server: &str) -> Result<()> {
     Ok(())
 }
 
+/// How far this machine's clock is ahead of the one of `server` (`https://host:port`), to the second. `None`: it does not tell.
+pub fn clock_ahead(server: &str) -> Result<Option<SignedDuration>> {
+    crate::install_tls();
+    let (host, port) = servers::address(server)?;
+    let tasks = Tasks::new();
+    let machine =
+        Machine { clock: stdx::SystemClock::shared(), random: Random::from_os(), tasks: tasks.clone() };
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+        let ahead = clocks::ahead(&servers::url(&host, port), &machine).await;
+        tasks.stop().await;
+        ahead
+    })
+}
+
 /// The cluster's own settings, asked until a server answers.
 async fn know_cluster(
     config: &AgentConfig,
     node_ip: std::net::IpAddr,
+    server: &str,
     transport: &Arc<dyn Transport>,
     machine: &Machine,
     progress: &Progress,
@@ -151,6 +173,11 @@ async fn know_cluster(
             Err(error) => {
                 if !std::mem::replace(&mut told, true) {
                     progress.print(&format!("waiting for the API server: {error:#}\n"));
+                    // Wrong clocks make good certificates look bad.
+                    let ahead = clocks::ahead(server, machine).await.ok().flatten();
+                    if let Some(why) = ahead.and_then(clocks::complaint) {
+                        progress.print(&format!("{why}\n"));
+                    }
                 }
                 machine.clock.sleep(AGAIN).await;
             }

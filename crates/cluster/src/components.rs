@@ -15,6 +15,7 @@ use anyhow::Result;
 use apimachinery::ObjectKey;
 use client::Transport;
 use client::leader::Election;
+pub use client::leader::Timings;
 use stdx::Tasks;
 
 pub use crate::process::Process;
@@ -30,6 +31,7 @@ pub fn run(start: impl AsyncFnOnce(&Process) -> Result<()>) -> Result<()> {
 pub struct LeaderElection {
     pub lease: String,
     pub namespace: String,
+    pub timings: Timings,
 }
 
 impl Process {
@@ -47,6 +49,7 @@ impl Process {
         let identity = format!("{}_{}", crate::host::node_name(), self.random.uuid());
         let (clock, random) = (self.clock.clone(), self.random.clone());
         let candidate = Election::new(transport.clone(), key, &identity, clock, random);
+        let candidate = candidate.with_timings(election.timings);
         tasks.clone().spawn(async move {
             candidate.run(&tasks, lead).await;
             if !tasks.shutdown().is_cancelled() {

@@ -1,7 +1,9 @@
 //! What a server is told, and what follows from it.
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use ipnet::IpNet;
@@ -13,7 +15,9 @@ use crate::token::Token;
 
 mod node;
 
-pub use node::NodeConfig;
+pub use k8s_openapi::api::core::v1::Taint;
+pub use kubelet::eviction::Thresholds;
+pub use node::{KubeletOptions, NodeConfig};
 
 /// Where a default server keeps what must survive a reboot.
 pub const DEFAULT_DATA_DIR: &str = "/var/lib/knarr";
@@ -48,6 +52,8 @@ pub struct ServerConfig {
     /// One or two (IPv4 and IPv6) ranges each.
     pub cluster_cidrs: Vec<IpNet>,
     pub service_cidrs: Vec<IpNet>,
+    /// What services may have as node ports.
+    pub node_ports: RangeInclusive<u16>,
     pub cluster_domain: String,
     pub node_name: String,
     /// The address by which others reach this machine; found out when empty.
@@ -64,7 +70,7 @@ pub struct ServerConfig {
     /// The node's own resolv.conf; found out when empty.
     pub resolv_conf: Option<PathBuf>,
     /// With less than this left of memory or disk, the node's pods have to go.
-    pub eviction_hard: kubelet::eviction::Thresholds,
+    pub eviction_hard: Thresholds,
     /// Manifests in this directory run as static pods.
     pub pod_manifest_path: PathBuf,
     /// Only the control plane: no kubelet, no containers.
@@ -80,6 +86,9 @@ pub struct ServerConfig {
     pub insecure: Option<SocketAddr>,
     /// Certificate and key that the API server shows; those that the cluster's CA issues when empty.
     pub tls_files: Option<(PathBuf, PathBuf)>,
+    /// How long certificates that sign requests live at most, and those that this server issues to itself.
+    pub signing_duration: Duration,
+    pub certificate_lifetime: Duration,
     /// The etcd that keeps the objects; a file in the data directory does without.
     pub etcd: Option<EtcdSettings>,
 }
@@ -162,6 +171,7 @@ impl ServerConfig {
             registries: self.registries.clone(),
             eviction_hard: self.eviction_hard,
             pod_manifest_path: self.pod_manifest_path.clone(),
+            kubelet: KubeletOptions::default(),
         }
     }
 
@@ -187,9 +197,27 @@ pub fn check_node_name(name: &str) -> Result<()> {
     Ok(())
 }
 
+/// `--service-node-port-range`, as upstream takes it: `30000-32767`, `30000+2767`, or one port.
+pub fn port_range(text: &str) -> Result<RangeInclusive<u16>> {
+    let wrong = || anyhow::anyhow!("{text:?} is no range of ports; write 30000-32767");
+    let number = |text: &str| text.trim().parse::<u16>().map_err(|_| wrong());
+    let (first, last) = match (text.split_once('-'), text.split_once('+')) {
+        (Some((first, last)), _) => (number(first)?, number(last)?),
+        (None, Some((first, more))) => {
+            let first = number(first)?;
+            (first, first.checked_add(number(more)?).ok_or_else(wrong)?)
+        }
+        (None, None) => (number(text)?, number(text)?),
+    };
+    if first == 0 || first > last {
+        return Err(wrong());
+    }
+    Ok(first..=last)
+}
+
 /// `--eviction-hard`
-pub fn thresholds(text: &str) -> Result<kubelet::eviction::Thresholds> {
-    kubelet::eviction::Thresholds::parse(text).map_err(|e| anyhow::anyhow!("--eviction-hard {text:?}: {e}"))
+pub fn thresholds(text: &str) -> Result<Thresholds> {
+    Thresholds::parse(text).map_err(|e| anyhow::anyhow!("--eviction-hard {text:?}: {e}"))
 }
 
 /// The socket that `knarr ps` and its like speak to.
@@ -229,5 +257,23 @@ fn nth(cidr: &IpNet, n: u32) -> IpAddr {
     match cidr.network() {
         IpAddr::V4(a) => IpAddr::V4((u32::from(a) + n).into()),
         IpAddr::V6(a) => IpAddr::V6((u128::from(a) + u128::from(n)).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_of_ports() {
+        let check = |text: &str, expected: Option<RangeInclusive<u16>>| {
+            assert_eq!(port_range(text).ok(), expected, "{text}");
+        };
+        check("30000-32767", Some(30000..=32767));
+        check("30000+100", Some(30000..=30100));
+        check("8080", Some(8080..=8080));
+        for bad in ["", "a", "2-1", "0-10", "1-70000", "65000+1000", "1-2-3", "-5"] {
+            check(bad, None);
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result, anyhow};
 use apiserver::local::Loopback;
@@ -17,14 +17,16 @@ use controller::namespace::bootstrap as namespace;
 use controller::service_cidr;
 use k8s_openapi::api::core::v1::{Namespace, Secret, ServiceAccount};
 use pki::{Identity, LiveIdentity, Pki, SigningKey, Template};
-use registry::{NODE_PORTS, Registry, ServiceConfig};
+use registry::{Registry, ServiceConfig};
 use stdx::clock::SharedClock;
 use stdx::{Random, Tasks};
-use storage::Store;
+use storage::{Engine, Measured, Store};
 
 use crate::config::{KubeletTrust, ServerConfig};
 use crate::datastore::Datastore;
+use crate::farewell::Farewell;
 use crate::elected::{self, Candidate};
+use crate::security::live::Trusts;
 use crate::security::{Mode, Security, SecurityConfig, published};
 use crate::{identities, joining, masters, token, virtuals};
 
@@ -43,6 +45,9 @@ pub struct Groups {
     pub components: Tasks,
     pub api: Tasks,
     pub store: Tasks,
+    pub farewell: Arc<Farewell>,
+    /// Closed last, so that the next start finds it whole.
+    pub engine: OnceLock<Arc<dyn Engine>>,
 }
 
 impl Groups {
@@ -50,6 +55,9 @@ impl Groups {
         self.components.stop().await;
         self.api.stop().await;
         self.store.stop().await;
+        if let Some(engine) = self.engine.get() {
+            engine.close().await;
+        }
     }
 }
 
@@ -70,15 +78,21 @@ impl ControlPlane {
         groups: &Groups,
     ) -> Result<ControlPlane> {
         let clock = &shared.clock;
+        groups.farewell.take(config.security.shutdown_delay);
+        // One control plane in a process: it is not set yet.
+        let _ = groups.engine.set(datastore.engine.clone());
+        let measured = Arc::new(Measured::new(datastore.engine.clone(), clock.clone()));
         let store =
-            Store::open(datastore.engine.clone(), datastore.store_config(clock.clone()), &groups.store)
+            Store::open(measured.clone(), datastore.store_config(clock.clone()), &groups.store)
                 .await
                 .context("open the store")?;
         let registry = open_registry(config, shared, &store).await?;
         let loopback: Arc<dyn Transport> = Arc::new(Loopback::new(registry.clone()));
         let authorization = Arc::new(authorization(&config.security, &registry, &*loopback, groups));
         let tokens = Arc::new(service_account_tokens(&security, shared, &loopback));
-        let authentication = Arc::new(authentication(&mut security, shared, &loopback, &tokens)?);
+        let trusts = Trusts::new(&security, shared.pki.ca.cert_pem())?;
+        trusts.follow(&config.security, shared.pki.ca.cert_pem(), clock, &groups.api);
+        let authentication = Arc::new(authentication(&mut security, shared, &loopback, &tokens, &trusts)?);
         let context = admission::Context {
             transport: loopback.clone(),
             authorization: authorization.clone(),
@@ -126,12 +140,13 @@ impl ControlPlane {
             authorizer: authorization.clone(),
             virtuals: virtuals::all(&answers),
             node_proxy: Arc::new(kubelet_proxy(config, shared, groups)?),
-            checks: checks(&datastore),
+            checks: checks(&datastore, groups),
             advertised: advertised.clone(),
             clock: clock.clone(),
             random: shared.random.clone(),
             tasks: groups.api.clone(),
         });
+        api.metrics.add(Box::new(move || measured.render()));
         api.flow.set_concurrency(
             config.security.max_requests_inflight + config.security.max_mutating_requests_inflight,
         );
@@ -152,7 +167,8 @@ impl ControlPlane {
                 .await
                 .context("start the insecure port (choose another with --insecure-port)")?;
         }
-        start_components(config, shared, &security, &api, address, &datastore, groups);
+        groups.api.spawn_until_shutdown(shared.pki.clone().watch_ca());
+        start_components(config, shared, (&security, trusts), &api, address, &datastore, groups);
         Ok(ControlPlane { api, address })
     }
 }
@@ -162,7 +178,7 @@ async fn open_registry(config: &ServerConfig, shared: &Shared, store: &Store) ->
         .service_cidrs
         .iter()
         .map(|c| c.to_string().parse().map_err(|e| anyhow!("--service-cidr {c}: {e}")));
-    let services = ServiceConfig { cidrs: cidrs.collect::<Result<_>>()?, node_ports: NODE_PORTS };
+    let services = ServiceConfig { cidrs: cidrs.collect::<Result<_>>()?, node_ports: config.node_ports.clone() };
     let resources = resources::table::served(&config.gates);
     let opened =
         Registry::open(store, resources, Some(services), shared.clock.clone(), shared.random.clone()).await;
@@ -197,6 +213,7 @@ fn authentication(
     shared: &Shared,
     loopback: &Arc<dyn Transport>,
     tokens: &Arc<ServiceAccountTokens>,
+    trusts: &Trusts,
 ) -> Result<Authentication> {
     let clock = &shared.clock;
     let audiences = security.tokens.audiences.clone();
@@ -206,10 +223,9 @@ fn authentication(
     }
     bearers.push(tokens.clone());
     bearers.push(Arc::new(BootstrapTokens::new(&**loopback, clock.clone(), audiences.clone())));
-    let cas = security.client_cas(shared.pki.ca.cert_pem());
-    let x509 = X509::new(&cas, clock.clone())?;
+    let x509 = X509::following(trusts.clients.clone(), clock.clone());
     let all = Authentication::new(Some(x509), bearers, audiences, security.anonymous);
-    Ok(match security.request_header(&cas, clock.clone())? {
+    Ok(match security.request_header(trusts, clock.clone())? {
         Some(proxy) => all.with_front_proxy(proxy),
         None => all,
     })
@@ -284,18 +300,21 @@ fn kubelet_proxy(config: &ServerConfig, shared: &Shared, groups: &Groups) -> Res
 }
 
 /// Everything is loaded before the port opens, so that these say only that the server lives, and the store with it.
-fn checks(datastore: &Datastore) -> Vec<Check> {
-    let health = datastore.health.clone();
+fn checks(datastore: &Datastore, groups: &Groups) -> Vec<Check> {
+    let (alive, ready) = (datastore.health.clone(), datastore.health.clone());
+    let farewell = groups.farewell.clone();
     vec![
-        Check::new("etcd", false, move || health()),
+        Check::new("etcd", false, move || alive()),
+        Check::new("etcd-readiness", true, move || ready()),
         Check::new("poststarthook/rbac/bootstrap-roles", false, || Ok(())),
+        Check::new("shutdown", true, move || farewell.check()),
     ]
 }
 
 fn start_components(
     config: &ServerConfig,
     shared: &Shared,
-    security: &Security,
+    (security, trusts): (&Security, Arc<Trusts>),
     api: &Arc<Api>,
     address: SocketAddr,
     datastore: &Datastore,
@@ -326,8 +345,8 @@ fn start_components(
         api.local(identities::user("system:apiserver")),
         shared.clock.clone(),
         &groups.components,
-        &security.client_cas(shared.pki.ca.cert_pem()),
-        security.front_proxy.as_ref(),
+        trusts,
+        security.front_proxy.clone(),
     );
     controller::flow_control::start(
         api.local(identities::user("system:apiserver")),
@@ -375,6 +394,7 @@ fn start_controllers(
     };
     let controllers = controller::Config {
         signer: Some(controller::certificates::Signer::new(sign)),
+        signing_duration: config.signing_duration,
         token_signer: Some(controller::service_account_tokens::TokenSigner::new(sign_token)),
         root_ca: shared.pki.ca.cert_pem().to_owned(),
         cluster_cidrs: config.cluster_cidrs.iter().map(ToString::to_string).collect(),

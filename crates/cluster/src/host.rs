@@ -38,6 +38,11 @@ pub fn check_nftables() -> anyhow::Result<()> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(podnet::nftables_answers())
 }
 
+/// nftables chains of others that drop what they do not know: on its way through this machine, and on its way to it.
+pub fn foreign_drops() -> anyhow::Result<(Vec<String>, Vec<String>)> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(::proxy::foreign_drops())
+}
+
 /// Every address of this machine but pods' links and link-local ones.
 pub fn addresses() -> Vec<IpAddr> {
     let Ok(interfaces) = nix::ifaddrs::getifaddrs() else { return Vec::new() };

@@ -14,7 +14,7 @@ use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::{Node, ObjectReference};
 use kubelet::cgroups::Cgroups;
 use kubelet::mounts::SystemMounter;
-use kubelet::{Kubelet, ServerConfig as KubeletServer};
+use kubelet::{Kubelet, Plain, ServerConfig as KubeletServer};
 use pki::LiveIdentity;
 use resources::prelude::NodeExt as _;
 use runtime::Runtime;
@@ -96,6 +96,17 @@ pub async fn start(
     let listener = TcpListener::bind(address).await.with_context(|| {
         format!("listen on {address} for the kubelet (choose another port with --kubelet-port)")
     })?;
+    let mut plain = Vec::new();
+    for (address, port, flag) in [
+        (config.kubelet.read_only, Plain::ReadOnly, "--read-only-port"),
+        (config.kubelet.cadvisor, Plain::Cadvisor, "--cadvisor-port"),
+    ] {
+        let Some(address) = address else { continue };
+        let listener =
+            TcpListener::bind(address).await.with_context(|| format!("listen on {address} ({flag})"))?;
+        tracing::warn!("{flag}: whoever reaches http://{address} reads what this node runs, unasked");
+        plain.push((listener, port));
+    }
     let kubelet_dir = config.data_dir.join("kubelet");
     private(&kubelet_dir).with_context(|| format!("make {} root's alone", kubelet_dir.display()))?;
     let mut settings = kubelet::Config::new(&config.node_name, kubelet_dir, Arc::new(SystemMounter));
@@ -105,7 +116,9 @@ pub async fn start(
     settings.cluster_domain = config.cluster_domain.clone();
     settings.cluster_dns = config.cluster_dns.into_iter().collect();
     settings.resolv_conf = crate::dns::resolv_conf(config.resolv_conf.as_deref());
-    settings.seccomp_default = true;
+    settings.seccomp_default = config.kubelet.seccomp_default;
+    settings.max_pods = config.kubelet.max_pods;
+    settings.node_taints = config.kubelet.taints.clone();
     settings.eviction = config.eviction_hard;
     let manifests = &config.pod_manifest_path;
     std::fs::DirBuilder::new()
@@ -118,10 +131,12 @@ pub async fn start(
     let transport = access.kubelet;
     let x509 = X509::new(&access.client_ca, clock.clone())?;
     // As a kubelet of any cluster: certificates are judged here, everything else is asked of the API server.
-    let authenticator = DelegatedAuthentication::new(Some(x509), transport.clone(), false, clock.clone());
+    let authenticator =
+        DelegatedAuthentication::new(Some(x509), transport.clone(), config.kubelet.anonymous, clock.clone());
     let authorizer = DelegatedAuthorization::new(transport.clone(), clock.clone());
     settings.server = Some(KubeletServer {
         listener,
+        plain,
         tls: Arc::new(pki::tls::server_config(access.serving)?),
         authenticator: Arc::new(authenticator),
         authorizer: Arc::new(authorizer),

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use client::{Informer, PatchType, Transport};
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Node;
-use pki::{Kubeconfig, Pki};
+use pki::{Identity, Kubeconfig, Pki};
 
 use crate::config::ServerConfig;
 use crate::control_plane::{ControlPlane, Groups, Shared, live};
@@ -39,12 +39,13 @@ async fn start(config: &ServerConfig, process: &Process) -> Result<()> {
     // First: it holds the lock on the data directory.
     let datastore = Datastore::open(config, clock, progress, &groups.store).await?;
     progress.step("store open");
-    let pki = Arc::new(Pki::load_or_create(&config.data_dir.join("pki"), clock.clone())?);
+    let pki = Pki::load_or_create(&config.data_dir.join("pki"), process.clock.clone())?;
+    let pki = Arc::new(pki.with_lifetime(config.certificate_lifetime));
     let node_ip = config.node_ip.unwrap_or_else(|| host::node_ip(config.cluster_cidrs[0].addr().is_ipv4()));
     let shared = Shared { clock: clock.clone(), random: process.random.clone(), pki, node_ip };
     let control_plane = ControlPlane::start(config, security, &shared, datastore, groups).await?;
     progress.step(&format!("API server, controllers and scheduler on https://{}", control_plane.address));
-    write_kubeconfig(config, &shared, &control_plane)?;
+    keep_kubeconfig(config, &shared, &control_plane, groups)?;
     crate::dns::start(config, &shared, &control_plane, groups).await?;
     if !config.disable_agent {
         start_node(config, &shared, &control_plane, groups).await?;
@@ -105,17 +106,42 @@ async fn label_control_plane(transport: Arc<dyn Transport>, name: String) {
     }
 }
 
-fn write_kubeconfig(config: &ServerConfig, shared: &Shared, control_plane: &ControlPlane) -> Result<()> {
-    let admin = shared.pki.identity("admin", &identities::admin())?;
+/// Writes the administrator's kubeconfig, now and whenever his certificate is renewed.
+fn keep_kubeconfig(
+    config: &ServerConfig,
+    shared: &Shared,
+    control_plane: &ControlPlane,
+    groups: &Groups,
+) -> Result<()> {
+    let mut written = shared.pki.identity("admin", &identities::admin())?;
+    write_kubeconfig(config, shared, control_plane.address.port(), &written)?;
+    let (config, shared, port) = (config.clone(), shared.clone(), control_plane.address.port());
+    groups.api.spawn_until_shutdown(async move {
+        let pki = shared.pki.clone();
+        let written = std::sync::Mutex::new(std::mem::take(&mut written.cert_pem));
+        pki.keep("admin", &identities::admin(), |admin| {
+            let mut written = written.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            if *written != admin.cert_pem {
+                write_kubeconfig(&config, &shared, port, admin)?;
+                written.clone_from(&admin.cert_pem);
+            }
+            Ok(())
+        })
+        .await;
+    });
+    Ok(())
+}
+
+fn write_kubeconfig(config: &ServerConfig, shared: &Shared, port: u16, admin: &Identity) -> Result<()> {
     let host = match config.bind_address {
         ip if ip.is_unspecified() && ip.is_ipv4() => "127.0.0.1".to_owned(),
         ip if ip.is_unspecified() => "[::1]".to_owned(),
         ip if ip.is_ipv6() => format!("[{ip}]"),
         ip => ip.to_string(),
     };
-    let server = format!("https://{host}:{}", control_plane.address.port());
+    let server = format!("https://{host}:{port}");
     let kubeconfig =
-        Kubeconfig { name: "knarr", server: &server, ca_pem: shared.pki.ca.cert_pem(), identity: &admin };
+        Kubeconfig { name: "knarr", server: &server, ca_pem: shared.pki.ca.cert_pem(), identity: admin };
     kubeconfig.write(&config.write_kubeconfig).context("write the kubeconfig (--write-kubeconfig)")?;
     // For a reset, which knows only the data directory.
     let note = config.data_dir.join("kubeconfig-path");

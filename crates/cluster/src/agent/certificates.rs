@@ -17,7 +17,7 @@ use k8s_openapi::api::certificates::v1::{CertificateSigningRequest, CertificateS
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use pki::{Ca, Identity, LiveIdentity, Template};
 
-use super::{AgentConfig, Machine};
+use super::Machine;
 
 const CLIENT: &str = "kubernetes.io/kube-apiserver-client-kubelet";
 const SERVING: &str = "kubernetes.io/kubelet-serving";
@@ -32,6 +32,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(3600);
 #[derive(Clone)]
 pub(crate) struct Certificates {
     dir: PathBuf,
+    files: Files,
     node: String,
     ip: IpAddr,
     machine: Machine,
@@ -51,18 +52,35 @@ enum Sort {
     Serving,
 }
 
-impl Sort {
-    fn file(self) -> &'static str {
-        match self {
-            Sort::Client => "kubelet-client.pem",
-            Sort::Serving => "kubelet-serving.pem",
-        }
-    }
+/// What the two are called in the directory.
+#[derive(Clone, Copy)]
+pub(crate) struct Files {
+    pub client: &'static str,
+    pub serving: &'static str,
 }
 
+/// Of an agent.
+pub(crate) const AGENT: Files = Files { client: "kubelet-client.pem", serving: "kubelet-serving.pem" };
+/// Of a kubelet alone, as upstream calls them.
+pub(crate) const KUBELET: Files =
+    Files { client: "kubelet-client-current.pem", serving: "kubelet-server-current.pem" };
+
 impl Certificates {
-    pub fn new(config: &AgentConfig, ip: IpAddr, machine: Machine) -> Self {
-        Certificates { dir: config.data_dir.join("agent"), node: config.node_name.clone(), ip, machine }
+    /// In `dir`, of the node `node` with the address `ip`.
+    pub fn new(dir: PathBuf, files: Files, node: &str, ip: IpAddr, machine: Machine) -> Self {
+        Certificates { dir, files, node: node.to_owned(), ip, machine }
+    }
+
+    fn path(&self, sort: Sort) -> PathBuf {
+        self.dir.join(match sort {
+            Sort::Client => self.files.client,
+            Sort::Serving => self.files.serving,
+        })
+    }
+
+    /// The file with the client certificate and its key.
+    pub fn client_path(&self) -> PathBuf {
+        self.path(Sort::Client)
     }
 
     /// The cluster's CA, as it was when the node joined.
@@ -82,7 +100,7 @@ impl Certificates {
     }
 
     fn stored(&self, sort: Sort) -> Result<Option<Held>> {
-        let path = self.dir.join(sort.file());
+        let path = self.path(sort);
         let Some(text) = pki::files::read_if_there(&path)? else { return Ok(None) };
         // One file for both, so that they are never of different times.
         let identity = Identity::new(text.clone(), text);
@@ -152,6 +170,7 @@ impl Certificates {
         shown_by: Option<HttpsTransport>,
     ) {
         let Held { live, mut validity } = held;
+        let file = self.path(sort);
         let mut wait = AGAIN[0];
         loop {
             while let Some(left) = self.until_renewal(validity) {
@@ -165,14 +184,23 @@ impl Certificates {
             };
             match renewed.await {
                 Ok(dates) => {
-                    tracing::info!(file = sort.file(), until = %dates.1, "certificate renewed");
+                    tracing::info!(file = %file.display(), until = %dates.1, "certificate renewed");
                     (validity, wait) = (Some(dates), AGAIN[0]);
                     if let Some(shown_by) = &shown_by {
                         shown_by.reconnect().await;
                     }
                 }
                 Err(error) => {
-                    tracing::warn!("cannot get a certificate ({}): {error:#}", sort.file());
+                    tracing::warn!("cannot get a certificate ({}): {error:#}", file.display());
+                    let ended = validity.is_some_and(|(_, until)| until <= self.machine.clock.now());
+                    if matches!(sort, Sort::Client) && ended {
+                        // Nobody renews it now. As upstream's kubelet: a start may have a token to join with again.
+                        tracing::error!(
+                            "{} has ended, and with it this node's way to the API",
+                            file.display()
+                        );
+                        std::process::exit(1);
+                    }
                     self.machine.clock.sleep(wait).await;
                     wait = (wait * 2).min(AGAIN[1]);
                 }
@@ -191,7 +219,7 @@ impl Certificates {
     fn keep(&self, sort: Sort, identity: &Identity) -> Result<()> {
         pki::files::private_dir(&self.dir)?;
         let text = format!("{}{}", identity.cert_pem, identity.key_pem);
-        pki::files::write_private(&self.dir.join(sort.file()), text.as_bytes())
+        pki::files::write_private(&self.path(sort), text.as_bytes())
     }
 
     fn template(&self, sort: Sort) -> Template {
@@ -236,6 +264,12 @@ impl Certificates {
 impl Held {
     fn new(identity: &Identity) -> Result<Self> {
         Ok(Held { live: Arc::new(LiveIdentity::new(identity)?), validity: Some(identity.validity()?) })
+    }
+
+    /// One that came from elsewhere.
+    pub fn from_live(live: Arc<LiveIdentity>) -> Result<Self> {
+        let validity = Some(live.validity()?);
+        Ok(Held { live, validity })
     }
 
     /// When it ends, for messages.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use resources::core::node::is_kubelets_to_set;
 
-use crate::config::{NodeConfig, check_node_name};
+use crate::config::{NodeConfig, Thresholds, check_node_name};
 use crate::joining::About;
 use crate::token::JoinToken;
 
@@ -28,7 +28,7 @@ pub struct AgentConfig {
     pub node_labels: BTreeMap<String, String>,
     pub registries: Option<PathBuf>,
     pub resolv_conf: Option<PathBuf>,
-    pub eviction_hard: kubelet::eviction::Thresholds,
+    pub eviction_hard: Thresholds,
     pub pod_manifest_path: PathBuf,
 }
 
@@ -68,6 +68,7 @@ impl AgentConfig {
             resolv_conf: self.resolv_conf.clone(),
             registries: self.registries.clone(),
             eviction_hard: self.eviction_hard,
+            kubelet: Default::default(),
             pod_manifest_path: self.pod_manifest_path.clone(),
         }
     }

@@ -13,13 +13,29 @@ use stdx::Tasks;
 
 use super::certificates::{Certificates, Held};
 use super::servers::{Known, url};
-use super::{AGAIN, AgentConfig, Joined, Machine};
+use super::{AGAIN, AgentConfig, Joined, Machine, clocks};
 use crate::joining;
 use crate::progress::Progress;
 use crate::token::JoinToken;
 
 /// The name that every API server's certificate has, whatever address it is reached by.
 const SERVER_NAME: &str = "kubernetes";
+
+/// Whether there is anything to join with; before anything is made.
+pub(super) fn check(config: &AgentConfig, certificates: &Certificates) -> Result<()> {
+    match (&config.token, certificates.client()?) {
+        (None, None) => Err(needs_token(NOT_YET)),
+        _ => Ok(()),
+    }
+}
+
+const NOT_YET: &str = "it has not joined a cluster yet";
+
+fn needs_token(why: &str) -> anyhow::Error {
+    anyhow::anyhow!(
+        "this machine needs --token: {why}. On a server, `knarr token create --print-join-command` prints the command"
+    )
+}
 
 /// With what is kept from an earlier start, or by the token.
 pub(super) async fn join(
@@ -44,14 +60,14 @@ pub(super) async fn join(
                 client.ends()
             )
         }
-        _ => "it has not joined a cluster yet".to_owned(),
+        _ => NOT_YET.to_owned(),
     };
-    let Some(token) = &config.token else {
-        bail!(
-            "this machine needs --token: {ended}. On a server, `knarr token create --print-join-command` prints the command"
-        );
-    };
+    let Some(token) = &config.token else { return Err(needs_token(&ended)) };
     let ca_pem = find_cluster(token, servers, machine, progress).await?;
+    let ahead = clocks::ahead(&url(&servers.first.0, servers.first.1), machine).await;
+    if let Some(why) = ahead.ok().flatten().and_then(clocks::complaint) {
+        bail!("{why}");
+    }
     // A group of its own: connections that showed the token end with it.
     let tasks = machine.tasks.child();
     let as_joiner = Machine { tasks: tasks.clone(), ..machine.clone() };

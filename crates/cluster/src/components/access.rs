@@ -34,7 +34,7 @@ impl Access {
         Ok(Reached { transport: Arc::new(transport), ca_pem })
     }
 
-    fn config(&self) -> Result<HttpsConfig> {
+    pub(super) fn config(&self) -> Result<HttpsConfig> {
         let master = self.master.as_deref().map(url).transpose()?;
         match (&self.kubeconfig, master) {
             (Some(file), master) => {

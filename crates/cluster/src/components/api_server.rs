@@ -18,7 +18,8 @@ pub fn start(config: ServerConfig) -> Result<()> {
         pki::files::private_dir(&config.data_dir)?;
         let datastore =
             Datastore::open(&config, &process.clock, &process.progress, &process.groups.store).await?;
-        let pki = Arc::new(Pki::load_or_create(&config.data_dir.join("pki"), process.clock.clone())?);
+        let pki = Pki::load_or_create(&config.data_dir.join("pki"), process.clock.clone())?;
+        let pki = Arc::new(pki.with_lifetime(config.certificate_lifetime));
         let node_ip =
             config.node_ip.unwrap_or_else(|| host::node_ip(config.service_cidrs[0].addr().is_ipv4()));
         let shared = Shared { clock: process.clock.clone(), random: process.random.clone(), pki, node_ip };

@@ -1,9 +1,11 @@
 //! `kubelet`, with the container runtime and the pod network that are built in.
 
-use std::path::PathBuf;
+mod identity;
+
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use client::{Api, Transport};
 use k8s_openapi::api::core::v1::ConfigMap;
 use pki::{Ca, Identity, LiveIdentity, Template};
@@ -12,6 +14,8 @@ use super::health::{self, Ports};
 use super::{Access, Process, run};
 use crate::config::NodeConfig;
 use crate::{control, node};
+
+pub use identity::Rotation;
 
 /// Where an API server publishes the CA that its own client certificate is from.
 const PUBLISHED: (&str, &str) = ("kube-system", "extension-apiserver-authentication");
@@ -22,6 +26,7 @@ pub struct Config {
     pub access: Access,
     pub health: Ports,
     pub node: NodeConfig,
+    pub rotation: Rotation,
     /// Who vouches for those who come to the kubelet; what the API server publishes when empty.
     pub client_ca_file: Option<PathBuf>,
     /// Certificate and key of the kubelet's server; made by itself when empty.
@@ -31,23 +36,51 @@ pub struct Config {
 /// Until SIGTERM. Containers are left running.
 pub fn start(config: Config) -> Result<()> {
     run(async |process| {
+        // What is wrong in a file of the user's stops before anything is made.
         node::registries(config.node.registries.as_deref())?;
+        let client_ca = config.client_ca_file.as_deref().map(read_client_ca).transpose()?;
+        let given = (!config.rotation.serving).then(|| serving(&config, process)).transpose()?;
+        if config.rotation.bootstrap.is_none() {
+            config.access.config()?;
+        }
         pki::files::private_dir(&config.node.data_dir)?;
-        let api = config.access.open(process)?;
-        let serving = serving(&config, process)?;
-        let client_ca = match &config.client_ca_file {
-            Some(file) => std::fs::read_to_string(file)
-                .with_context(|| format!("--client-ca-file: read {}", file.display()))?,
+        let certificates = identity::certificates(&config, process);
+        let api = identity::open(&config, &certificates, process).await?;
+        let mut asked_for = None;
+        let serving = match given {
+            Some(given) => given,
+            None => asked_for.insert(certificates.serving()?).live.clone(),
+        };
+        let client_ca = match client_ca {
+            Some(pem) => pem,
             None => published_ca(&api.transport, process).await,
         };
         health::serve(config.health, "kubelet", process).await?;
+        let transport = api.transport;
         let access =
-            node::Access { kubelet: api.transport.clone(), network: api.transport, client_ca, serving };
+            node::Access { kubelet: transport.clone(), network: transport.clone(), client_ca, serving };
         let (runtime, _kubelet) =
             node::start(&config.node, access, &process.clock, &process.random, &process.groups).await?;
+        if let Some(held) = asked_for {
+            // It is signed when the API knows the node's addresses.
+            certificates.keep_serving(held, transport);
+        }
         let shown = control::Node { runtime, clock: process.clock.clone() };
         control::serve(Arc::new(shown), &config.node.control_socket(), &process.groups.components)
     })
+}
+
+fn read_client_ca(file: &Path) -> Result<String> {
+    let pem = std::fs::read_to_string(file)
+        .with_context(|| format!("--client-ca-file: read {}", file.display()))?;
+    // Its certificates are looked at when callers are judged; that there is one is seen now.
+    if pki::identity::certificates(&pem)
+        .with_context(|| format!("--client-ca-file {}", file.display()))?
+        .is_empty()
+    {
+        bail!("--client-ca-file: {} holds no certificate", file.display());
+    }
+    Ok(pem)
 }
 
 fn serving(config: &Config, process: &Process) -> Result<Arc<LiveIdentity>> {

@@ -2,6 +2,8 @@
 
 use anyhow::Result;
 
+pub use scheduler::profile::{Point, Profile, Profiles};
+
 use super::health::{self, Ports};
 use super::{Access, LeaderElection, run};
 
@@ -11,7 +13,7 @@ pub struct Config {
     pub access: Access,
     pub election: Option<LeaderElection>,
     pub health: Ports,
-    pub scheduler_name: String,
+    pub profiles: Profiles,
 }
 
 /// Until SIGTERM.
@@ -21,7 +23,7 @@ pub fn start(config: Config) -> Result<()> {
         health::serve(config.health, "kube-scheduler", process).await?;
         let (transport, clock, random) =
             (api.transport.clone(), process.clock.clone(), process.random.clone());
-        let settings = scheduler::Config { scheduler_name: config.scheduler_name };
+        let settings = scheduler::Config { profiles: config.profiles };
         process.lead(config.election.as_ref(), &api.transport, move |tasks| {
             scheduler::start(settings, transport, clock, random, &tasks);
         });

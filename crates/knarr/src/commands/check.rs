@@ -1,9 +1,11 @@
 //! `knarr check`: can this machine run a server or an agent? Each finding says what to do.
 
-use std::net::{TcpListener, UdpSocket};
+use std::net::{IpAddr, TcpListener, UdpSocket};
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
+use nix::libc;
 
 use crate::commands::node::{Node, absolute};
 
@@ -42,10 +44,13 @@ pub fn run(args: &Args) -> Result<()> {
         ("disk", disk(&dir)),
         ("memory", memory()),
         ("name", name()),
+        ("names", resolution(&nameservers())),
+        ("firewall", firewall()),
         ("clock", clock()),
     ];
     if let Some(server) = &args.server {
         looks.push(("server", server_answers(server)));
+        looks.push(("clocks", clocks(server)));
     }
     let mut bad = 0;
     for (what, found) in &looks {
@@ -181,12 +186,75 @@ fn name() -> Found {
     if let Err(error) = cluster::config::check_node_name(&name) {
         return Bad(format!("{error:#}"));
     }
-    let servers = read("/etc/resolv.conf").lines().filter(|l| l.starts_with("nameserver")).count();
-    match servers {
-        0 => Poor(format!(
-            "{name}; /etc/resolv.conf names no nameserver, so pods resolve only the cluster's names"
+    Good(name)
+}
+
+/// Of /etc/resolv.conf, as far as they are addresses.
+fn nameservers() -> Vec<IpAddr> {
+    let text = read("/etc/resolv.conf");
+    let named = text.lines().filter_map(|l| l.trim().strip_prefix("nameserver"));
+    named.filter_map(|rest| rest.trim().parse().ok()).collect()
+}
+
+/// Whether each nameserver answers anything at all.
+fn resolution(servers: &[IpAddr]) -> Found {
+    if servers.is_empty() {
+        return Poor("/etc/resolv.conf names no nameserver, so pods resolve only the cluster's names".into());
+    }
+    let (good, silent): (Vec<_>, Vec<_>) = servers.iter().partition(|server| answers(**server));
+    let list = |ips: &[&IpAddr]| ips.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    match silent.is_empty() {
+        true => Good(format!("{} answer{}", list(&good), if good.len() == 1 { "s" } else { "" })),
+        false => Poor(format!(
+            "no answer from {}: names outside the cluster, and images' registries, may not be found. Look at /etc/resolv.conf",
+            list(&silent)
         )),
-        _ => Good(name),
+    }
+}
+
+/// How long a nameserver may take.
+const NAMESERVER_MAX: Duration = Duration::from_secs(2);
+
+/// Asks who serves the root; any answer will do.
+fn answers(server: IpAddr) -> bool {
+    // Id 0x4b6e, recursion desired, one question: the NS records of ".".
+    const QUESTION: [u8; 17] = [0x4b, 0x6e, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1];
+    let any: IpAddr = if server.is_ipv4() { [0, 0, 0, 0].into() } else { [0_u16; 8].into() };
+    let ask = || -> std::io::Result<bool> {
+        let socket = UdpSocket::bind((any, 0))?;
+        socket.set_read_timeout(Some(NAMESERVER_MAX))?;
+        socket.connect((server, 53))?;
+        socket.send(&QUESTION)?;
+        let mut answer = [0; 512];
+        let length = socket.recv(&mut answer)?;
+        Ok(length >= 12 && answer[..2] == QUESTION[..2] && answer[2] & 0x80 != 0)
+    };
+    ask().unwrap_or(false)
+}
+
+/// Chains of others that drop what they do not know.
+fn firewall() -> Found {
+    match cluster::host::foreign_drops() {
+        Err(error) => Poor(format!("the nftables rules cannot be read: {error:#}")),
+        Ok((forward, input)) if forward.is_empty() && input.is_empty() => {
+            Good("no nftables chain of others drops by default".into())
+        }
+        Ok((forward, input)) => {
+            let mut said = Vec::new();
+            if !forward.is_empty() {
+                said.push(format!(
+                    "{} may drop packets of pods: let those from and to the pods' range pass",
+                    forward.join(", ")
+                ));
+            }
+            if !input.is_empty() {
+                said.push(format!(
+                    "{} may drop packets to this machine: let 6443/tcp (server), 10250/tcp and 8472/udp in from the other machines",
+                    input.join(", ")
+                ));
+            }
+            Poor(said.join("; "))
+        }
     }
 }
 
@@ -196,7 +264,35 @@ fn clock() -> Found {
         s if s < 1_700_000_000 => {
             Bad(format!("it is {now} here? Set the clock: certificates would not be good yet"))
         }
-        _ => Good(format!("{now}")),
+        _ => match synchronised() {
+            true => Good(format!("{now}, kept by NTP")),
+            false => Poor(format!(
+                "{now}; the kernel says that nobody keeps it right: `timedatectl set-ntp true`, or run chrony or ntpd"
+            )),
+        },
+    }
+}
+
+/// Whether a time service has told the kernel that the clock is right.
+fn synchronised() -> bool {
+    // SAFETY: an all-zero timex is valid, and with modes == 0 the call only reads.
+    let (status, state) = unsafe {
+        let mut status: libc::timex = std::mem::zeroed();
+        let state = libc::adjtimex(&mut status);
+        (status, state)
+    };
+    state >= 0 && state != libc::TIME_ERROR && status.status & libc::STA_UNSYNC == 0
+}
+
+/// Ours and the server's.
+fn clocks(server: &str) -> Found {
+    match cluster::agent::clock_ahead(server) {
+        Ok(Some(ahead)) => match cluster::agent::clock_complaint(ahead) {
+            Some(why) => Bad(why),
+            None => Good("this machine and the server agree on the time".into()),
+        },
+        Ok(None) => Poor("the server does not tell its time".into()),
+        Err(error) => Poor(format!("the server's time is not known: {error:#}")),
     }
 }
 

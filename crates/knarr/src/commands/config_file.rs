@@ -7,6 +7,8 @@ use anyhow::{Context, Result, bail};
 use clap::Command;
 use serde_json::Value;
 
+use crate::components::nearest::suggestion;
+
 /// Read where no --config names another.
 pub const DEFAULT: &str = "/etc/knarr/config.yaml";
 
@@ -29,7 +31,11 @@ pub fn expand(args: Vec<OsString>, command: &Command, usual: &Path) -> Result<Ve
     for (key, value) in values {
         let key = key.trim_start_matches("--").to_owned();
         let Some(arg) = command.get_arguments().find(|a| a.get_long() == Some(&key)) else {
-            bail!("{}: `knarr {name}` has no flag {key:?}{}", path.display(), nearest(command, &key));
+            bail!(
+                "{}: `knarr {name}` has no flag {key:?}{}",
+                path.display(),
+                suggestion(&key, command.get_arguments().filter_map(|a| a.get_long()))
+            );
         };
         if given.contains(&key) {
             continue;
@@ -81,31 +87,6 @@ fn add(args: &mut Vec<OsString>, key: &str, value: &Value, switch: bool) -> Resu
         value => args.push(format!("--{key}={}", text(value)?).into()),
     }
     Ok(())
-}
-
-/// The flag that may have been meant.
-fn nearest(command: &Command, key: &str) -> String {
-    let names = command.get_arguments().filter_map(|a| a.get_long());
-    let best = names.map(|name| (distance(name, key), name)).min();
-    match best {
-        Some((far, name)) if far <= 3 => format!("; did you mean {name}?"),
-        _ => String::new(),
-    }
-}
-
-/// How many letters differ (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, y) in b.iter().enumerate() {
-            let up = row[j + 1];
-            row[j + 1] = (diagonal + usize::from(x != *y)).min(up + 1).min(row[j] + 1);
-            diagonal = up;
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]

@@ -81,6 +81,18 @@ pub fn duration(text: &str) -> Result<Duration> {
     Ok(Duration::from_millis(millis))
 }
 
+/// With less there is no time to renew a certificate.
+const LIFETIME_MIN: Duration = Duration::from_secs(10);
+
+/// How long a certificate is to live.
+pub fn lifetime(text: &str) -> Result<Duration> {
+    let lifetime = duration(text)?;
+    if lifetime < LIFETIME_MIN {
+        bail!("{text}: a certificate must live {} s or more", LIFETIME_MIN.as_secs());
+    }
+    Ok(lifetime)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,15 +1,17 @@
 //! `knarr server`
 
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use anyhow::{Result, bail};
-use cluster::config::{DEFAULT_DATA_DIR, ServerConfig, default_run_dir};
-use cluster::host;
+use anyhow::Result;
+use cluster::config::ServerConfig;
 use ipnet::IpNet;
 
-use crate::commands::etcd::EtcdArgs;
+use crate::commands::etcd::{EtcdArgs, lifetime};
 use crate::commands::node::absolute;
+use crate::commands::node_flags::NodeFlags;
 use crate::commands::security::SecurityArgs;
 
 #[derive(clap::Args)]
@@ -17,12 +19,8 @@ use crate::commands::security::SecurityArgs;
 When it is up it prints what to type next. Stop it with Ctrl-C or SIGTERM: containers keep running, and the next start
 finds them again. `knarr reset` removes everything.")]
 pub struct Args {
-    /// Where the cluster's data is kept: objects, certificates, images, containers
-    #[arg(long, default_value = DEFAULT_DATA_DIR, env = "KNARR_DATA_DIR")]
-    data_dir: PathBuf,
-    /// Where what ends with a reboot is kept [default: /run/knarr]
-    #[arg(long, hide = true)]
-    run_dir: Option<PathBuf>,
+    #[command(flatten)]
+    node: NodeFlags,
     /// The address the API server listens on
     #[arg(long, default_value = "0.0.0.0")]
     bind_address: IpAddr,
@@ -41,87 +39,58 @@ pub struct Args {
     /// The domain of the cluster's names
     #[arg(long, default_value = "cluster.local")]
     cluster_domain: String,
-    /// This node's name [default: the host's name]
-    #[arg(long)]
-    node_name: Option<String>,
-    /// The address by which others reach this machine [default: that of the default route]
-    #[arg(long)]
-    node_ip: Option<IpAddr>,
-    /// The port the kubelet listens on
-    #[arg(long, default_value_t = 10250)]
-    kubelet_port: u16,
     /// The secret with which other machines will join this cluster, as a bootstrap token: 6 characters, a dot, 16 characters,
     /// of a-z and 0-9. Whoever shows it to the API is system:bootstrap:ID of the group system:bootstrappers. Given again
     /// with another value it replaces the old one [default: made at the first start, kept in DATA_DIR/token]
     #[arg(long, env = "KNARR_TOKEN", hide_env_values = true)]
     token: Option<String>,
-    /// Mirrors, credentials and TLS of image registries, in the form of k3s' registries.yaml
-    /// [default: /etc/knarr/registries.yaml, if there is one]
-    #[arg(long, value_name = "FILE", visible_alias = "registries")]
-    private_registry: Option<PathBuf>,
     /// The service address of cluster DNS [default: the tenth of --service-cidr]
     #[arg(long)]
     cluster_dns: Option<IpAddr>,
     /// Run no cluster DNS: bring your own at --cluster-dns, or pods get this node's nameservers
     #[arg(long)]
     disable_dns: bool,
-    /// The file with this node's own nameservers: for names outside the cluster, and for pods with dnsPolicy Default
-    /// [default: /etc/resolv.conf, or systemd-resolved's list]
-    #[arg(long, value_name = "FILE")]
-    resolv_conf: Option<PathBuf>,
-    /// The directory whose manifests this node runs as static pods [default: DATA_DIR/pod-manifests]
-    #[arg(long, value_name = "DIR")]
-    pod_manifest_path: Option<PathBuf>,
-    /// With less than this left, the node takes no more pods and ends some
-    #[arg(
-        long,
-        value_name = "SIGNAL<AMOUNT,…",
-        default_value = "memory.available<100Mi,nodefs.available<5%,nodefs.inodesFree<5%"
-    )]
-    eviction_hard: String,
     /// Run only the control plane: no kubelet, no containers
     #[arg(long)]
     disable_agent: bool,
+    /// What services may have as node ports
+    #[arg(long, value_name = "FIRST-LAST", default_value = "30000-32767", value_parser = cluster::config::port_range)]
+    service_node_port_range: RangeInclusive<u16>,
+    /// How long certificates that machines and users ask for live at most
+    #[arg(long, value_name = "DURATION", default_value = "8760h", value_parser = lifetime)]
+    cluster_signing_duration: Duration,
+    /// The same of those that the server issues to itself: for tests
+    #[arg(long, value_name = "DURATION", default_value = "8760h", value_parser = lifetime, hide = true)]
+    certificate_lifetime: Duration,
     #[command(flatten)]
     security: SecurityArgs,
     #[command(flatten)]
     etcd: EtcdArgs,
-    /// What to log: error, warn, info, debug, or a filter such as kubelet=debug,info
-    #[arg(long, default_value = "warn,nlink=error", env = "KNARR_LOG")]
-    log: String,
 }
 
 pub fn run(args: Args) -> Result<()> {
-    crate::commands::start_log(&args.log)?;
-    if !nix::unistd::Uid::effective().is_root() {
-        bail!(
-            "a cluster's node makes namespaces, mounts and network links, so `knarr server` must run as root; try `sudo knarr server`"
-        );
-    }
-    let data_dir = absolute(&args.data_dir);
-    let eviction_hard = cluster::config::thresholds(&args.eviction_hard)?;
+    args.node.start("knarr server")?;
+    let node = args.node.settings()?;
     let config = ServerConfig {
-        eviction_hard,
-        pod_manifest_path: args
-            .pod_manifest_path
-            .as_deref()
-            .map_or_else(|| data_dir.join("pod-manifests"), absolute),
-        run_dir: args.run_dir.map_or_else(|| default_run_dir(&data_dir), |d| absolute(&d)),
-        data_dir,
+        data_dir: node.data_dir,
+        run_dir: node.run_dir,
         bind_address: args.bind_address,
         https_listen_port: args.https_listen_port,
         write_kubeconfig: absolute(&args.write_kubeconfig),
         cluster_cidrs: args.cluster_cidr,
         service_cidrs: args.service_cidr,
+        node_ports: args.service_node_port_range,
         cluster_domain: args.cluster_domain,
-        node_name: args.node_name.unwrap_or_else(host::node_name),
-        node_ip: args.node_ip,
-        kubelet_port: args.kubelet_port,
+        node_name: node.node_name,
+        node_ip: node.node_ip,
+        kubelet_port: node.kubelet_port,
         token: args.token,
-        registries: args.private_registry.as_deref().map(absolute),
+        registries: node.registries,
         cluster_dns: args.cluster_dns,
         disable_dns: args.disable_dns,
-        resolv_conf: args.resolv_conf.as_deref().map(absolute),
+        resolv_conf: node.resolv_conf,
+        eviction_hard: node.eviction_hard,
+        pod_manifest_path: node.pod_manifest_path,
         disable_agent: args.disable_agent,
         gates: cluster::config::ENFORCED.to_vec(),
         security: args.security.config()?,
@@ -129,6 +98,8 @@ pub fn run(args: Args) -> Result<()> {
         control_loops: true,
         insecure: None,
         tls_files: None,
+        signing_duration: args.cluster_signing_duration,
+        certificate_lifetime: args.certificate_lifetime,
         etcd: args.etcd.settings()?,
     };
     config.validate()?;

@@ -1,13 +1,16 @@
 //! `kube-controller-manager`
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use cluster::components::controller_manager::Config;
 use ipnet::IpNet;
 
+use super::document::Document;
 use super::options::{Api, Common, HasCommon, Leader, Serving, duration};
 use super::{Gone, gone, gone_switch};
+use crate::commands::etcd::lifetime;
 
 /// Runs the controllers.
 #[derive(clap::Parser)]
@@ -43,7 +46,10 @@ struct Args {
     /// Its key (PEM)
     #[arg(long, value_name = "FILE", requires = "cluster_signing_cert_file")]
     cluster_signing_key_file: Option<PathBuf>,
-    /// false: all controllers act as the kubeconfig's user. true is not supported yet
+    /// How long certificates live at most that are signed on request
+    #[arg(long, value_name = "DURATION", alias = "experimental-cluster-signing-duration", default_value = "8760h", value_parser = lifetime)]
+    cluster_signing_duration: Duration,
+    /// Whether each controller acts as a service account of its own; else all act as the kubeconfig's user
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = clap::ArgAction::Set)]
     use_service_account_credentials: bool,
     #[command(flatten)]
@@ -62,7 +68,7 @@ impl HasCommon for Args {
     }
 }
 
-const GONE: &[Gone] = &[
+pub const GONE: &[Gone] = &[
     gone("pod-eviction-timeout", "pods tolerate lost nodes for 300 s (tolerationSeconds)"),
     gone("node-monitor-period", "leases are watched"),
     gone("node-startup-grace-period", "--node-monitor-grace-period"),
@@ -92,18 +98,17 @@ const GONE: &[Gone] = &[
     gone_switch("configure-cloud-routes", "cloud providers are programs of their own"),
 ];
 
+/// Its flags.
+pub fn command() -> clap::Command {
+    <Args as clap::CommandFactory>::command()
+}
+
 pub fn run(words: Vec<String>) -> Result<()> {
     let args: Args = super::parse(words, GONE)?;
-    if args.use_service_account_credentials {
-        bail!(
-            "--use-service-account-credentials=true is not supported yet: all controllers act as the user of --kubeconfig, who needs the \
-             rights of them all (the administrator has)"
-        );
-    }
     let grace = duration(&args.node_monitor_grace_period).context("--node-monitor-grace-period")?;
     cluster::components::controller_manager::start(Config {
         access: args.api.access("kube-controller-manager"),
-        election: args.leader.election("kube-controller-manager", None)?,
+        election: args.leader.election("kube-controller-manager", &Document::default())?,
         health: args.serving.ports(10257),
         cluster_cidrs: if args.allocate_node_cidrs { args.cluster_cidr } else { Vec::new() },
         node_mask_v4: args.node_cidr_mask_size_ipv4,
@@ -112,6 +117,8 @@ pub fn run(words: Vec<String>) -> Result<()> {
         terminated_pods_kept: args.terminated_pod_gc_threshold,
         root_ca_file: args.root_ca_file,
         service_account_key_file: args.service_account_private_key_file,
+        own_accounts: args.use_service_account_credentials,
+        signing_duration: args.cluster_signing_duration,
         signing: args.cluster_signing_cert_file.zip(args.cluster_signing_key_file),
     })
 }

@@ -1,7 +1,9 @@
 //! `kube-apiserver`
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use cluster::config::{KubeletTrust, ServerConfig, default_run_dir};
@@ -12,6 +14,9 @@ use super::{Gone, gone, gone_switch};
 use crate::commands::etcd::EtcdArgs;
 use crate::commands::node::absolute;
 use crate::commands::security::SecurityArgs;
+
+/// How long certificates live that this server issues to itself.
+const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Serves the Kubernetes API from an etcd.
 #[derive(clap::Parser)]
@@ -35,6 +40,9 @@ struct Args {
     /// The range of service addresses; an IPv4 and an IPv6 one at most
     #[arg(long, value_name = "CIDR,…", value_delimiter = ',', default_value = "10.0.0.0/24")]
     service_cluster_ip_range: Vec<IpNet>,
+    /// What services may have as node ports
+    #[arg(long, value_name = "FIRST-LAST", default_value = "30000-32767", value_parser = cluster::config::port_range)]
+    service_node_port_range: RangeInclusive<u16>,
     /// Where the server keeps the CA, certificates and keys that it makes. They must survive a reboot
     #[arg(long, value_name = "DIR", default_value = "/var/lib/kubernetes")]
     cert_dir: PathBuf,
@@ -61,7 +69,7 @@ impl HasCommon for Args {
     }
 }
 
-const GONE: &[Gone] = &[
+pub const GONE: &[Gone] = &[
     gone_switch("allow-privileged", "Pod Security admission says who may be privileged"),
     gone(
         "admission-control",
@@ -85,6 +93,11 @@ const GONE: &[Gone] = &[
     gone("ssh-keyfile", "kubelets are reached directly"),
 ];
 
+/// Its flags.
+pub fn command() -> clap::Command {
+    <Args as clap::CommandFactory>::command()
+}
+
 pub fn run(words: Vec<String>) -> Result<()> {
     let args: Args = super::parse(words, GONE)?;
     let Some(etcd) = args.etcd.settings()? else {
@@ -99,6 +112,7 @@ pub fn run(words: Vec<String>) -> Result<()> {
         // Nodes' ranges are the controller manager's business; what it gives by default is what proxies are told.
         cluster_cidrs: vec![IpNet::new(Ipv4Addr::new(10, 42, 0, 0).into(), 16)?],
         service_cidrs: args.service_cluster_ip_range,
+        node_ports: args.service_node_port_range,
         cluster_domain: "cluster.local".into(),
         node_name: cluster::host::node_name(),
         node_ip: args.advertise_address,
@@ -121,6 +135,8 @@ pub fn run(words: Vec<String>) -> Result<()> {
         insecure: (args.insecure_port != 0)
             .then(|| SocketAddr::new(args.insecure_bind_address, args.insecure_port)),
         tls_files: args.tls_cert_file.zip(args.tls_private_key_file),
+        signing_duration: YEAR,
+        certificate_lifetime: YEAR,
         etcd: Some(etcd),
         data_dir,
     };

@@ -7,8 +7,9 @@ use anyhow::{Context, Result, bail};
 use cluster::components::health::Ports;
 use cluster::components::proxy::Config;
 use ipnet::IpNet;
-use serde::Deserialize;
 
+use super::document::Does::{Acts, Nothing, Only, Refused};
+use super::document::{Document, Format, or};
 use super::options::{Api, Common, HasCommon};
 use super::{Gone, gone, gone_switch};
 
@@ -16,7 +17,7 @@ use super::{Gone, gone, gone_switch};
 #[derive(clap::Parser)]
 #[command(name = "kube-proxy", version, max_term_width = 100)]
 struct Args {
-    /// A KubeProxyConfiguration: clientConnection.kubeconfig, clusterCIDR, hostnameOverride, mode, healthzBindAddress
+    /// A KubeProxyConfiguration
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// nftables, the only way
@@ -37,6 +38,9 @@ struct Args {
     /// The address that --healthz-port is of
     #[arg(long, value_name = "IP", default_value = "127.0.0.1", hide = true)]
     bind_address: IpAddr,
+    /// The kubelet's way to say --master, which counts more: on minions of 1.2's guides only the kubelet's file knows
+    #[arg(long, value_name = "URL,…", value_delimiter = ',', hide = true)]
+    api_servers: Vec<String>,
     #[command(flatten)]
     api: Api,
     #[command(flatten)]
@@ -49,7 +53,7 @@ impl HasCommon for Args {
     }
 }
 
-const GONE: &[Gone] = &[
+pub const GONE: &[Gone] = &[
     gone("iptables-sync-period", "the nftables table is kept by watches"),
     gone("iptables-min-sync-period", "the nftables table is kept by watches"),
     gone("iptables-masquerade-bit", "no iptables rules are made"),
@@ -71,31 +75,71 @@ const GONE: &[Gone] = &[
     gone_switch("cleanup-iptables", "no iptables rules are made"),
 ];
 
-/// What of the file is understood; anything else is refused.
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
-struct File {
-    api_version: String,
-    kind: String,
-    client_connection: Connection,
-    #[serde(rename = "clusterCIDR")]
-    cluster_cidr: String,
-    hostname_override: String,
-    mode: String,
-    healthz_bind_address: Option<SocketAddr>,
-}
+const NO_IPTABLES: &str = "no iptables rules are made";
+const NO_IPVS: &str = "there is no IPVS mode";
+const FLOW: &str = "requests are not held back here; the API server's flow control does it";
+const CONNTRACK: &str = "the kernel's own limits stay";
 
-#[derive(Deserialize, Default)]
-#[serde(default, deny_unknown_fields)]
-struct Connection {
-    kubeconfig: Option<PathBuf>,
+/// <https://kubernetes.io/docs/reference/config-api/kube-proxy-config.v1alpha1/>
+const FORMAT: Format = Format {
+    api_version: "kubeproxy.config.k8s.io/v1alpha1",
+    kind: "KubeProxyConfiguration",
+    fields: &[
+        ("clientConnection.kubeconfig", Acts),
+        ("clientConnection.acceptContentTypes", Nothing("JSON is spoken")),
+        ("clientConnection.contentType", Nothing("JSON is spoken")),
+        ("clientConnection.qps", Nothing(FLOW)),
+        ("clientConnection.burst", Nothing(FLOW)),
+        ("hostnameOverride", Acts),
+        ("clusterCIDR", Acts),
+        ("mode", Acts),
+        ("healthzBindAddress", Acts),
+        ("bindAddress", Nothing("healthzBindAddress says where /healthz is")),
+        ("bindAddressHardFail", Only("true")),
+        ("metricsBindAddress", Nothing("there are no metrics of the proxy yet")),
+        ("detectLocalMode", Only("\"ClusterCIDR\"")),
+        ("detectLocal", Refused("clusterCIDR says where pods are")),
+        ("nodePortAddresses", Only("[\"primary\"]")),
+        ("nftables.masqueradeAll", Refused("")),
+        ("nftables.masqueradeBit", Nothing("masquerading needs no mark of a user's choice")),
+        ("nftables.syncPeriod", Nothing("the nftables table is kept by watches")),
+        ("nftables.minSyncPeriod", Nothing("the nftables table is kept by watches")),
+        ("iptables.masqueradeAll", Refused("")),
+        ("iptables.localhostNodePorts", Nothing("node ports answer at the node's InternalIPs")),
+        ("iptables.masqueradeBit", Nothing(NO_IPTABLES)),
+        ("iptables.syncPeriod", Nothing(NO_IPTABLES)),
+        ("iptables.minSyncPeriod", Nothing(NO_IPTABLES)),
+        ("ipvs", Nothing(NO_IPVS)),
+        ("linux.masqueradeAll", Refused("")),
+        ("linux.conntrack", Nothing(CONNTRACK)),
+        ("linux.oomScoreAdj", Nothing("the service manager says it (OOMScoreAdjust=)")),
+        ("conntrack", Nothing(CONNTRACK)),
+        ("oomScoreAdj", Nothing("the service manager says it (OOMScoreAdjust=)")),
+        ("portRange", Nothing("there is no userspace mode")),
+        ("udpIdleTimeout", Nothing("connections are the kernel's")),
+        ("configSyncPeriod", Nothing("services are watched")),
+        ("syncPeriod", Nothing("the nftables table is kept by watches")),
+        ("minSyncPeriod", Nothing("the nftables table is kept by watches")),
+        ("windowsRunAsService", Refused("")),
+        ("winkernel", Nothing("this is Linux")),
+        ("windows", Nothing("this is Linux")),
+        ("featureGates", Refused("features are as they are by default")),
+        ("enableProfiling", Nothing("there is no profiling port")),
+        ("showHiddenMetricsForVersion", Nothing("there are no hidden metrics")),
+        ("logging", Nothing("--v and KNARR_LOG choose what is logged")),
+    ],
+};
+
+/// Its flags.
+pub fn command() -> clap::Command {
+    <Args as clap::CommandFactory>::command()
 }
 
 pub fn run(words: Vec<String>) -> Result<()> {
     let args: Args = super::parse(words, GONE)?;
-    let file =
-        args.config.as_ref().map(|path| read(path).context("--config")).transpose()?.unwrap_or_default();
-    let mode = args.proxy_mode.unwrap_or(file.mode);
+    let file = Document::read(args.config.as_deref(), &FORMAT).context("--config")?;
+    file.warnings.iter().for_each(|warning| eprintln!("{warning}"));
+    let mode = or(args.proxy_mode, &file, "mode")?.unwrap_or_default();
     if !matches!(mode.as_str(), "" | "nftables") {
         bail!("--proxy-mode={mode}: services are led by nftables here; leave the flag out, or say nftables");
     }
@@ -103,32 +147,27 @@ pub fn run(words: Vec<String>) -> Result<()> {
         bail!("kube-proxy writes the kernel's nftables, so it must run as root");
     }
     let mut access = args.api.access("kube-proxy");
-    access.kubeconfig = access.kubeconfig.or(file.client_connection.kubeconfig);
+    access.master = access.master.or(args.api_servers.into_iter().next().filter(|url| !url.is_empty()));
+    access.kubeconfig = or(access.kubeconfig, &file, "clientConnection.kubeconfig")?;
     let mut cluster_cidrs = args.cluster_cidr;
     if cluster_cidrs.is_empty() {
-        for cidr in file.cluster_cidr.split(',').map(str::trim).filter(|c| !c.is_empty()) {
-            cluster_cidrs.push(cidr.parse().with_context(|| format!("clusterCIDR {cidr:?}"))?);
+        let in_file: String = file.get("clusterCIDR")?.unwrap_or_default();
+        for cidr in in_file.split(',').map(str::trim).filter(|c| !c.is_empty()) {
+            cluster_cidrs
+                .push(cidr.parse().map_err(|e| file.wrong("clusterCIDR", format!("{cidr:?}: {e}")))?);
         }
     }
     let port = args.healthz_port.unwrap_or(10256);
     let usual = (port != 0).then(|| SocketAddr::new(args.bind_address, port));
-    let health = args.healthz_bind_address.or(file.healthz_bind_address).filter(|a| a.port() != 0).or(usual);
-    let named = Some(file.hostname_override).filter(|n| !n.is_empty());
+    let health = match or(args.healthz_bind_address, &file, "healthzBindAddress")? {
+        Some(address) => Some(address).filter(|a| a.port() != 0),
+        None => usual,
+    };
+    let named = or(args.hostname_override, &file, "hostnameOverride")?.filter(|n| !n.is_empty());
     cluster::components::proxy::start(Config {
         access,
         health: Ports { http: health, https: None },
-        node_name: args.hostname_override.or(named).unwrap_or_else(cluster::host::node_name),
+        node_name: named.unwrap_or_else(cluster::host::node_name),
         cluster_cidrs,
     })
-}
-
-fn read(path: &PathBuf) -> Result<File> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
-    let file: File = serde_saphyr::from_str(&text).with_context(|| {
-        format!("{}: not a KubeProxyConfiguration, or one with fields that are not supported", path.display())
-    })?;
-    if file.api_version != "kubeproxy.config.k8s.io/v1alpha1" || file.kind != "KubeProxyConfiguration" {
-        bail!("{}: expected a KubeProxyConfiguration of kubeproxy.config.k8s.io/v1alpha1", path.display());
-    }
-    Ok(file)
 }

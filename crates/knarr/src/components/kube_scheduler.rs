@@ -1,19 +1,23 @@
 //! `kube-scheduler`
 
+mod profiles;
+
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
-use cluster::components::scheduler::Config;
-use serde::Deserialize;
+use cluster::components::scheduler::{Config, Profile, Profiles};
+use serde_json::Value;
 
-use super::options::{Api, Common, HasCommon, Leader, Serving};
+use super::document::Does::{Acts, Nothing, Only, Refused};
+use super::document::{Document, Format, or};
+use super::options::{Api, Common, ELECTION_FIELDS, HasCommon, Leader, Serving};
 use super::{Gone, gone, gone_switch};
 
 /// Finds a node for every pod.
 #[derive(clap::Parser)]
 #[command(name = "kube-scheduler", version, max_term_width = 100)]
 struct Args {
-    /// A KubeSchedulerConfiguration: clientConnection.kubeconfig, leaderElection.leaderElect, one profile's schedulerName
+    /// A KubeSchedulerConfiguration
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Whose pods are scheduled: those with this spec.schedulerName
@@ -35,7 +39,7 @@ impl HasCommon for Args {
     }
 }
 
-const GONE: &[Gone] = &[
+pub const GONE: &[Gone] = &[
     gone("algorithm-provider", "a profile in --config says which plugins run"),
     gone("kube-api-qps", "requests are not held back here; the API server's flow control does it"),
     gone("kube-api-burst", "requests are not held back here; the API server's flow control does it"),
@@ -47,63 +51,63 @@ const GONE: &[Gone] = &[
     gone_switch("lock-object-name", "--leader-elect-resource-name"),
 ];
 
-/// What of the file is understood; anything else is refused.
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
-struct File {
-    api_version: String,
-    kind: String,
-    client_connection: Connection,
-    leader_election: Election,
-    profiles: Vec<Profile>,
-}
+const FLOW: &str = "requests are not held back here; the API server's flow control does it";
 
-#[derive(Deserialize, Default)]
-#[serde(default, deny_unknown_fields)]
-struct Connection {
-    kubeconfig: Option<PathBuf>,
-}
+/// <https://kubernetes.io/docs/reference/config-api/kube-scheduler-config.v1/>
+const FORMAT: Format = Format {
+    api_version: "kubescheduler.config.k8s.io/v1",
+    kind: "KubeSchedulerConfiguration",
+    fields: &[
+        ("clientConnection.kubeconfig", Acts),
+        ("clientConnection.acceptContentTypes", Nothing("JSON is spoken")),
+        ("clientConnection.contentType", Nothing("JSON is spoken")),
+        ("clientConnection.qps", Nothing(FLOW)),
+        ("clientConnection.burst", Nothing(FLOW)),
+        (ELECTION_FIELDS[0], Acts),
+        (ELECTION_FIELDS[1], Acts),
+        (ELECTION_FIELDS[2], Acts),
+        (ELECTION_FIELDS[3], Acts),
+        (ELECTION_FIELDS[4], Acts),
+        (ELECTION_FIELDS[5], Acts),
+        (ELECTION_FIELDS[6], Acts),
+        ("profiles", Acts),
+        ("parallelism", Nothing("one pod is placed after the other")),
+        ("percentageOfNodesToScore", Only("100")),
+        ("podInitialBackoffSeconds", Only("1")),
+        ("podMaxBackoffSeconds", Only("10")),
+        ("extenders", Refused("plugins are built in")),
+        ("enableProfiling", Nothing("there is no profiling port")),
+        ("enableContentionProfiling", Nothing("there is no profiling port")),
+        ("delayCacheUntilActive", Nothing("it is always done")),
+    ],
+};
 
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
-struct Election {
-    leader_elect: Option<bool>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
-struct Profile {
-    scheduler_name: Option<String>,
+/// Its flags.
+pub fn command() -> clap::Command {
+    <Args as clap::CommandFactory>::command()
 }
 
 pub fn run(words: Vec<String>) -> Result<()> {
     let args: Args = super::parse(words, GONE)?;
-    let file =
-        args.config.as_ref().map(|path| read(path).context("--config")).transpose()?.unwrap_or_default();
+    let file = Document::read(args.config.as_deref(), &FORMAT).context("--config")?;
+    file.warnings.iter().for_each(|warning| eprintln!("{warning}"));
     let mut access = args.api.access("kube-scheduler");
-    access.kubeconfig = access.kubeconfig.or(file.client_connection.kubeconfig);
-    let named = file.profiles.into_iter().next().and_then(|p| p.scheduler_name);
+    access.kubeconfig = or(access.kubeconfig, &file, "clientConnection.kubeconfig")?;
+    let in_file = file.get::<Value>("profiles")?;
+    let profiles = profiles::read(in_file.as_ref()).map_err(|why| file.about(why)).context("--config")?;
+    let profiles = match args.scheduler_name {
+        None => profiles,
+        Some(_) if in_file.is_some() => {
+            bail!(
+                "--scheduler-name and profiles in --config exclude each other: each profile has its schedulerName"
+            )
+        }
+        Some(name) => Profiles::new(vec![Profile::new(&name)]).map_err(anyhow::Error::msg)?,
+    };
     cluster::components::scheduler::start(Config {
         access,
-        election: args.leader.election("kube-scheduler", file.leader_election.leader_elect)?,
+        election: args.leader.election("kube-scheduler", &file)?,
         health: args.serving.ports(10259),
-        scheduler_name: args.scheduler_name.or(named).unwrap_or_else(|| "default-scheduler".into()),
+        profiles,
     })
-}
-
-fn read(path: &PathBuf) -> Result<File> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
-    let file: File = serde_saphyr::from_str(&text).with_context(|| {
-        format!(
-            "{}: not a KubeSchedulerConfiguration, or one with fields that are not supported",
-            path.display()
-        )
-    })?;
-    if file.api_version != "kubescheduler.config.k8s.io/v1" || file.kind != "KubeSchedulerConfiguration" {
-        bail!("{}: expected a KubeSchedulerConfiguration of kubescheduler.config.k8s.io/v1", path.display());
-    }
-    if file.profiles.len() > 1 {
-        bail!("{}: only one profile is supported", path.display());
-    }
-    Ok(file)
 }

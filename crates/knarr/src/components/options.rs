@@ -4,9 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use cluster::components::health::Ports;
-use cluster::components::{Access, LeaderElection};
+use cluster::components::{Access, LeaderElection, Timings};
+
+use super::document::Document;
 
 /// Of every component.
 #[derive(clap::Args)]
@@ -56,51 +58,73 @@ impl Api {
 /// Whether to wait for a lease.
 #[derive(clap::Args)]
 pub struct Leader {
-    /// Wait for the lease before doing anything, so that several may run and one work
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set)]
-    leader_elect: bool,
+    /// Wait for the lease before doing anything, so that several may run and one work [default: true]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    leader_elect: Option<bool>,
     /// The lease's name
     #[arg(long, value_name = "NAME")]
     leader_elect_resource_name: Option<String>,
     /// The lease's namespace
-    #[arg(long, value_name = "NAME", default_value = "kube-system")]
-    leader_elect_resource_namespace: String,
+    #[arg(long, value_name = "NAME")]
+    leader_elect_resource_namespace: Option<String>,
     /// The lease's kind: leases
-    #[arg(long, value_name = "KIND", default_value = "leases")]
-    leader_elect_resource_lock: String,
-    /// 15s, and nothing else
-    #[arg(long, value_name = "DURATION", default_value = "15s")]
-    leader_elect_lease_duration: String,
-    /// 10s, and nothing else
-    #[arg(long, value_name = "DURATION", default_value = "10s")]
-    leader_elect_renew_deadline: String,
-    /// 2s, and nothing else
-    #[arg(long, value_name = "DURATION", default_value = "2s")]
-    leader_elect_retry_period: String,
+    #[arg(long, value_name = "KIND")]
+    leader_elect_resource_lock: Option<String>,
+    /// Others take over when they saw no renewal for so long
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    leader_elect_lease_duration: Option<Duration>,
+    /// The holder gives up when it could not renew for so long
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    leader_elect_renew_deadline: Option<Duration>,
+    /// Between tries
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    leader_elect_retry_period: Option<Duration>,
 }
 
+/// What a configuration file may say of the same, in its `leaderElection`.
+pub const ELECTION_FIELDS: [&str; 7] = [
+    "leaderElection.leaderElect",
+    "leaderElection.leaseDuration",
+    "leaderElection.renewDeadline",
+    "leaderElection.retryPeriod",
+    "leaderElection.resourceLock",
+    "leaderElection.resourceName",
+    "leaderElection.resourceNamespace",
+];
+
 impl Leader {
-    pub fn election(&self, lease: &str, in_file: Option<bool>) -> Result<Option<LeaderElection>> {
-        let fixed = [
-            ("lease-duration", &self.leader_elect_lease_duration, 15),
-            ("renew-deadline", &self.leader_elect_renew_deadline, 10),
-            ("retry-period", &self.leader_elect_retry_period, 2),
-        ];
-        for (flag, given, only) in fixed {
-            if duration(given).with_context(|| format!("--leader-elect-{flag}"))? != Duration::from_secs(only)
-            {
-                bail!("--leader-elect-{flag}={given}: only {only}s, upstream's default, is supported");
-            }
+    /// For the lease `lease`, where nothing else is said. A flag counts more than the file.
+    pub fn election(&self, lease: &str, file: &Document) -> Result<Option<LeaderElection>> {
+        let [wanted, lease_duration, renew_deadline, retry_period, lock, name, namespace] = ELECTION_FIELDS;
+        let time =
+            |flag: Option<Duration>, path: &str, usual: Duration| match (flag, file.get::<String>(path)?) {
+                (Some(flag), _) => Ok(flag),
+                (None, Some(text)) => match duration(&text).map_err(|e| file.wrong(path, e))? {
+                    Duration::ZERO => Ok(usual),
+                    given => Ok(given),
+                },
+                (None, None) => Ok::<_, anyhow::Error>(usual),
+            };
+        let usual = Timings::default();
+        let timings = Timings {
+            lease_duration: time(self.leader_elect_lease_duration, lease_duration, usual.lease_duration)?,
+            renew_deadline: time(self.leader_elect_renew_deadline, renew_deadline, usual.renew_deadline)?,
+            retry_period: time(self.leader_elect_retry_period, retry_period, usual.retry_period)?,
+        };
+        timings.validate().map_err(|why| anyhow::anyhow!("leader election: {why}"))?;
+        let text = |flag: &Option<String>, path: &str, usual: &str| match flag {
+            Some(flag) => Ok(flag.clone()),
+            None => file.get(path).map(|text| text.unwrap_or_else(|| usual.to_owned())),
+        };
+        let lock = text(&self.leader_elect_resource_lock, lock, "leases")?;
+        if lock != "leases" {
+            bail!("--leader-elect-resource-lock={lock}: only leases are supported");
         }
-        if self.leader_elect_resource_lock != "leases" {
-            bail!(
-                "--leader-elect-resource-lock={}: only leases are supported",
-                self.leader_elect_resource_lock
-            );
-        }
-        Ok((self.leader_elect && in_file != Some(false)).then(|| LeaderElection {
-            lease: self.leader_elect_resource_name.clone().unwrap_or_else(|| lease.to_owned()),
-            namespace: self.leader_elect_resource_namespace.clone(),
+        let elect = self.leader_elect.map_or_else(|| file.get(wanted), |flag| Ok(Some(flag)))?;
+        Ok(elect.unwrap_or(true).then_some(LeaderElection {
+            lease: text(&self.leader_elect_resource_name, name, lease)?,
+            namespace: text(&self.leader_elect_resource_namespace, namespace, "kube-system")?,
+            timings,
         }))
     }
 }
