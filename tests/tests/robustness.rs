@@ -47,7 +47,7 @@ fn workload_token(cluster: &Cluster) -> String {
 
 #[test]
 fn ten_times_the_load_it_can_carry() {
-    let few = ["--max-requests-inflight=20", "--max-mutating-requests-inflight=10"];
+    let few = ["--max-requests-inflight=4", "--max-mutating-requests-inflight=2"];
     let cluster = Cluster::start_with("load", &[&QUIET[..], &few].concat());
     let token = workload_token(&cluster);
     let client = Client::new(&cluster, Some(token));

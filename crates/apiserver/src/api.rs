@@ -12,13 +12,16 @@ use stdx::clock::SharedClock;
 use stdx::{Random, Tasks};
 
 use crate::flow::Flow;
+use crate::http::answers::Answers;
 use crate::http::discovery::Discovery;
+use crate::http::encodings::Encodings;
 use crate::http::health::Check;
 use crate::http::metrics::Metrics;
 use crate::http::openapi::OpenApi;
 use crate::http::proxy::NodeProxy;
 use crate::local::gates::Gates;
 use crate::local::{Local, Loopback};
+use crate::pipeline::bindings;
 use crate::pipeline::computed::{self, Computed};
 use crate::pipeline::virtuals::Virtual;
 
@@ -52,7 +55,9 @@ pub struct Api {
     pub discovery: Discovery,
     pub openapi: OpenApi,
     pub metrics: Metrics,
+    pub(crate) encodings: Arc<Encodings>,
     pub flow: Arc<Flow>,
+    pub(crate) answers: Arc<Answers>,
     pub clock: SharedClock,
     pub random: Random,
     pub tasks: Tasks,
@@ -84,19 +89,23 @@ impl Api {
         }
         let computed = computed::all();
         let made = computed.iter().map(|c| c.resource.clone());
+        let mut virtuals = config.virtuals;
+        virtuals.push(bindings::row(config.registry.clone()));
         let served: Vec<_> = config.registry.resources().iter().cloned().chain(made).collect();
         Arc::new(Api {
-            discovery: Discovery::new(&served, &config.virtuals, &config.advertised),
+            discovery: Discovery::new(&served, &virtuals, &config.advertised),
             registry: config.registry,
             authenticator: config.authenticator,
             authorizer: config.authorizer,
-            virtuals: config.virtuals,
+            virtuals,
             computed,
             node_proxy: config.node_proxy,
             checks,
             openapi: OpenApi::default(),
             metrics: Metrics::default(),
+            encodings: Arc::default(),
             flow,
+            answers: Arc::default(),
             clock: config.clock,
             random: config.random,
             tasks: config.tasks,

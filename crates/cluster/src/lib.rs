@@ -16,6 +16,7 @@ mod control_plane;
 pub mod datastore;
 mod dns;
 mod elected;
+mod farewell;
 pub mod host;
 mod identities;
 mod joining;

@@ -20,6 +20,7 @@ pub struct Process {
 /// reads `farewell` when it was asked to stop.
 pub fn run(farewell: &str, start: impl AsyncFnOnce(&Process) -> Result<()>) -> Result<()> {
     crate::install_tls();
+    raise_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -46,8 +47,24 @@ pub fn run(farewell: &str, start: impl AsyncFnOnce(&Process) -> Result<()>) -> R
         };
         if ended.is_ok() {
             process.progress.print(farewell);
+            // Whoever asks twice does not want to wait.
+            tokio::select! {
+                () = process.groups.farewell.say(&process.clock) => {}
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
         }
         process.groups.stop().await;
         ended
     })
+}
+
+/// A thousand connections are more than the descriptors that a shell gives to begin with. Containers have a limit of their own.
+fn raise_open_files() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
+        tracing::warn!(%error, "cannot raise the limit of open files");
+    }
 }

@@ -14,6 +14,7 @@ pub use auth::authz::Mode;
 use pki::{ClientTrust, PublicKey, SigningKey};
 use stdx::clock::SharedClock;
 
+pub mod live;
 pub mod published;
 #[cfg(test)]
 mod tests;
@@ -33,6 +34,8 @@ pub struct SecurityConfig {
     /// 0: no limit.
     pub max_requests_inflight: usize,
     pub max_mutating_requests_inflight: usize,
+    /// Between being asked to stop and stopping.
+    pub shutdown_delay: Duration,
     /// The first one is in new tokens; empty: the API server's name in the cluster.
     pub service_account_issuers: Vec<String>,
     /// Empty: the issuers.
@@ -60,6 +63,7 @@ impl Default for SecurityConfig {
             authorization_modes: vec![Mode::Node, Mode::Rbac],
             max_requests_inflight: 400,
             max_mutating_requests_inflight: 200,
+            shutdown_delay: Duration::ZERO,
             service_account_issuers: Vec::new(),
             api_audiences: Vec::new(),
             service_account_signing_key_file: None,
@@ -263,19 +267,16 @@ impl RequestHeaderConfig {
 impl Security {
     /// Everything that vouches for clients: `own`, the cluster's CA, and what was given.
     pub fn client_cas(&self, own: &str) -> String {
-        match self.client_ca_pem.trim() {
-            "" => own.to_owned(),
-            given => format!("{}\n{given}\n", own.trim_end()),
-        }
+        both(own, &self.client_ca_pem)
     }
 
-    /// Believes the front proxy's headers, if there is one. `client_cas` is what vouches for everybody else.
-    pub fn request_header(&self, client_cas: &str, clock: SharedClock) -> Result<Option<RequestHeader>> {
-        let Some(proxy) = &self.front_proxy else { return Ok(None) };
+    /// Believes the front proxy's headers, if there is one.
+    pub fn request_header(&self, trusts: &live::Trusts, clock: SharedClock) -> Result<Option<RequestHeader>> {
+        let (Some(proxy), Some(trust)) = (&self.front_proxy, &trusts.proxies) else { return Ok(None) };
         let ders = |pem: &str| -> Result<BTreeSet<Vec<u8>>> {
             Ok(pki::identity::certificates(pem)?.into_iter().map(|der| der.to_vec()).collect())
         };
-        let shared = !ders(client_cas)?.is_disjoint(&ders(&proxy.ca_pem)?);
+        let shared = !ders(&trusts.clients.current().pem)?.is_disjoint(&ders(&proxy.ca_pem)?);
         if shared && proxy.allowed_names.is_empty() {
             tracing::warn!(
                 "--requestheader-client-ca-file also vouches for clients: each of them may name himself anybody; name the \
@@ -283,7 +284,15 @@ impl Security {
             );
         }
         let allowed = proxy.allowed_names.clone();
-        RequestHeader::new(&proxy.ca_pem, allowed, proxy.headers.clone(), clock).map(Some)
+        Ok(Some(RequestHeader::following(trust.clone(), allowed, proxy.headers.clone(), clock)))
+    }
+}
+
+/// The cluster's own CA with those that were given.
+fn both(own: &str, given: &str) -> String {
+    match given.trim() {
+        "" => own.to_owned(),
+        given => format!("{}\n{given}\n", own.trim_end()),
     }
 }
 

@@ -207,7 +207,7 @@ pub async fn storm(client: Client, stop: Arc<AtomicBool>, counts: Arc<Counts>) {
             let mut n = 0;
             while !stop.load(Ordering::Relaxed) {
                 n += 1;
-                counts.count(match n % 4 {
+                counts.count(match n % 2 {
                     0 => client.post(MAPS, &map(&format!("w{worker}-{n}"), 100)).await,
                     _ => client.get(&format!("{MAPS}/small")).await,
                 });

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use apimachinery::Status;
 use bytes::{Bytes, BytesMut};
@@ -13,6 +14,7 @@ use http_body::{Body as _, Frame};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Incoming;
+use stdx::clock::SharedClock;
 
 use super::negotiate::Format;
 
@@ -27,10 +29,18 @@ pub fn full(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into()).boxed_unsync()
 }
 
+/// Any body whose frames are at hand.
+pub fn boxed(body: impl http_body::Body<Data = Bytes, Error = Infallible> + Send + 'static) -> Body {
+    body.boxed_unsync()
+}
+
 /// A body that is sent as the chunks come.
 pub fn stream(chunks: impl Stream<Item = Bytes> + Send + 'static) -> Body {
     StreamBody::new(chunks.map(|chunk| Ok::<_, Infallible>(Frame::data(chunk)))).boxed_unsync()
 }
+
+/// How long an answer waits for the rest of a request that was refused.
+const DRAIN_FOR: Duration = Duration::from_secs(5);
 
 /// How much of a body that is too large is still read, and thrown away: a client that is cut off while it sends may never see
 /// the answer.
@@ -75,9 +85,16 @@ pub fn kept(incoming: Incoming) -> (RequestBody, Unread) {
 impl Unread {
     /// Reads what is left, at most [`DRAIN_MAX`] bytes, and throws it away. An HTTP/2 stream whose body is dropped before the answer
     /// is sent is reset, and the client never sees why it was refused.
-    pub async fn drain(self) {
+    pub async fn drain(self, clock: &SharedClock) {
         let left = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(mut body) = left.filter(|b| b.size_hint().lower() <= DRAIN_MAX as u64) else { return };
+        let Some(body) = left.filter(|b| b.size_hint().lower() <= DRAIN_MAX as u64) else { return };
+        tokio::select! {
+            () = Self::read(body) => {}
+            () = clock.sleep(DRAIN_FOR) => {}
+        }
+    }
+
+    async fn read(mut body: Incoming) {
         let mut read = 0;
         while let Some(Ok(frame)) = body.frame().await {
             read += frame.data_ref().map_or(0, Bytes::len);
@@ -140,8 +157,16 @@ pub fn text(code: u16, text: impl Into<String>) -> Response<Body> {
 
 /// A response of a given type.
 pub fn with_type(code: u16, content_type: &str, bytes: impl Into<Bytes>) -> Response<Body> {
-    let bytes = bytes.into();
-    let mut response = Response::new(full(bytes));
+    with_body(code, content_type, Full::new(bytes.into()))
+}
+
+/// A response of a given type whose body is sent as it comes.
+pub fn with_body(
+    code: u16,
+    content_type: &str,
+    body: impl http_body::Body<Data = Bytes, Error = Infallible> + Send + 'static,
+) -> Response<Body> {
+    let mut response = Response::new(body.boxed_unsync());
     *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(content_type) {

@@ -72,7 +72,9 @@ pub fn document(api: &Api, exchange: &Exchange, format: Format, json: Bytes) -> 
         pretty: exchange.params.pretty,
         include: IncludeObject::Metadata,
         clock: api.clock.clone(),
+        encodings: api.encodings.clone(),
         shutdown: api.tasks.shutdown(),
+        watching: None,
     };
     presenter.whole(200, json)
 }
@@ -147,7 +149,7 @@ fn metrics(api: &Arc<Api>, _: &Exchange, path: &str) -> Result<Response<Body>, S
     if path.trim_end_matches('/') != "/metrics" {
         return Ok(not_found());
     }
-    Ok(body::with_type(200, "text/plain; version=0.0.4; charset=utf-8", api.metrics.render()))
+    Ok(body::with_type(200, "text/plain; version=0.0.4; charset=utf-8", api.metrics.render(&api.registry)))
 }
 
 fn index(api: &Arc<Api>, exchange: &Exchange) -> Result<Response<Body>, Status> {

@@ -55,7 +55,9 @@ fn all<'a>(
 ) -> Response<Body> {
     let mut report = String::new();
     let mut failed = false;
+    let mut unknown = excluded.to_vec();
     for check in checks {
+        unknown.retain(|name| *name != check.name);
         let line = match (excluded.contains(&check.name), (check.probe)()) {
             (true, _) => format!("[+]{} excluded: ok\n", check.name),
             (false, Ok(())) => format!("[+]{} ok\n", check.name),
@@ -66,6 +68,11 @@ fn all<'a>(
             }
         };
         report.push_str(&line);
+    }
+    if !unknown.is_empty() {
+        let names: Vec<String> = unknown.iter().map(|name| format!("{name:?}")).collect();
+        let names = names.join(", ");
+        report.push_str(&format!("warn: some health checks cannot be excluded: no matches for {names}\n"));
     }
     match (failed, verbose) {
         (true, _) => body::text(500, format!("{report}{endpoint} check failed\n")),
@@ -98,6 +105,8 @@ mod tests {
         let report = "[+]ping ok\n[-]informer-sync failed: reason withheld\nreadyz check failed\n";
         check("/readyz", "", 500, report).await;
         check("/readyz", "exclude=informer-sync", 200, "ok").await;
+        let warned = "[+]ping ok\nwarn: some health checks cannot be excluded: no matches for \"x\"\nlivez check passed\n";
+        check("/livez", "verbose&exclude=x", 200, warned).await;
         check("/readyz/ping", "", 200, "ok").await;
         check("/readyz/informer-sync", "", 500, "internal server error: not yet\n").await;
         check("/readyz/other", "", 404, "404 page not found\n").await;

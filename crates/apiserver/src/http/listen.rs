@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -21,8 +22,14 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections that are served at once; more wait in the kernel's backlog.
 const CONNECTIONS_MAX: usize = 10_000;
 const STREAMS_MAX: u32 = 250;
-/// What still runs when the server stops has so long.
+/// A connection on which nobody asks anything for so long is closed.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(180);
+/// A client that takes nothing of a large answer for so long is cut off: upstream's `--request-timeout`.
+const STALLED_TIMEOUT: Duration = Duration::from_secs(60);
+/// What goes on as long as a client likes has so long when the server stops.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
+/// Requests that will be answered have so long.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Binds `address` and serves until `tasks` is stopped. Returns the address that was bound.
 pub async fn listen(
@@ -111,24 +118,49 @@ async fn serve(
     tasks: &Tasks,
 ) -> anyhow::Result<()> {
     let peer = Arc::new(peer);
-    let shared = api.clone();
+    let (shared, known) = (api.clone(), peer.clone());
     let answer = service_fn(move |request| {
-        let (api, peer) = (shared.clone(), peer.clone());
+        let (api, peer) = (shared.clone(), known.clone());
         async move { Ok::<_, std::convert::Infallible>(service::serve(api, peer, request).await) }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(None);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(IDLE_TIMEOUT);
     builder.http2().timer(TokioTimer::new()).max_concurrent_streams(STREAMS_MAX);
+    builder.http2().keep_alive_interval(Some(STALLED_TIMEOUT)).keep_alive_timeout(STALLED_TIMEOUT);
     let serving = builder.serve_connection_with_upgrades(TokioIo::new(stream), answer);
     tokio::pin!(serving);
     let shutdown = tasks.shutdown();
     tokio::select! {
         done = serving.as_mut() => return done.map_err(|e| anyhow::anyhow!("{e}")),
+        why = stalled(&api, &peer) => anyhow::bail!(why),
         () = shutdown.cancelled() => serving.as_mut().graceful_shutdown(),
     }
     // Requests that run get their answers; watches end by themselves, streams through us are cut.
+    let drained = async {
+        api.clock.sleep(SHUTDOWN_TIMEOUT).await;
+        tokio::select! {
+            () = peer.owed.settled() => {}
+            () = api.clock.sleep(DRAIN_TIMEOUT) => {}
+        }
+    };
     tokio::select! {
         done = serving => done.map_err(|e| anyhow::anyhow!("{e}")),
-        () = api.clock.sleep(SHUTDOWN_TIMEOUT) => Ok(()),
+        () = drained => Ok(()),
+    }
+}
+
+/// Completes when a client has connected and asks nothing, or takes nothing of large answers; says which.
+async fn stalled(api: &Api, peer: &Connection) -> &'static str {
+    tokio::select! {
+        () = api.clock.sleep(IDLE_TIMEOUT) => if !peer.asked.load(Ordering::Relaxed) { return "the client asks nothing" },
+        () = peer.large.begun() => {}
+    }
+    loop {
+        peer.large.begun().await;
+        let before = peer.large.taken();
+        api.clock.sleep(STALLED_TIMEOUT).await;
+        if !peer.large.is_settled() && peer.large.taken() == before {
+            return "the client takes nothing of an answer";
+        }
     }
 }

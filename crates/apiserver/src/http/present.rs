@@ -1,5 +1,7 @@
 //! Answers as HTTP responses: the accepted format and shape, warnings, watch frames.
 
+use std::sync::Arc;
+
 use apimachinery::{Revision, Status};
 use bytes::{BufMut, Bytes, BytesMut};
 use codec::protobuf::Message;
@@ -13,7 +15,10 @@ use stdx::clock::SharedClock;
 use tokio_util::sync::CancellationToken;
 
 use super::body::{self, Body};
+use super::encodings::{Encodings, message_of};
 use super::indent::indent;
+use super::list_body::ListBody;
+use super::metrics::Watching;
 use super::negotiate::{Accepted, Format, Shape};
 use super::table::{self, IncludeObject};
 use crate::pipeline::call::{Answer, Outcome, Shown, in_version};
@@ -25,8 +30,11 @@ pub struct Presenter {
     pub pretty: bool,
     pub include: IncludeObject,
     pub clock: SharedClock,
+    pub encodings: Arc<Encodings>,
     /// Ends watches.
     pub shutdown: CancellationToken,
+    /// Counts this watch, if it is one.
+    pub watching: Option<Arc<Watching>>,
 }
 
 impl Presenter {
@@ -34,7 +42,7 @@ impl Presenter {
     pub fn respond(&self, outcome: Outcome) -> Response<Body> {
         let shown = match outcome.answer {
             Answer::Object { code, object } => self.object(code, &object),
-            Answer::List { resource, listing } => self.list(&resource, &listing),
+            Answer::List { resource, listing } => self.list(&resource, listing),
             Answer::Made { resource, items } => self.made(&resource, &items),
             Answer::Watch { resource, stream } => Ok(self.watch(resource, stream)),
             Answer::Status(status) => Ok(self.status(&status)),
@@ -87,27 +95,59 @@ impl Presenter {
                 table::table(resource, metadata, one, self.table_options(true))?.into()
             }
             (Shape::PartialMetadata, Some(_)) => table::partial(&object.json)?.into(),
+            (Shape::AsIs, Some(resource))
+                if self.accepted.format == Format::Protobuf && resource.conversion.is_none() =>
+            {
+                let Some(of) = message_of(&resource.gvk) else { return Ok(self.whole(code, object.json.clone())) };
+                let message = self.encodings.message(of, &object.json)?;
+                return Ok(body::with_type(code, Format::Protobuf.content_type(), of.whole(&message)));
+            }
             (Shape::AsIs, _) | (_, None) => object.in_own_version()?,
             (shape, _) => return Err(unfit(shape)),
         };
         Ok(self.whole(code, json))
     }
 
-    fn list(&self, resource: &Resource, listing: &Listing) -> Result<Response<Body>, Status> {
+    fn list(&self, resource: &Resource, listing: Listing) -> Result<Response<Body>, Status> {
+        if self.accepted.shape == Shape::AsIs && resource.conversion.is_none() && !self.pretty {
+            match self.accepted.format {
+                Format::Json => {
+                    let body = ListBody::json(list_head(resource, &listing), listing.items);
+                    return Ok(body::with_body(200, Format::Json.content_type(), body));
+                }
+                Format::Protobuf => {
+                    if let Some(body) = self.protobuf_list(resource, &listing)? {
+                        return Ok(body::with_body(200, Format::Protobuf.content_type(), body));
+                    }
+                }
+                Format::Yaml => {}
+            }
+        }
         let objects = listing.items.iter().map(|o| &**o.json());
         let json = match self.accepted.shape {
-            Shape::AsIs => list_json(resource, listing)?,
+            Shape::AsIs => list_json(resource, &listing)?,
             Shape::Table => {
-                table::table(resource, list_metadata(listing), objects, self.table_options(true))?.into()
+                table::table(resource, list_metadata(&listing), objects, self.table_options(true))?.into()
             }
             Shape::PartialMetadataList => {
                 let items = objects.map(table::partial).collect::<Result<Vec<_>, _>>()?;
-                let head = head("PartialObjectMetadataList", "meta.k8s.io/v1", &list_metadata(listing));
+                let head = head("PartialObjectMetadataList", "meta.k8s.io/v1", &list_metadata(&listing));
                 joined(&head, items.iter().map(|i| &**i))
             }
             shape => return Err(unfit(shape)),
         };
         Ok(self.whole(200, json))
+    }
+
+    /// `None` for kinds without a protobuf form.
+    fn protobuf_list(&self, resource: &Resource, listing: &Listing) -> Result<Option<ListBody>, Status> {
+        let gvk = &resource.gvk;
+        let list = Message::named(&gvk.group, &gvk.version, &format!("{}List", gvk.kind));
+        let Some((list, item)) = list.zip(message_of(gvk)) else { return Ok(None) };
+        let own = list.message(json!({"metadata": list_metadata(listing)}).to_string().as_bytes())?;
+        let items = listing.items.iter().map(|o| self.encodings.message(item, o.json()));
+        let items = items.collect::<Result<Vec<_>, _>>()?;
+        Ok(Some(ListBody::protobuf(|length| list.head(length), &own, items)))
     }
 
     fn made(&self, resource: &Resource, items: &[Bytes]) -> Result<Response<Body>, Status> {
@@ -150,6 +190,9 @@ impl Presenter {
         let shutdown = self.shutdown.clone().cancelled_owned();
         let frames = events.take_until(shutdown).map(move |item| {
             let frame = presenter.frame(&resource, &item, headers);
+            if let (Some(watching), WatchItem::Event(_)) = (&presenter.watching, &item) {
+                watching.sent(frame.len());
+            }
             headers = headers && matches!(item, WatchItem::Bookmark { .. });
             frame
         });
@@ -166,6 +209,14 @@ impl Presenter {
         {
             // Serialised once for all watchers.
             return event.frame();
+        }
+        if let (WatchItem::Event(event), Accepted { format: Format::Protobuf, shape: Shape::AsIs }) =
+            (item, self.accepted)
+            && resource.conversion.is_none()
+            && let Some(of) = message_of(&resource.gvk)
+            && let Ok(message) = self.encodings.message(of, event.object.json())
+        {
+            return codec::protobuf::watch_frame(event.kind.as_str(), &of.whole(&message)).into();
         }
         let (kind, object) = match item {
             WatchItem::Event(event) => {
@@ -247,8 +298,7 @@ fn protobuf_frame(kind: &str, json: &[u8]) -> Bytes {
 
 /// A list as JSON: a small head and the items' own bytes.
 pub fn list_json(resource: &Resource, listing: &Listing) -> Result<Bytes, Status> {
-    let kind = format!("{}List", resource.gvk.kind);
-    let head = head(&kind, &resource.gvk.api_version(), &list_metadata(listing));
+    let head = list_head(resource, listing);
     if resource.conversion.is_some() {
         let items = listing.items.iter().map(|o| in_version(resource, o.json()));
         let items = items.collect::<Result<Vec<_>, _>>()?;
@@ -265,6 +315,11 @@ pub fn list_json(resource: &Resource, listing: &Listing) -> Result<Bytes, Status
     }
     out.put_slice(b"]}");
     Ok(out.freeze())
+}
+
+fn list_head(resource: &Resource, listing: &Listing) -> String {
+    let kind = format!("{}List", resource.gvk.kind);
+    head(&kind, &resource.gvk.api_version(), &list_metadata(listing))
 }
 
 /// A list of objects that are kept nowhere: it has no revision.

@@ -1,14 +1,17 @@
 //! One HTTP request from its head to its response. [`chain`] is the list of what every request passes.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use apimachinery::Status;
 use auth::authn::Credentials;
 use auth::{Attributes, UserInfo};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 
+use super::answers::{self, Owed};
 use super::body::{self, Body, RequestBody};
 use super::negotiate::{self, Accepted, Format, Offer, Shape};
 use super::present::Presenter;
@@ -17,7 +20,7 @@ use super::{decode, endpoints, gzip, proxy, websocket};
 use crate::api::Api;
 use crate::flow::Place;
 use crate::pipeline::authorize::{authorize, resource_attributes};
-use crate::pipeline::call::{Call, Verb};
+use crate::pipeline::call::{Answer, Call, Verb};
 use crate::pipeline::params::Params;
 use crate::pipeline::path::{Path, ResourcePath};
 use crate::pipeline::{self, absent, authenticate, computed, impersonate, virtuals};
@@ -29,6 +32,12 @@ pub struct Connection {
     pub certificates: Vec<Vec<u8>>,
     /// Of the insecure port: whoever comes is one of system:masters.
     pub unsecured: bool,
+    /// There was a request.
+    pub asked: AtomicBool,
+    /// Requests that are not answered yet, but for those that last.
+    pub owed: Arc<Owed>,
+    /// Those of them whose large answers are on their way.
+    pub large: Arc<Owed>,
 }
 
 /// A request on its way through the chain.
@@ -39,12 +48,13 @@ pub struct Exchange {
     pub user: UserInfo,
 }
 
-/// How long an answer waits for the rest of a request that was refused.
-const DRAIN_FOR: Duration = Duration::from_secs(5);
+/// How long a request's body may take: upstream's `--request-timeout`.
+const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Answers one request, whatever it is.
 pub async fn serve(api: Arc<Api>, connection: Arc<Connection>, request: Request<Incoming>) -> Response<Body> {
     let started = api.clock.monotonic();
+    connection.asked.store(true, Ordering::Relaxed);
     let audit_id = audit_id(&api, request.headers());
     let method = request.method().clone();
     let path = Path::parse(request.uri().path());
@@ -53,10 +63,16 @@ pub async fn serve(api: Arc<Api>, connection: Arc<Connection>, request: Request<
         pretty: pretty(&request),
         include: IncludeObject::Metadata,
         clock: api.clock.clone(),
+        encodings: api.encodings.clone(),
         shutdown: api.tasks.shutdown(),
+        watching: None,
     };
-    let label = api.metrics.label(&method, &path, request.uri().query().unwrap_or_default());
+    let query = request.uri().query().unwrap_or_default();
+    let label = api.metrics.label(&method, &path, query, request.headers());
     let _in_flight = api.metrics.begin(&label);
+    let lasts = label.is_long_running();
+    let debt = (!lasts).then(|| connection.owed.begin());
+    let uri = request.uri().clone();
     let gzips = gzip::accepted(request.headers());
     let (head, incoming) = request.into_parts();
     let (body, unread) = body::kept(incoming);
@@ -66,10 +82,7 @@ pub async fn serve(api: Arc<Api>, connection: Arc<Connection>, request: Request<
         Ok(response) => response,
         Err(status) => presenter.status(&status),
     };
-    tokio::select! {
-        () = unread.drain() => {}
-        () = api.clock.sleep(DRAIN_FOR) => {}
-    }
+    unread.drain(&api.clock).await;
     if gzips {
         response = gzip::compress(response).await;
     }
@@ -79,8 +92,17 @@ pub async fn serve(api: Arc<Api>, connection: Arc<Connection>, request: Request<
     if let Some(place) = &place {
         place.tell(response.headers_mut());
     }
-    api.metrics.observe(&label, response.status().as_u16(), api.clock.monotonic().saturating_sub(started));
-    response
+    let (code, took) = (response.status(), api.clock.monotonic().saturating_sub(started));
+    api.metrics.observe(&label, code.as_u16(), took, answers::size(&response));
+    match code {
+        StatusCode::INTERNAL_SERVER_ERROR if matches!(uri.path().get(..4), Some("/api")) => {
+            tracing::warn!(%audit_id, verb = label.verb(), path = uri.path(), code = 500, ?took, "a request fails");
+        }
+        _ => {
+            tracing::debug!(%audit_id, verb = label.verb(), path = uri.path(), code = code.as_u16(), ?took, "request")
+        }
+    }
+    api.answers.hold(response, || (connection.large.begin(), debt)).await
 }
 
 /// Every request passes these, in this order; the first refusal is the answer. `place` is what is then told of its priority.
@@ -146,11 +168,14 @@ pub(super) async fn stream_answer(
     if !served {
         return Ok(body::text(404, "404 page not found\n"));
     }
-    let presenter = presenter(api, &exchange, &path)?;
+    let mut presenter = presenter(api, &exchange, &path)?;
+    if verb == Verb::Watch {
+        presenter.watching = Some(api.metrics.watching(&path));
+    }
     let (head, incoming) = exchange.request.into_parts();
     let bytes = match verb {
         Verb::Get | Verb::List | Verb::Watch => Default::default(),
-        _ => body::read(incoming).await?,
+        _ => whole(api, incoming).await?,
     };
     let payload = decode::payload(verb, &head.headers, bytes)?;
     let default_manager = default_manager(&head.headers);
@@ -159,7 +184,23 @@ pub(super) async fn stream_answer(
         Ok(outcome) => outcome,
         Err(status) => return Ok(presenter.status(&status)),
     };
+    if matches!(&outcome.answer, Answer::List { listing, .. } if listing.items.len() > answers::FEW) {
+        api.answers.leave(&api.clock).await?;
+    }
     Ok(presenter.respond(outcome))
+}
+
+/// The request's body, which must come in time.
+async fn whole(api: &Api, body: RequestBody) -> Result<Bytes, Status> {
+    tokio::select! {
+        biased;
+        read = body::read(body) => read,
+        () = api.clock.sleep(BODY_TIMEOUT) => Err(Status::failure(
+            408,
+            "Timeout",
+            "the request's body did not come in time",
+        )),
+    }
 }
 
 fn presenter(api: &Api, exchange: &Exchange, path: &ResourcePath) -> Result<Presenter, Status> {
@@ -172,7 +213,9 @@ fn presenter(api: &Api, exchange: &Exchange, path: &ResourcePath) -> Result<Pres
         pretty: pretty(&exchange.request),
         include: IncludeObject::parse(&exchange.params.include_object)?,
         clock: api.clock.clone(),
+        encodings: api.encodings.clone(),
         shutdown: api.tasks.shutdown(),
+        watching: None,
     })
 }
 
@@ -240,8 +283,10 @@ fn bearer(value: &str) -> Option<String> {
 /// People's tools get indented JSON, as upstream does it.
 fn pretty<B>(request: &Request<B>) -> bool {
     let query = request.uri().query().unwrap_or_default();
-    match Params::parse(query) {
-        Ok(params) if params.get("pretty").is_some() => params.pretty,
+    // Nearly no query says it, and names may be escaped.
+    let may_say = query.contains("pretty") || query.contains('%');
+    match may_say.then(|| Params::parse(query)) {
+        Some(Ok(params)) if params.get("pretty").is_some() => params.pretty,
         _ => {
             let agent = header_text(request.headers(), header::USER_AGENT).unwrap_or_default();
             ["curl", "Wget", "Mozilla/5.0"].iter().any(|tool| agent.starts_with(tool))

@@ -47,6 +47,9 @@ pub struct SecurityArgs {
     /// How many requests that write may run at once; 0: any number
     #[arg(long, value_name = "N", default_value_t = 200)]
     max_mutating_requests_inflight: usize,
+    /// How long to go on after SIGTERM, while /readyz fails already, as 10s or 1m
+    #[arg(long, value_name = "DURATION", default_value = "0s")]
+    shutdown_delay_duration: String,
     /// `iss` of service-account tokens; given again, tokens of the further ones are believed, too
     /// [default: https://kubernetes.default.svc.CLUSTER_DOMAIN]
     #[arg(long, value_name = "URL")]
@@ -99,6 +102,7 @@ impl SecurityArgs {
             authorization_modes: self.authorization_mode,
             max_requests_inflight: self.max_requests_inflight,
             max_mutating_requests_inflight: self.max_mutating_requests_inflight,
+            shutdown_delay: duration(&self.shutdown_delay_duration).context("--shutdown-delay-duration")?,
             service_account_issuers: self.service_account_issuer,
             api_audiences: self.api_audiences,
             service_account_signing_key_file: file(self.service_account_signing_key_file),

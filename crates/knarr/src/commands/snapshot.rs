@@ -36,7 +36,7 @@ enum Command {
         /// The data directory the server was started with
         #[arg(long, default_value = DEFAULT_DATA_DIR, env = "KNARR_DATA_DIR")]
         data_dir: PathBuf,
-        /// By how much resource versions go on above all that there was [default: a million, or ten of them where the old
+        /// By how much resource versions go on above all that there was [default: 1, or a million where the old
         /// store is gone]
         #[arg(long, value_name = "REVISIONS")]
         bump_revision: Option<u64>,
