@@ -185,10 +185,17 @@ fn trouble(pod: &Value) -> Option<Trouble> {
     }
 }
 
-/// The innermost part of a message, on one line.
+/// Longer messages are cut: the events have them whole.
+const CAUSE_MAX: usize = 200;
+
+/// A message on one line.
 fn cause(message: &str, none: &str) -> String {
     let flat = message.split_whitespace().collect::<Vec<_>>().join(" ");
-    if flat.is_empty() { none.to_owned() } else { flat }
+    match flat.char_indices().nth(CAUSE_MAX) {
+        _ if flat.is_empty() => none.to_owned(),
+        Some((at, _)) => format!("{}…", &flat[..at]),
+        None => flat,
+    }
 }
 
 /// What all containers of a pod ask for together.

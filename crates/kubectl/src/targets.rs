@@ -115,6 +115,9 @@ impl Query {
         if !self.files.is_empty() && !self.kustomize.is_empty() {
             return Err(Error::text("only one of -f or -k can be specified"));
         }
+        if !self.kustomize.is_empty() && self.recursive {
+            return Err(Error::text("the -k flag can't be used with -f or -R"));
+        }
         if self.has_files() && !self.args.is_empty() {
             return Err(Error::text(
                 "when paths, URLs, or stdin is provided as input, you may not specify resource arguments as well",
@@ -172,12 +175,11 @@ impl Query {
         if self.select_all {
             return Err(Error::text("name cannot be provided when a selector is specified"));
         }
-        if resources.len() > 1 {
-            return Err(Error::text("you must specify only one resource"));
-        }
         let mut works = Vec::new();
-        for name in names {
-            works.push(self.named(&resources[0], &namespace, name)?);
+        for resource in &resources {
+            for name in names {
+                works.push(self.named(resource, &namespace, name)?);
+            }
         }
         Ok(works)
     }
@@ -245,7 +247,7 @@ impl Query {
         let selector = apimachinery::selector::Selector::parse(&self.selector).map_err(Error::text)?;
         for manifest in self.manifests()? {
             let made = match self.only_local {
-                true => local_target(session, manifest),
+                true => Ok(local_target(manifest)),
                 false => file_target(session, manifest),
             };
             match made {

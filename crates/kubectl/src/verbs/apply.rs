@@ -132,7 +132,7 @@ fn one(
         }
         Err(e) => return Err(retrieving(target, e)),
     };
-    if current["metadata"]["annotations"][LAST_APPLIED].is_null() && change.in_words() {
+    if current["metadata"]["annotations"][LAST_APPLIED].is_null() {
         session.note(&format!(
             "resource {}/{} is missing the {LAST_APPLIED} annotation which is required by kubectl apply. kubectl apply should only be used on resources created declaratively by either kubectl create --save-config or kubectl apply. The missing annotation will be patched automatically.",
             target.resource.name, target.name

@@ -250,10 +250,13 @@ fn fetch(session: &Session, asked: &Query, work: &Work, whole: bool) -> Result<V
         Work::Listed { resource, namespace } => {
             let mut found: Vec<Value> = Vec::new();
             pages(session, asked, resource, namespace, include, &mut |table| {
-                let table = as_table(table);
+                let mut table = as_table(table);
+                if !whole {
+                    slim(&mut table);
+                }
                 match found.first_mut() {
                     Some(first) => {
-                        let more = table["rows"].as_array().cloned().unwrap_or_default();
+                        let more = table["rows"].as_array_mut().map(std::mem::take).unwrap_or_default();
                         if let Some(rows) = first["rows"].as_array_mut() {
                             rows.extend(more);
                         }
@@ -263,6 +266,24 @@ fn fetch(session: &Session, asked: &Query, work: &Work, whole: bool) -> Result<V
                 Ok(())
             })?;
             Ok(found)
+        }
+    }
+}
+
+/// Leaves of each row's object what columns are made of: of ten thousand pods the rest would be most of the memory.
+fn slim(table: &mut Value) {
+    for row in table["rows"].as_array_mut().into_iter().flatten() {
+        let mut meta = row["object"]["metadata"].take();
+        let mut kept = serde_json::Map::new();
+        for key in ["name", "namespace", "labels"] {
+            let value = meta[key].take();
+            if !value.is_null() {
+                kept.insert(key.to_owned(), value);
+            }
+        }
+        row["object"] = json!({ "metadata": kept });
+        if let Some(row) = row.as_object_mut() {
+            row.remove("conditions");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `kuberc`: the file of preferences looked at and changed. What it means is in [`crate::kuberc`].
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -31,11 +31,46 @@ fn read(path: &PathBuf) -> Result<Value> {
     }
 }
 
+/// Preferences that stock recommends.
+const RECOMMENDED: &str = "aliases: null
+apiVersion: kubectl.config.k8s.io/v1beta1
+defaults:
+- command: apply
+  options:
+  - default: \"true\"
+    name: server-side
+- command: delete
+  options:
+  - default: \"true\"
+    name: interactive
+kind: Preference
+";
+
+/// Asks whether to make a file with what is recommended; whether it was made.
+fn offer(session: &Session, path: &Path) -> Result<bool> {
+    let shown = path.display();
+    session.print(&format!(
+        "kuberc file not found at {shown}\nWould you like to generate a default kuberc file with recommended options? (y/N): "
+    ))?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    if answer.trim() != "y" {
+        return Ok(false);
+    }
+    if let Some(dir) = path.parent() {
+        std::fs::create_dir_all(dir)
+            .map_err(|e| crate::error::io("mkdir", &dir.display().to_string(), &e))?;
+    }
+    std::fs::write(path, RECOMMENDED).map_err(|e| crate::error::io("open", &shown.to_string(), &e))?;
+    session.println(&format!("Updated {shown}"))?;
+    Ok(false)
+}
+
 pub fn view(session: &Session) -> Result<()> {
     let call = &session.call;
     let path = place(session);
-    if !path.exists() {
-        return Err(Error::text(format!("kuberc file not found at {}", path.display())));
+    if !path.exists() && !offer(session, &path)? {
+        return Ok(());
     }
     let value = read(&path)?;
     match Printer::named(call, call.text("output"), false)? {

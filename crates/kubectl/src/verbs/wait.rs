@@ -9,7 +9,7 @@ use crate::discovery::query;
 use crate::error::{Error, Result};
 use crate::jsonpath::JsonPath;
 use crate::session::{Request, Session};
-use crate::targets::{Query, Target};
+use crate::targets::{Query, Target, Work};
 use crate::verbs::delete::{uid, until, wait_gone};
 
 /// What to wait for.
@@ -119,9 +119,42 @@ fn wait_created(session: &Session, query: &Query, deadline: Duration) -> Result<
         if SystemClock.monotonic() >= deadline {
             return Err(Error::text("timed out waiting for the condition"));
         }
-        // What does not exist cannot be watched by kind alone when kinds differ; stock looks twice a second, too.
-        session.pause(Duration::from_millis(500))?;
+        match &query.works(session)?[..] {
+            [work] => watch_created(session, &query, work, deadline)?,
+            // Several cannot be watched as one: stock looks twice a second, too.
+            _ => session.pause(Duration::from_millis(500))?,
+        }
     }
+}
+
+/// Until something of that name, or with those labels, is made; or nobody knows any more.
+fn watch_created(session: &Session, asked: &Query, work: &Work, deadline: Duration) -> Result<()> {
+    let (resource, namespace, fields) = match work {
+        Work::Named { resource, namespace, name, .. } => (resource, namespace, format!("metadata.name={name}")),
+        Work::Listed { resource, namespace } => (resource, namespace, asked.field_selector.clone()),
+    };
+    let selected = [("fieldSelector", fields.as_str()), ("labelSelector", asked.selector.as_str())];
+    let path = resource.path(namespace, "");
+    let list = session.get(&(path.clone() + &query(&selected)))?;
+    if list["items"].as_array().is_some_and(|items| !items.is_empty()) {
+        return Ok(());
+    }
+    let version = list["metadata"]["resourceVersion"].as_str().unwrap_or_default();
+    let [fields, labels] = selected;
+    let path = path + &query(&[fields, labels, ("resourceVersion", version), ("watch", "true")]);
+    let seen: Result<()> = session.block_on(async {
+        let mut events = crate::stream::Events::connect(session, &Request::get(path)).await?;
+        loop {
+            tokio::select! {
+                event = events.read() => match event? {
+                    Some((kind, _)) if kind == "BOOKMARK" => {}
+                    _ => return Ok(()),
+                },
+                () = until(Some(deadline)) => return Ok(()),
+            }
+        }
+    })?;
+    seen
 }
 
 fn met(object: &Value, want: &Wanted) -> Result<bool> {
@@ -195,10 +228,12 @@ fn one(session: &Session, target: &Target, want: &Wanted, deadline: Duration) ->
         let version = list["metadata"]["resourceVersion"].as_str().unwrap_or_default();
         let path =
             path + &query(&[("fieldSelector", &name), ("resourceVersion", version), ("watch", "true")]);
+        let mut progress = crate::hints::Progress::new(session, format!("waiting for {}", target.shown()));
         let done = session.block_on(async {
             let mut events = crate::stream::Events::connect(session, &Request::get(path)).await?;
             loop {
                 tokio::select! {
+                    () = progress.tick() => {}
                     event = events.read() => match event? {
                         Some((kind, object)) if kind == "MODIFIED" || kind == "ADDED" => {
                             if met(&object, want)? {

@@ -21,8 +21,15 @@ pub fn view(session: &Session) -> Result<()> {
     let targets = query.all(session)?;
     let mut texts = Vec::new();
     for target in &targets {
-        // Stock says nothing of what was never applied.
-        texts.extend(target.object["metadata"]["annotations"][LAST_APPLIED].as_str().map(str::to_owned));
+        let text = target.object["metadata"]["annotations"][LAST_APPLIED].as_str();
+        // Stock says nothing of what was never applied, unless a file names it.
+        if text.is_none() && !target.source.is_empty() {
+            return Err(Error::text(format!(
+                "error when no last-applied-configuration annotation found on resource: {}\n \"{}\": <nil>",
+                target.name, target.source
+            )));
+        }
+        texts.extend(text.map(str::to_owned));
     }
     for text in texts {
         let value: Value = serde_json::from_str(&text).map_err(|e| Error::text(e.to_string()))?;

@@ -96,7 +96,9 @@ impl Profile {
         let add = |container: &mut Value, names: &[&str]| {
             let list = &mut container["securityContext"]["capabilities"]["add"];
             let mut all = list.as_array().cloned().unwrap_or_default();
-            all.extend(names.iter().filter(|n| !all.contains(&json!(n))).map(|n| json!(n)).collect::<Vec<_>>());
+            all.extend(
+                names.iter().filter(|n| !all.contains(&json!(n))).map(|n| json!(n)).collect::<Vec<_>>(),
+            );
             *list = json!(all);
         };
         let clear = |container: &mut Value| {

@@ -20,13 +20,43 @@ fn check(name: &str, style: Style, expected: &Expect) {
 
 #[test]
 fn copies() {
-    check("general", Style::Copy, &expect![[r#"{"metadata":{},"spec":{"containers":[{"name":"own"},{"name":"debugger","securityContext":{"capabilities":{"add":["SYS_PTRACE"]}}}],"initContainers":[{"name":"i"}],"shareProcessNamespace":true}}"#]]);
-    check("legacy", Style::Copy, &expect![[r#"{"metadata":{"annotations":{"c":"d"}},"spec":{"containers":[{"livenessProbe":{},"name":"own"},{"name":"debugger"}],"initContainers":[{"name":"i"}]}}"#]]);
-    check("sysadmin", Style::Copy, &expect![[r#"{"metadata":{},"spec":{"containers":[{"name":"own"},{"name":"debugger","securityContext":{"privileged":true}}],"initContainers":[{"name":"i"}],"shareProcessNamespace":true}}"#]]);
+    check(
+        "general",
+        Style::Copy,
+        &expect![[
+            r#"{"metadata":{},"spec":{"containers":[{"name":"own"},{"name":"debugger","securityContext":{"capabilities":{"add":["SYS_PTRACE"]}}}],"initContainers":[{"name":"i"}],"shareProcessNamespace":true}}"#
+        ]],
+    );
+    check(
+        "legacy",
+        Style::Copy,
+        &expect![[
+            r#"{"metadata":{"annotations":{"c":"d"}},"spec":{"containers":[{"livenessProbe":{},"name":"own"},{"name":"debugger"}],"initContainers":[{"name":"i"}]}}"#
+        ]],
+    );
+    check(
+        "sysadmin",
+        Style::Copy,
+        &expect![[
+            r#"{"metadata":{},"spec":{"containers":[{"name":"own"},{"name":"debugger","securityContext":{"privileged":true}}],"initContainers":[{"name":"i"}],"shareProcessNamespace":true}}"#
+        ]],
+    );
 }
 
 #[test]
 fn nodes() {
-    check("general", Style::Node, &expect![[r#"{"metadata":{"annotations":{"c":"d"},"labels":{"a":"b"}},"spec":{"containers":[{"livenessProbe":{},"name":"own"},{"name":"debugger","volumeMounts":[{"mountPath":"/host","name":"host-root"}]}],"hostIPC":true,"hostNetwork":true,"hostPID":true,"initContainers":[{"name":"i"}],"volumes":[{"hostPath":{"path":"/"},"name":"host-root"}]}}"#]]);
-    check("restricted", Style::Node, &expect![[r#"{"metadata":{"annotations":{"c":"d"},"labels":{"a":"b"}},"spec":{"containers":[{"livenessProbe":{},"name":"own"},{"name":"debugger","securityContext":{"allowPrivilegeEscalation":false,"capabilities":{"drop":["ALL"]},"runAsNonRoot":true,"seccompProfile":{"type":"RuntimeDefault"}}}],"initContainers":[{"name":"i"}]}}"#]]);
+    check(
+        "general",
+        Style::Node,
+        &expect![[
+            r#"{"metadata":{"annotations":{"c":"d"},"labels":{"a":"b"}},"spec":{"containers":[{"livenessProbe":{},"name":"own"},{"name":"debugger","volumeMounts":[{"mountPath":"/host","name":"host-root"}]}],"hostIPC":true,"hostNetwork":true,"hostPID":true,"initContainers":[{"name":"i"}],"volumes":[{"hostPath":{"path":"/"},"name":"host-root"}]}}"#
+        ]],
+    );
+    check(
+        "restricted",
+        Style::Node,
+        &expect![[
+            r#"{"metadata":{"annotations":{"c":"d"},"labels":{"a":"b"}},"spec":{"containers":[{"livenessProbe":{},"name":"own"},{"name":"debugger","securityContext":{"allowPrivilegeEscalation":false,"capabilities":{"drop":["ALL"]},"runAsNonRoot":true,"seccompProfile":{"type":"RuntimeDefault"}}}],"initContainers":[{"name":"i"}]}}"#
+        ]],
+    );
 }
