@@ -9,6 +9,7 @@ use crate::api::Api;
 pub mod absent;
 pub mod authenticate;
 pub mod authorize;
+pub mod bindings;
 pub mod body;
 pub mod call;
 pub mod computed;

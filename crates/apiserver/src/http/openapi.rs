@@ -16,6 +16,7 @@ use super::service::{Exchange, accept_header};
 use crate::api::Api;
 
 mod descriptions;
+mod measured;
 mod packed;
 mod paths;
 mod protobuf;
@@ -57,11 +58,12 @@ impl Version {
 }
 
 impl OpenApi {
-    fn v3(&self, resources: &[Resource]) -> &V3 {
+    fn v3(&self, api: &Api) -> &V3 {
         self.v3.get_or_init(|| {
             aside(|| {
                 let texts = Descriptions::load();
-                let versions = by_version(resources);
+                let served = served(api);
+                let versions = by_version(&served);
                 let documents: BTreeMap<String, Packed> = versions
                     .into_iter()
                     .map(|(path, rows)| {
@@ -80,13 +82,19 @@ impl OpenApi {
         })
     }
 
-    fn v2(&self, resources: &[Resource]) -> &Packed {
-        self.v2.get_or_init(|| aside(|| Packed::new(v2_document(resources).to_string().as_bytes())))
+    fn v2(&self, api: &Api) -> &Packed {
+        self.v2.get_or_init(|| aside(|| Packed::new(v2_document(&served(api)).to_string().as_bytes())))
     }
 
-    fn v2_protobuf(&self, resources: &[Resource]) -> &Packed {
-        self.v2_protobuf.get_or_init(|| aside(|| Packed::new(&protobuf::document(&v2_document(resources)))))
+    fn v2_protobuf(&self, api: &Api) -> &Packed {
+        self.v2_protobuf
+            .get_or_init(|| aside(|| Packed::new(&protobuf::document(&v2_document(&served(api))))))
     }
+}
+
+/// What is stored, and what is made when somebody asks.
+fn served(api: &Api) -> Vec<&Resource> {
+    api.registry.resources().iter().chain(api.computed.iter().map(|c| &c.resource)).collect()
 }
 
 /// Long work that must not hold up the tasks of this thread.
@@ -98,17 +106,16 @@ fn aside<T>(work: impl FnOnce() -> T) -> T {
     }
 }
 
-fn v2_document(resources: &[Resource]) -> Value {
+fn v2_document(resources: &[&Resource]) -> Value {
     let mut all = Map::new();
     for (_, rows) in by_version(resources) {
         all.extend(paths::paths(Version::V2, &rows));
     }
-    let rows: Vec<&Resource> = resources.iter().collect();
     json!({
         "swagger": "2.0",
         "info": info(),
         "paths": all,
-        "definitions": schemas::reachable(Version::V2, &rows, &Descriptions::load()),
+        "definitions": schemas::reachable(Version::V2, resources, &Descriptions::load()),
     })
 }
 
@@ -125,9 +132,9 @@ fn v3_document(rows: &[&Resource], texts: &Descriptions) -> Value {
     })
 }
 
-fn by_version(resources: &[Resource]) -> BTreeMap<String, Vec<&Resource>> {
+fn by_version<'r>(resources: &[&'r Resource]) -> BTreeMap<String, Vec<&'r Resource>> {
     let mut versions: BTreeMap<String, Vec<&Resource>> = BTreeMap::new();
-    for resource in resources {
+    for resource in resources.iter().copied() {
         let path = paths::base(resource).trim_start_matches('/').to_owned();
         versions.entry(path).or_default().push(resource);
     }
@@ -141,7 +148,7 @@ pub fn v2(api: &Arc<Api>, exchange: &Exchange, path: &str) -> Result<Response<Bo
     }
     let wanted = accept_header(&exchange.request);
     if protobuf::TYPES.iter().any(|t| wanted.is_some_and(|w| w.contains(t))) {
-        let document = api.openapi.v2_protobuf(api.registry.resources());
+        let document = api.openapi.v2_protobuf(api);
         let mut response = match unchanged(exchange, &document.etag()) {
             Some(response) => return Ok(response),
             None => document.response(exchange, protobuf::TYPES[0])?,
@@ -151,13 +158,13 @@ pub fn v2(api: &Arc<Api>, exchange: &Exchange, path: &str) -> Result<Response<Bo
         return Ok(response);
     }
     let accepted = negotiate::accept(wanted, Offer::Plain)?;
-    cached(api, exchange, accepted.format, api.openapi.v2(api.registry.resources()))
+    cached(api, exchange, accepted.format, api.openapi.v2(api))
 }
 
 /// `/openapi/v3`, and `/openapi/v3/PATH` for each group and version.
 pub fn v3(api: &Arc<Api>, exchange: &Exchange, path: &str) -> Result<Response<Body>, Status> {
     let accepted = negotiate::accept(accept_header(&exchange.request), Offer::Plain)?;
-    let documents = api.openapi.v3(api.registry.resources());
+    let documents = api.openapi.v3(api);
     let name = path.trim_start_matches("/openapi/v3").trim_matches('/');
     if name.is_empty() {
         return cached(api, exchange, accepted.format, &documents.index);

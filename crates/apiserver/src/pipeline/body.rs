@@ -1,7 +1,7 @@
 //! Bodies of writes: to objects under a field validation, and patches.
 
 use apimachinery::{Gvk, Status};
-use codec::decode::{Content, Strictness};
+use codec::decode::Strictness;
 use codec::{AnyObject, Kind};
 use resources::Resource;
 
@@ -16,12 +16,6 @@ pub struct Decoded {
 /// The object in a body, of the resource's kind.
 pub fn decode(resource: &Resource, payload: &Payload, strictness: Strictness) -> Result<Decoded, Status> {
     let decoded = codec::decode::decode(&resource.gvk, &payload.bytes, payload.content, strictness)?;
-    Ok(Decoded { object: object(resource, &decoded.json)?, warnings: decoded.warnings })
-}
-
-/// The object that a patch made.
-pub fn decode_patched(resource: &Resource, json: &[u8], strictness: Strictness) -> Result<Decoded, Status> {
-    let decoded = codec::decode::decode(&resource.gvk, json, Content::Json, strictness)?;
     Ok(Decoded { object: object(resource, &decoded.json)?, warnings: decoded.warnings })
 }
 

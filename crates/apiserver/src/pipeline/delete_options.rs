@@ -1,8 +1,8 @@
 //! `DeleteOptions` from query and body.
 
-use apimachinery::Status;
 use apimachinery::field::{Error, ErrorList, Path};
-use codec::decode::Content;
+use apimachinery::{Gvk, Status};
+use codec::decode::{Strictness, decode};
 use registry::Requester;
 use registry::options::{DeleteOptions, Propagation};
 use serde::Deserialize;
@@ -14,8 +14,6 @@ use super::options::{dry_run_errors, invalid};
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Body {
-    api_version: Option<String>,
-    kind: Option<String>,
     grace_period_seconds: Option<i64>,
     preconditions: Option<Preconditions>,
     orphan_dependents: Option<bool>,
@@ -41,14 +39,11 @@ pub fn parse(call: &Call, user: Requester) -> Result<DeleteOptions, Status> {
             dry_run: Some(params.dry_run.clone()),
             ..Body::default()
         },
-        bytes => match call.payload.content {
-            Content::Json => from_body(bytes)?,
-            Content::Yaml => {
-                let value = codec::yaml::to_value(bytes)
-                    .map_err(|e| Status::bad_request(format!("unable to decode DeleteOptions: {e}")))?;
-                from_body(value.to_string().as_bytes())?
-            }
-        },
+        bytes => {
+            let json = decode(&kind(), bytes, call.payload.content, Strictness::Ignore)?.json;
+            serde_json::from_slice(&json)
+                .map_err(|e| Status::bad_request(format!("unable to decode DeleteOptions: {e}")))?
+        }
     };
     let propagation = propagation(&body)?;
     let preconditions = body.preconditions.unwrap_or_default();
@@ -62,16 +57,9 @@ pub fn parse(call: &Call, user: Requester) -> Result<DeleteOptions, Status> {
     })
 }
 
-fn from_body(json: &[u8]) -> Result<Body, Status> {
-    let body: Body = serde_json::from_slice(json)
-        .map_err(|e| Status::bad_request(format!("unable to decode DeleteOptions: {e}")))?;
-    match body.kind.as_deref() {
-        None | Some("" | "DeleteOptions") => Ok(body),
-        Some(kind) => Err(Status::bad_request(format!(
-            "{kind} in version {:?} cannot be handled as a DeleteOptions",
-            body.api_version.unwrap_or_default()
-        ))),
-    }
+/// Any group's will do: it is the same in all.
+fn kind() -> Gvk {
+    Gvk::new("", "v1", "DeleteOptions")
 }
 
 fn propagation(body: &Body) -> Result<Option<Propagation>, Status> {

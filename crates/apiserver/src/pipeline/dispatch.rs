@@ -35,10 +35,22 @@ pub async fn dispatch(backend: Backend<'_>, call: &Call) -> Result<Outcome, Stat
     }
     let namespace = if resource.namespaced() { &*path.namespace } else { "" };
     let target = Target { resource, namespace, name: &path.name };
+    check_name(&path.name)?;
     match &*path.subresource {
         "" => main(backend, &target, call).await,
         name if subresources::find(resource, name).is_none() => Err(unknown_resource()),
         name => subresource(backend, &target, name, call).await,
+    }
+}
+
+/// A name in a path has to be one that a store can have.
+fn check_name(name: &str) -> Result<(), Status> {
+    let mut why: Vec<String> =
+        [".", ".."].iter().filter(|n| **n == name).map(|n| format!("may not be '{n}'")).collect();
+    why.extend(["/", "%"].iter().filter(|c| name.contains(**c)).map(|c| format!("may not contain '{c}'")));
+    match why.is_empty() {
+        true => Ok(()),
+        false => Err(Status::bad_request(format!("Name parameter invalid: {name:?}: {}", why.join(";")))),
     }
 }
 

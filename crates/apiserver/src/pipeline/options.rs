@@ -26,7 +26,7 @@ pub fn write(call: &Call) -> Result<WriteOptions, Status> {
     errors.extend(dry_run_errors(&params.dry_run));
     if Strictness::parse(&params.field_validation).is_none() {
         let path = Path::new("fieldValidation");
-        let known = ["Ignore", "Strict", "Warn"];
+        let known = ["", "Ignore", "Strict", "Warn"];
         errors.push(Error::not_supported(&path, &params.field_validation, &known));
     }
     if !errors.is_empty() {
@@ -85,8 +85,8 @@ fn field_manager(manager: &str) -> ErrorList {
     if manager.len() > MANAGER_MAX {
         errors.push(Error::too_long(&path, MANAGER_MAX));
     }
-    if let Some((at, _)) = manager.char_indices().find(|(_, c)| c.is_control()) {
-        let why = format!("invalid character {:?} (at position {at})", &manager[at..][..1]);
+    for (at, bad) in manager.char_indices().filter(|(_, c)| c.is_control()) {
+        let why = format!("invalid character U+{:04X} (at position {at})", u32::from(bad));
         errors.push(Error::invalid(&path, manager, why));
     }
     errors

@@ -1,5 +1,6 @@
 //! Query parameters, parsed once.
 
+use std::num::IntErrorKind;
 use std::time::Duration;
 
 use apimachinery::Status;
@@ -57,6 +58,7 @@ impl Params {
                 let seconds = integer(&value)?;
                 self.timeout = u64::try_from(seconds).ok().filter(|s| *s > 0).map(Duration::from_secs);
             }
+            "timeout" => duration(&value)?,
             "limit" => {
                 self.limit = u64::try_from(integer(&value)?).unwrap_or_default();
             }
@@ -103,9 +105,43 @@ fn integer(value: &str) -> Result<i64, Status> {
     if value.is_empty() {
         return Ok(0);
     }
-    value
-        .parse()
-        .map_err(|_| Status::bad_request(format!("strconv.ParseInt: parsing {value:?}: invalid syntax")))
+    value.parse::<i64>().map_err(|e| {
+        let why = match e.kind() {
+            IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => "value out of range",
+            _ => "invalid syntax",
+        };
+        Status::bad_request(format!("strconv.ParseInt: parsing {value:?}: {why}"))
+    })
+}
+
+/// How long the client wants to wait for an answer, as Go writes durations. No request here takes so long that it would be
+/// cut short, but what is no duration is refused.
+fn duration(value: &str) -> Result<(), Status> {
+    let refuse = |why: String| {
+        Err(Status::bad_request(format!("invalid timeout specified in the request URL - time: {why}")))
+    };
+    let mut rest = value.trim_start_matches(['-', '+']);
+    if value.is_empty() || rest == "0" {
+        return Ok(());
+    }
+    if rest.is_empty() || value.len() > rest.len() + 1 {
+        return refuse(format!("invalid duration {value:?}"));
+    }
+    while !rest.is_empty() {
+        let number = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.').len();
+        let (digits, more) = rest.split_at(number);
+        if !digits.contains(|c: char| c.is_ascii_digit()) || digits.matches('.').count() > 1 {
+            return refuse(format!("invalid duration {value:?}"));
+        }
+        let unit = more.len() - more.trim_start_matches(|c: char| !c.is_ascii_digit() && c != '.').len();
+        let (unit, more) = more.split_at(unit);
+        match unit {
+            "ns" | "us" | "µs" | "μs" | "ms" | "s" | "m" | "h" => rest = more,
+            "" => return refuse(format!("missing unit in duration {value:?}")),
+            unit => return refuse(format!("unknown unit {unit:?} in duration {value:?}")),
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -123,5 +159,29 @@ mod tests {
         assert!(!Params::parse("watch=false").unwrap().watch);
         let bad = Params::parse("limit=x").unwrap_err();
         assert_eq!((bad.code, &*bad.message), (400, "strconv.ParseInt: parsing \"x\": invalid syntax"));
+    }
+
+    #[test]
+    fn refuses_what_go_cannot_read() {
+        for (query, expected) in [
+            (
+                "limit=99999999999999999999",
+                "strconv.ParseInt: parsing \"99999999999999999999\": value out of range",
+            ),
+            ("timeout=x", "invalid timeout specified in the request URL - time: invalid duration \"x\""),
+            (
+                "timeout=5",
+                "invalid timeout specified in the request URL - time: missing unit in duration \"5\"",
+            ),
+            (
+                "timeout=5y",
+                "invalid timeout specified in the request URL - time: unknown unit \"y\" in duration \"5y\"",
+            ),
+        ] {
+            assert_eq!(Params::parse(query).unwrap_err().message, expected);
+        }
+        for query in ["timeout=", "timeout=0", "timeout=1h30m", "timeout=-1.5s"] {
+            assert!(Params::parse(query).is_ok(), "{query}");
+        }
     }
 }

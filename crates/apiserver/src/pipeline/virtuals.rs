@@ -6,6 +6,7 @@ use apimachinery::Status;
 use auth::UserInfo;
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use registry::options::WriteOptions;
 
 use super::body;
 use super::call::{Answer, Call, Outcome, Shown, Verb};
@@ -18,7 +19,7 @@ pub struct VirtualRequest {
     pub namespace: String,
     /// Of the main resource, for subresources such as `serviceaccounts/token`.
     pub name: String,
-    pub dry_run: bool,
+    pub options: WriteOptions,
     /// JSON of the kind.
     pub body: Bytes,
 }
@@ -81,7 +82,7 @@ async fn run(found: &Virtual, call: &Call) -> Result<Outcome, Status> {
         user: call.user.clone(),
         namespace: call.path.namespace.clone(),
         name: call.path.name.clone(),
-        dry_run: options.dry_run,
+        options,
         body: decoded.json.into(),
     };
     let json = (found.handler)(request).await?;

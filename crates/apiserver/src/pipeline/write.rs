@@ -11,7 +11,7 @@ use registry::{ChangeKind, Changed, Registry, Target, Written};
 use resources::strategy::Part;
 
 use super::authorize::{authorize, resource_attributes};
-use super::call::{Answer, Call, Outcome, Payload, Shown, Verb};
+use super::call::{Answer, Call, Outcome, Shown, Verb};
 use super::dispatch::{Backend, method_not_allowed, shown};
 use super::patch::Patch;
 use super::{body, options};
@@ -82,11 +82,12 @@ async fn once(
             registry.apply(target, kind, &apply, options).await
         }
         (Verb::Patch, Some(patch)) => {
-            let patch = Patch::new(patch, &call.payload.bytes, &resource.gvk);
+            let patch = Patch::new(patch, &call.payload.bytes, &resource.gvk, strictness);
             let change = |old: &dyn AnyObject| {
                 let patched = patch.apply(&resource.view(old).encode())?;
-                let decoded = body::decode_patched(resource, &patched, strictness)?;
-                Ok(Changed { object: decoded.object, warnings: decoded.warnings })
+                let object = resource.read(&patched.json);
+                let object = object.map_err(|e| patch.refused(&patched.json, e.to_string()))?;
+                Ok(Changed { object, warnings: patched.warnings })
             };
             registry.change(target, kind, &change, options).await
         }
@@ -112,10 +113,10 @@ pub async fn scale(registry: &Registry, target: &Target<'_>, call: &Call) -> Res
         }
         (Verb::Patch, Some(patch)) => {
             let options = options::write(call)?;
-            let patch = Patch::new(patch, &call.payload.bytes, &Scale::gvk());
+            let patch = Patch::new(patch, &call.payload.bytes, &Scale::gvk(), strictness);
             let change = |old: &Scale| {
-                let patched = Payload::json(patch.apply(&old.to_json())?.into());
-                Ok(body::decode_kind(&patched, strictness)?.0)
+                let patched = patch.apply(&old.to_json())?;
+                Scale::from_json(&patched.json).map_err(|e| patch.refused(&patched.json, e.to_string()))
             };
             (registry.change_scale(target, &change, &options).await?.json, Vec::new())
         }

@@ -170,7 +170,7 @@ async fn what_is_refused() {
     check("fieldManager=a", &body.replace("\"selector\"", "\"selectro\""), 500,
         "failed to create typed patch object (/web; apps/v1, Kind=Deployment): .spec.selectro: field not declared in schema").await;
     check("fieldManager=a&fieldValidation=Loose", &body, 422,
-        "PatchOptions.meta.k8s.io \"\" is invalid: fieldValidation: Unsupported value: \"Loose\": supported values: \"Ignore\", \"Strict\", \"Warn\"").await;
+        "PatchOptions.meta.k8s.io \"\" is invalid: fieldValidation: Unsupported value: \"Loose\": supported values: \"\", \"Ignore\", \"Strict\", \"Warn\"").await;
     let answer = server.patch(&format!("{path}?force=true"), "merge-patch", json!({})).await;
     assert_eq!(
         (answer.code, answer.message()),

@@ -105,8 +105,12 @@ async fn parameters_and_paths() {
             422,
             "ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Forbidden",
         ),
-        ("?continue=%3F", 400, "continue key is not valid"),
-        ("?resourceVersion=999999", 504, "Too large resource version: 999999"),
+        (
+            "?continue=%3F",
+            400,
+            "invalid continue token: continue key is not valid: illegal base64 data at input byte 0",
+        ),
+        ("?resourceVersion=999999", 504, "Timeout: Too large resource version: 999999"),
     ] {
         check(&server, &format!("GET {CMS}{path}"), json, "", code, words).await;
     }
@@ -146,8 +150,30 @@ async fn patches_and_versions() {
     let patch = &format!("PATCH {path}");
     check(&server, patch, "application/json", "{}", 415, "the body of the request was in an unknown format")
         .await;
-    check(&server, patch, "application/merge-patch+json", "[]", 400, "error decoding patch").await;
-    check(&server, patch, "application/json-patch+json", "{}", 400, "").await;
+    let (merge, strategic) = ("application/merge-patch+json", "application/strategic-merge-patch+json");
+    let operations = "application/json-patch+json";
+    let words =
+        "error decoding patch: json: cannot unmarshal array into Go value of type map[string]interface {}";
+    check(&server, patch, merge, "[]", 400, words).await;
+    let words =
+        "error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp";
+    check(&server, patch, operations, "{}", 400, words).await;
+    let words = "invalid character 'x' looking for beginning of value";
+    check(&server, patch, strategic, "x", 400, words).await;
+    let strict = &format!("{patch}?fieldValidation=Strict");
+    let words = " \"\" is invalid: patch: Invalid value: \"{";
+    let body = r#"{"data":{"k":1}}"#;
+    check(&server, patch, merge, body, 422, words).await;
+    let words = " \"\" is invalid: patch: Invalid value: \"map[data:map[k:b] foo:1]\": strict decoding error: \
+                 duplicate field \"data.k\", unknown field \"foo\"";
+    check(&server, strict, strategic, r#"{"foo":1,"data":{"k":"a","k":"b"}}"#, 422, words).await;
+    let body = r#"[{"op":"add","path":"/data/k","value":"w","op":"add","foo":1}]"#;
+    let answer = server
+        .send("PATCH", &format!("{path}?fieldValidation=Strict"), &[("content-type", operations)], body)
+        .await;
+    let words =
+        "strict decoding error: json patch duplicate field \"[0].op\", json patch unknown field \"[0].foo\"";
+    assert!(answer.code == 422 && answer.message().ends_with(words), "{}", answer.text);
     let absent = r#"[{"op":"remove","path":"/data/none"}]"#;
     check(&server, patch, "application/json-patch+json", absent, 422, "the server rejected our request")
         .await;
@@ -163,6 +189,18 @@ async fn patches_and_versions() {
     stale["data"] = json!({"k": "lost"});
     check(&server, &format!("PUT {path}"), "application/json", &stale.to_string(), 409, words).await;
     assert_eq!(server.get(&path).await.json()["data"], json!({"k": "w"}));
+    let other = json!({"metadata": {"name": "a", "uid": "other"}}).to_string();
+    let words = "Operation cannot be fulfilled on configmaps \"a\": StorageError: invalid object, Code: 4, Key: \
+                 /registry/configmaps/default/a, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in \
+                 precondition: other, UID in object meta: ";
+    check(&server, &format!("PUT {path}"), "application/json", &other, 409, words).await;
+    let apply = r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"new","uid":"x"}}"#;
+    let words = "Operation cannot be fulfilled on configmaps \"new\": uid mismatch: the provided object specified uid x, \
+                 and no existing object was found";
+    let request = &format!("PATCH {CMS}/new?fieldManager=m");
+    check(&server, request, "application/apply-patch+yaml", apply, 409, words).await;
+    let words = "Name parameter invalid: \"a%b\": may not contain '%'";
+    check(&server, &format!("GET {CMS}/a%25b"), "application/json", "", 400, words).await;
     let missing = r#"{"metadata":{"name":"b"}}"#;
     check(&server, &format!("PUT {CMS}/b"), "application/json", missing, 404, "configmaps \"b\" not found")
         .await;
@@ -177,7 +215,9 @@ async fn patches_and_versions() {
         "Operation cannot be fulfilled on ConfigMap \"a\": the UID in the precondition",
     )
     .await;
-    check(&server, delete, "application/json", "{", 400, "unable to decode DeleteOptions").await;
+    let words =
+        "the object provided is unrecognized (must be of type DeleteOptions): couldn't get version/kind";
+    check(&server, delete, "application/json", "{", 400, words).await;
     let policy = json!({"propagationPolicy": "Some"}).to_string();
     check(&server, delete, "application/json", &policy, 422, "DeleteOptions.meta.k8s.io \"\" is invalid")
         .await;

@@ -66,6 +66,14 @@ async fn pods_wait_for_their_kubelet() {
     let bound = server.post(&format!("{PODS}/bound/binding"), binding.clone()).await;
     assert_eq!(bound.code, 201, "{}", bound.text);
     let again = server.post(&format!("{PODS}/bound/binding"), binding).await;
+    // The old way, to the namespace.
+    server.post(PODS, pod("other")).await;
+    let other = json!({"metadata": {"name": "other"}, "target": {"kind": "Node", "name": "m"}});
+    let answer = server.post("/api/v1/namespaces/default/bindings", other).await;
+    assert_eq!((answer.code, &answer.json()["kind"]), (201, &json!("Status")), "{}", answer.text);
+    assert_eq!(server.get(&format!("{PODS}/other")).await.json()["spec"]["nodeName"], json!("m"));
+    assert_eq!(server.get("/api/v1/namespaces/default/bindings").await.code, 405);
+    server.delete(&format!("{PODS}/other?gracePeriodSeconds=0")).await;
     let words = "Operation cannot be fulfilled on pods/binding \"bound\": pod bound is already assigned to node \"n\"";
     assert_eq!((again.code, &*again.message()), (409, words));
     let marked = server.delete(&format!("{PODS}/bound")).await.json();

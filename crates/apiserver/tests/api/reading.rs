@@ -1,6 +1,6 @@
 //! Lists, watches, shapes.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::server::{config_map, pod, start};
 
@@ -132,6 +132,13 @@ async fn documents() {
     let apps = server.get(&url).await.json();
     assert_eq!(apps["components"]["schemas"]["io.k8s.api.apps.v1.Deployment"]["type"], json!("object"));
     assert_eq!(server.get("/openapi/v3/apis/apps/v1?hash=OLD").await.code, 301);
+    let metrics = server.get("/openapi/v3/apis/metrics.k8s.io/v1beta1").await.json();
+    let node = &metrics["components"]["schemas"]["io.k8s.metrics.pkg.apis.metrics.v1beta1.NodeMetrics"];
+    assert_eq!(node["description"], json!("NodeMetrics sets resource usage metrics of a node."));
+    let read = &metrics["paths"]["/apis/metrics.k8s.io/v1beta1/nodes/{name}"];
+    assert_eq!(read["get"]["operationId"], json!("readMetricsV1beta1NodeMetrics"));
+    assert_eq!(read["parameters"][0]["name"], json!("name"));
+    dangling(&metrics, &metrics["components"]["schemas"]);
     assert_eq!(server.get("/openapi/v2").await.json()["swagger"], json!("2.0"));
     assert_eq!(server.get("/version").await.json()["minor"], json!("37"));
     let metrics = server.get("/metrics").await.text;
@@ -161,4 +168,19 @@ async fn large_answers_are_compressed_for_who_reads_that() {
     assert!(bytes.len() < 20_000);
     assert!(get(&format!("{CMS}/small"), "gzip").await.headers().get("content-encoding").is_none());
     assert!(get(&format!("{CMS}/large"), "identity").await.headers().get("content-encoding").is_none());
+}
+
+/// Every reference leads somewhere.
+fn dangling(value: &Value, schemas: &Value) {
+    match value {
+        Value::Object(map) => {
+            if let Some(reference) = map.get("$ref").and_then(Value::as_str) {
+                let name = reference.trim_start_matches("#/components/schemas/");
+                assert!(schemas.get(name).is_some(), "{reference} leads nowhere");
+            }
+            map.values().for_each(|value| dangling(value, schemas));
+        }
+        Value::Array(list) => list.iter().for_each(|value| dangling(value, schemas)),
+        _ => {}
+    }
 }

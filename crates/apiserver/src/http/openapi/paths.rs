@@ -25,24 +25,76 @@ pub(super) fn paths(version: Version, resources: &[&Resource]) -> Map<String, Va
         };
         let all = format!("{}/{plural}", base(resource));
         if resource.namespaced() && resource.verbs.contains(&"list") {
-            paths.insert(all, item(version, resource, &["list"], None));
+            let mut everywhere = item(version, resource, &["list"], None);
+            everywhere["get"]["operationId"] =
+                json!(format!("{}ForAllNamespaces", operation_id(resource, "list", None, "")));
+            paths.insert(all, everywhere);
         }
-        let collection = item(version, resource, &["list", "create", "deletecollection"], None);
+        let mut collection = item(version, resource, &["list", "create", "deletecollection"], None);
+        place_parameters(version, &mut collection, &place);
         paths.insert(place.clone(), collection);
         if resource.verbs.contains(&"get") {
             let one = format!("{place}/{{name}}");
-            paths.insert(one, item(version, resource, &["get", "update", "patch", "delete"], None));
+            let mut verbs = item(version, resource, &["get", "update", "patch", "delete"], None);
+            place_parameters(version, &mut verbs, &one);
+            paths.insert(one, verbs);
         }
         for name in resource.subresources {
             if let Some(sub) = subresources::find(resource, name) {
-                paths.insert(
-                    format!("{place}/{{name}}/{name}"),
-                    item(version, resource, sub.verbs, Some(sub)),
-                );
+                let path = format!("{place}/{{name}}/{name}");
+                let mut verbs = item(version, resource, sub.verbs, Some(sub));
+                place_parameters(version, &mut verbs, &path);
+                paths.insert(path, verbs);
             }
         }
     }
     paths
+}
+
+/// The parts of a path that vary.
+fn place_parameters(version: Version, item: &mut Value, path: &str) {
+    let parameter = |(name, kind): (&str, &str)| {
+        let text = format!("{name} of the {kind}");
+        match version {
+            Version::V3 => json!({
+                "name": name, "in": "path", "required": true, "description": text,
+                "schema": {"type": "string", "uniqueItems": true},
+            }),
+            Version::V2 => json!({
+                "name": name, "in": "path", "required": true, "description": text, "type": "string", "uniqueItems": true,
+            }),
+        }
+    };
+    let known = [("name", "object"), ("namespace", "object")];
+    let found: Vec<Value> =
+        known.into_iter().filter(|(name, _)| path.contains(&format!("{{{name}}}"))).map(parameter).collect();
+    if !found.is_empty() {
+        item["parameters"] = json!(found);
+    }
+}
+
+/// As upstream calls an operation: `readCoreV1NamespacedPodStatus`.
+fn operation_id(resource: &Resource, verb: &str, sub: Option<&Subresource>, namespaced: &str) -> String {
+    let group = match &*resource.gvr.group {
+        "" => "core",
+        group => group.trim_end_matches(".k8s.io"),
+    };
+    let group: String = group.split('.').map(capitalized).collect();
+    let version = capitalized(&resource.gvr.version);
+    let kind = &resource.gvk.kind;
+    let sub = sub.map(|s| capitalized(s.path.1)).unwrap_or_default();
+    let (action, collection) = match verb {
+        "get" => ("read", ""),
+        "update" => ("replace", ""),
+        "deletecollection" => ("delete", "Collection"),
+        verb => (verb, ""),
+    };
+    format!("{action}{group}{version}{collection}{namespaced}{kind}{sub}")
+}
+
+fn capitalized(word: &str) -> String {
+    let mut chars = word.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }
 
 fn item(version: Version, resource: &Resource, verbs: &[&str], sub: Option<&Subresource>) -> Value {
@@ -67,10 +119,11 @@ fn item(version: Version, resource: &Resource, verbs: &[&str], sub: Option<&Subr
 fn operation(version: Version, resource: &Resource, verb: &str, sub: Option<&Subresource>) -> Value {
     let own = (&*resource.gvk.group, &*resource.gvk.version, &*resource.gvk.kind);
     let (group, api_version, kind) = sub.and_then(|s| s.kind).unwrap_or(own);
-    let of = facts::kind(group, api_version, kind).map(|t| t.name).unwrap_or_default();
+    let of = super::schemas::name_of(group, api_version, kind).unwrap_or_default();
+    let namespaced = if resource.namespaced() { "Namespaced" } else { "" };
     let shown = match verb {
         "list" => format!("{of}List"),
-        _ => of.to_owned(),
+        _ => of.clone(),
     };
     let action = match verb {
         "create" => "post",
@@ -78,12 +131,13 @@ fn operation(version: Version, resource: &Resource, verb: &str, sub: Option<&Sub
         verb => verb,
     };
     let mut operation = json!({
+        "operationId": operation_id(resource, verb, sub, namespaced),
         "parameters": parameters(version, verb),
         "responses": {"200": response(version, &shown)},
         "x-kubernetes-action": action,
         "x-kubernetes-group-version-kind": {"group": group, "version": api_version, "kind": kind},
     });
-    if let Some(body) = body(verb, of) {
+    if let Some(body) = body(verb, &of) {
         add_body(version, &mut operation, &body);
     }
     operation

@@ -7,13 +7,13 @@ use facts::{Field, List, Type, Value as Holds};
 use resources::Resource;
 use serde_json::{Map, Value, json};
 
-use super::Version;
 use super::descriptions::Descriptions;
+use super::{Version, measured};
 use crate::pipeline::subresources;
 
-const QUANTITY: &str = "io.k8s.apimachinery.pkg.api.resource.Quantity";
+pub(super) const QUANTITY: &str = "io.k8s.apimachinery.pkg.api.resource.Quantity";
 const INT_OR_STRING: &str = "io.k8s.apimachinery.pkg.util.intstr.IntOrString";
-const TIME: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.Time";
+pub(super) const TIME: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.Time";
 const MICRO_TIME: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime";
 const RAW: &str = "io.k8s.apimachinery.pkg.runtime.RawExtension";
 /// Bodies that every group uses.
@@ -30,14 +30,22 @@ pub(super) fn reachable(
     texts: &Descriptions,
 ) -> Map<String, Value> {
     let mut wanted: Vec<&'static Type> = SHARED.iter().filter_map(|name| facts::type_named(name)).collect();
+    let mut schemas = Map::new();
+    let mut special = BTreeSet::new();
     let mut lists = BTreeMap::new();
     for resource in resources {
         let gvk = &resource.gvk;
         wanted.extend(facts::kind(&gvk.group, &gvk.version, &gvk.kind));
+        let measured = measured::schemas(version, gvk);
+        if !measured.is_empty() {
+            special.extend(measured::LEAVES);
+            wanted.extend(measured::TYPES.iter().filter_map(|name| facts::type_named(name)));
+            schemas.extend(measured);
+        }
         if resource.verbs.contains(&"list")
-            && let Some(item) = facts::kind(&gvk.group, &gvk.version, &gvk.kind)
+            && let Some(item) = name_of(&gvk.group, &gvk.version, &gvk.kind)
         {
-            lists.insert(format!("{}List", item.name), list(version, item, gvk));
+            lists.insert(format!("{item}List"), list(version, &item, gvk));
         }
         for name in resource.subresources {
             let kind = subresources::find(resource, name).and_then(|s| s.kind);
@@ -45,8 +53,6 @@ pub(super) fn reachable(
         }
     }
     wanted.extend(facts::type_named("io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"));
-    let mut schemas = Map::new();
-    let mut special = BTreeSet::new();
     while let Some(next) = wanted.pop() {
         if schemas.contains_key(next.name) {
             continue;
@@ -60,6 +66,12 @@ pub(super) fn reachable(
     }
     schemas.extend(lists);
     schemas
+}
+
+/// What the schema of a kind is called.
+pub(super) fn name_of(group: &str, version: &str, kind: &str) -> Option<String> {
+    let built_in = facts::kind(group, version, kind).map(|t| t.name.to_owned());
+    built_in.or_else(|| measured::name(group, kind))
 }
 
 fn object(
@@ -199,7 +211,7 @@ fn leaf(version: Version, name: &str) -> Value {
     }
 }
 
-fn list(version: Version, item: &Type, gvk: &Gvk) -> Value {
+fn list(version: Version, item: &str, gvk: &Gvk) -> Value {
     json!({
         "type": "object",
         "required": ["items"],
@@ -207,7 +219,7 @@ fn list(version: Version, item: &Type, gvk: &Gvk) -> Value {
             "apiVersion": {"type": "string"},
             "kind": {"type": "string"},
             "metadata": {"$ref": version.reference("io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta")},
-            "items": {"type": "array", "items": {"$ref": version.reference(item.name)}},
+            "items": {"type": "array", "items": {"$ref": version.reference(item)}},
         },
         "x-kubernetes-group-version-kind": [
             {"group": &*gvk.group, "version": &*gvk.version, "kind": format!("{}List", gvk.kind)},
