@@ -75,6 +75,11 @@ pub fn entries(from: &[ManagedFieldsEntry]) -> Result<Vec<Entry>, String> {
 
 fn entry(from: &ManagedFieldsEntry) -> Result<Entry, String> {
     let text = |field: &Option<String>| field.clone().unwrap_or_default();
+    match from.fields_type.as_deref().unwrap_or_default() {
+        "FieldsV1" => {}
+        "" => return Err("missing fieldsType in managed fields entry".into()),
+        other => return Err(format!("invalid fieldsType {other:?} in managed fields entry")),
+    }
     Ok(Entry {
         manager: text(&from.manager),
         operation: match from.operation.as_deref() {

@@ -140,4 +140,12 @@ fn a_client_may_reset_but_not_forget() {
         Some(vec![ManagedFieldsEntry { operation: Some("Odd".into()), ..ManagedFieldsEntry::default() }]);
     updated(&mut nonsense, &old, &writer("other", 4), &nowhere);
     assert_eq!(nonsense.metadata.managed_fields, old.metadata.managed_fields);
+    for fields_type in [None, Some("FieldsV9".to_owned())] {
+        let mut other = old.clone();
+        if let Some(entry) = other.metadata.managed_fields.as_mut().and_then(|all| all.first_mut()) {
+            *entry = ManagedFieldsEntry { fields_type, ..entry.clone() };
+        }
+        updated(&mut other, &old, &writer("create", 5), &nowhere);
+        assert_eq!(other.metadata.managed_fields, old.metadata.managed_fields);
+    }
 }
