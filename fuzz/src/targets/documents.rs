@@ -4,9 +4,9 @@ use std::sync::LazyLock;
 
 use apimachinery::Status;
 use apimachinery::managed::{Writer, nowhere};
-use codec::decode::{Content, Strictness};
+use codec::decode::{self, Content, Strictness};
 use codec::managed::Apply;
-use codec::{AnyObject, decode, schema};
+use codec::{AnyObject, schema};
 use jiff::Timestamp;
 use resources::Resource;
 use resources::strategy::Part;
@@ -57,11 +57,11 @@ pub fn yaml(input: &[u8]) -> String {
 }
 
 fn body(input: &[u8], resource: &Resource, content: Content) -> String {
-    let lenient = match decode(&resource.gvk, input, content, Strictness::Warn) {
+    let lenient = match decode::decode(&resource.gvk, input, content, Strictness::Warn) {
         Ok(decoded) => decoded,
         Err(status) => return message(status),
     };
-    let strict = decode(&resource.gvk, input, content, Strictness::Strict);
+    let strict = decode::decode(&resource.gvk, input, content, Strictness::Strict);
     assert_eq!(strict.is_ok(), lenient.warnings.is_empty(), "what is warned of is refused when asked to");
     let mut object = match resource.read(&lenient.json) {
         Ok(object) => object,
@@ -104,11 +104,22 @@ pub fn protobuf(input: &[u8]) -> String {
 }
 
 pub fn json_patch(input: &[u8]) -> String {
-    patched(apimachinery::patch::json_patch(DEPLOYMENT.clone(), input))
+    let read = decode::operations(input);
+    let done = apimachinery::patch::json_patch(DEPLOYMENT.clone(), input);
+    assert!(read.is_ok() || done.is_err() || refused_only_by_type(&read), "applied, but not read: {read:?}");
+    patched(done)
+}
+
+/// A field of an operation that is no string: applying looks only at what the operation needs.
+fn refused_only_by_type(read: &Result<Vec<String>, String>) -> bool {
+    read.as_ref().is_err_and(|e| e.starts_with("json: cannot unmarshal"))
 }
 
 pub fn merge_patch(input: &[u8]) -> String {
-    patched(apimachinery::patch::merge_patch(DEPLOYMENT.clone(), input))
+    let read = decode::merge_patch(input);
+    let done = apimachinery::patch::merge_patch(DEPLOYMENT.clone(), input);
+    assert!(read.is_ok() || done.is_err(), "applied, but not read: {read:?}");
+    patched(done)
 }
 
 pub fn strategic_merge_patch(input: &[u8]) -> String {
