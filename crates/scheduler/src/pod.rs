@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::{
     Affinity, Container, ContainerStatus, NodeSelectorTerm, Pod, PodAffinityTerm, PodSpec, PodStatus,
     PreferredSchedulingTerm, Toleration, TopologySpreadConstraint, WeightedPodAffinityTerm,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use resources::core::pod::requests::{Sum, at_peak};
 
 /// Amounts of what nodes offer. CPU in thousandths, the rest in bytes or pieces.
@@ -165,19 +165,20 @@ pub struct PodInfo {
     pub started: i64,
     /// Its resources in place are not yet what the spec says.
     pub resizing: bool,
-    /// The first seen reference, for events.
+    /// For events; little of it once the pod is on a node.
     pub pod: Arc<Pod>,
 }
 
 impl PodInfo {
     pub fn new(pod: Pod) -> Self {
-        let spec = pod.spec.clone().unwrap_or_default();
+        let (no_spec, no_status) = (PodSpec::default(), PodStatus::default());
+        let spec = pod.spec.as_ref().unwrap_or(&no_spec);
         let labels = pod.metadata.labels.clone().unwrap_or_default();
         let affinity = spec.affinity.clone().unwrap_or_default();
         let namespace = pod.namespace().to_owned();
         let terms = pod_terms(&affinity, &namespace, &labels);
-        let status = pod.status.clone().unwrap_or_default();
-        let statuses = Statuses::new(&status);
+        let status = pod.status.as_ref().unwrap_or(&no_status);
+        let statuses = Statuses::new(status);
         let making_room = status.conditions.iter().flatten().any(|c| {
             c.type_ == "DisruptionTarget"
                 && c.status == "True"
@@ -188,9 +189,9 @@ impl PodInfo {
             uid: pod.uid().into(),
             node: spec.node_name.clone().unwrap_or_default(),
             priority: spec.priority.unwrap_or(0),
-            requests: requests(&spec, |c| taken(c, &statuses)),
-            assumed: requests(&spec, |c| assume_minimum(taken(c, &statuses))),
-            host_ports: host_ports(&spec),
+            requests: requests(spec, |c| taken(c, &statuses)),
+            assumed: requests(spec, |c| assume_minimum(taken(c, &statuses))),
+            host_ports: host_ports(spec),
             node_selector: spec.node_selector.clone().unwrap_or_default().into_iter().collect(),
             node_terms: affinity
                 .node_affinity
@@ -208,17 +209,28 @@ impl PodInfo {
             preferred_affinity: terms.preferred,
             preferred_anti_affinity: terms.preferred_anti,
             spread: spec.topology_spread_constraints.iter().flatten().map(|c| spread(c, &labels)).collect(),
-            claims: claims(&spec, pod.namespace(), pod.name()),
+            claims: claims(spec, pod.namespace(), pod.name()),
             wants_devices: spec.resource_claims.as_ref().is_some_and(|c| !c.is_empty()),
             deleting: pod.metadata.deletion_timestamp.is_some(),
             preempted: making_room && pod.metadata.deletion_timestamp.is_some(),
             never_preempts: spec.preemption_policy.as_deref() == Some("Never"),
             nominated: status.nominated_node_name.clone().filter(|n| !n.is_empty()),
             started: status.start_time.as_ref().map_or(i64::MAX, |t| t.0.as_second()),
-            resizing: statuses.differ_from(&spec),
+            resizing: statuses.differ_from(spec),
             labels,
-            pod: Arc::new(pod),
+            pod: Arc::new(if spec.node_name.is_some() { remembered(pod) } else { pod }),
         }
+    }
+}
+
+/// What is still asked of a pod that is on a node: who it is, whose it is to schedule, its conditions. A whole one takes
+/// tens of kilobytes.
+fn remembered(pod: Pod) -> Pod {
+    let ObjectMeta { name, namespace, uid, resource_version, .. } = pod.metadata;
+    Pod {
+        metadata: ObjectMeta { name, namespace, uid, resource_version, ..ObjectMeta::default() },
+        spec: pod.spec.map(|spec| PodSpec { scheduler_name: spec.scheduler_name, ..PodSpec::default() }),
+        status: pod.status.map(|status| PodStatus { conditions: status.conditions, ..PodStatus::default() }),
     }
 }
 

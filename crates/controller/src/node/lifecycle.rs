@@ -2,12 +2,14 @@
 //!
 //! Silence is judged by how long *we* have seen no news, never by times that the node has written.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use apimachinery::{ObjectKey, Status};
+use client::informer::decode;
+use client::transport::Change;
 use client::{Api, EventRecorder, Informer, Requeue, WorkQueue};
 use codec::Kind;
 use jiff::Timestamp;
@@ -36,6 +38,8 @@ struct Lifecycle {
     clock: SharedClock,
     grace: Duration,
     signs: Mutex<HashMap<String, Sign>>,
+    /// Nodes that are ready, as of their last events.
+    ready: Mutex<HashSet<Arc<str>>>,
 }
 
 /// The last sign of life, and when we first saw it.
@@ -58,16 +62,17 @@ pub fn start(component: Component) {
         clock: component.clock.clone(),
         grace: component.config.node_monitor_grace,
         signs: Mutex::default(),
+        ready: Mutex::default(),
     });
     let queue: WorkQueue<ObjectKey> = component.queue();
-    let (woken, all) = (queue.clone(), lifecycle.nodes.clone());
+    let (woken, told) = (queue.clone(), lifecycle.clone());
     component.on(&lifecycle.nodes, move |change| {
         let Some(node) = object(change) else { return };
-        woken.add(node.key.clone());
-        // With the first or the last node gone, what may be done to the others changes.
-        if change.old.is_none() || change.new.is_none() {
-            all.objects("").iter().for_each(|other| woken.add(other.key.clone()));
+        // With the first node ready, or the last one not, what may be done to the others changes.
+        if told.note_ready(change) {
+            told.nodes.objects("").iter().for_each(|other| woken.add(other.key.clone()));
         }
+        woken.add(node.key.clone());
     });
     // A renewed Lease needs no look at the node now, only later: the wait is on already.
     let wait = vec![synced(&lifecycle.nodes), synced(&lifecycle.leases), synced(&lifecycle.pods)];
@@ -79,6 +84,23 @@ pub fn start(component: Component) {
 }
 
 impl Lifecycle {
+    fn ready(&self) -> MutexGuard<'_, HashSet<Arc<str>>> {
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// True when there is a ready node now and was none before, or the other way round.
+    fn note_ready(&self, change: &Change) -> bool {
+        let Some(node) = object(change) else { return false };
+        let now = change.new.as_ref().and_then(|new| decode::<Node>(new)).is_some_and(|n| n.is_ready());
+        let mut ready = self.ready();
+        let before = ready.is_empty();
+        match now {
+            true => drop(ready.insert(node.key.name.clone())),
+            false => drop(ready.remove(&node.key.name)),
+        }
+        ready.is_empty() != before
+    }
+
     async fn reconcile(&self, key: &ObjectKey, queue: &WorkQueue<ObjectKey>) -> anyhow::Result<Requeue> {
         let Some(mut node) = self.nodes.get(key) else {
             self.signs.lock().unwrap_or_else(PoisonError::into_inner).remove(&*key.name);
@@ -98,7 +120,7 @@ impl Lifecycle {
                 self.nodes.objects("").iter().for_each(|other| queue.add(other.key.clone()));
             }
         }
-        let evict = node.is_ready() || self.nodes.list("").iter().any(NodeExt::is_ready);
+        let evict = node.is_ready() || !self.ready().is_empty();
         if let Some(taints) = taints::wanted(&node, evict, self.clock.now()) {
             let mut tainted = node.clone();
             tainted.spec.get_or_insert_default().taints = (!taints.is_empty()).then_some(taints);
