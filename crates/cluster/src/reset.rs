@@ -16,8 +16,8 @@ use crate::agent;
 use crate::config::cgroup_prefix;
 
 /// Removes containers, mounts, links, rules, cgroups, objects and files of the cluster in `data_dir`. Refuses while its
-/// server runs. What is not there is no error.
-pub fn run(data_dir: &Path, run_dir: &Path) -> Result<()> {
+/// server runs. What is not there is no error. With `keep_data`, `data_dir` stays, but for containers and images.
+pub fn run(data_dir: &Path, run_dir: &Path, keep_data: bool) -> Result<()> {
     if data_dir.join("db").exists() {
         // Takes the lock: nobody else may have it.
         let engine = EmbeddedEngine::open(EmbeddedConfig::new(data_dir.join("db")));
@@ -30,10 +30,10 @@ pub fn run(data_dir: &Path, run_dir: &Path) -> Result<()> {
         false => None,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("start")?;
-    runtime.block_on(remove(data_dir, run_dir))
+    runtime.block_on(remove(data_dir, run_dir, keep_data))
 }
 
-async fn remove(data_dir: &Path, run_dir: &Path) -> Result<()> {
+async fn remove(data_dir: &Path, run_dir: &Path, keep_data: bool) -> Result<()> {
     let config = runtime::Config {
         state_dir: run_dir.to_owned(),
         data_dir: data_dir.to_owned(),
@@ -55,8 +55,11 @@ async fn remove(data_dir: &Path, run_dir: &Path) -> Result<()> {
         }
     }
     Cgroups::detect(&cgroup_prefix(run_dir)).and_then(|c| c.remove_all()).context("remove the cgroups")?;
-    remove_kubeconfig(data_dir)?;
-    for dir in [data_dir, run_dir] {
+    let gone: &[&Path] = if keep_data { &[run_dir] } else { &[data_dir, run_dir] };
+    if !keep_data {
+        remove_kubeconfig(data_dir)?;
+    }
+    for dir in gone {
         match std::fs::remove_dir_all(dir) {
             Err(e) if e.kind() != ErrorKind::NotFound => {
                 return Err(e).with_context(|| format!("remove {}", dir.display()));

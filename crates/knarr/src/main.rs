@@ -3,6 +3,7 @@
 mod commands;
 mod components;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -74,22 +75,49 @@ enum Command {
 
 /// The words after `knarr kubectl`, or after a link named `kubectl`: they are kubectl's own to read.
 fn kubectl_words() -> Option<Vec<String>> {
-    let mut words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
-    let program = words.next().unwrap_or_default();
-    let linked = program.rsplit('/').next() == Some("kubectl");
-    if !linked && words.next().as_deref() != Some("kubectl") {
+    let mut words = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).skip(1);
+    if !called("kubectl") && words.next().as_deref() != Some("kubectl") {
         return None;
     }
     Some(words.collect())
 }
 
+/// Whether the program was started by this name: links lead to it.
+fn called(name: &str) -> bool {
+    let program = std::env::args_os().next().unwrap_or_default();
+    Path::new(&program).file_name().is_some_and(|file| file == name)
+}
+
+/// Names are looked up in /etc/hosts and DNS, whatever nsswitch.conf says. A static program would otherwise load the machine's
+/// modules, and with them a C library of another version, which ends badly.
+#[cfg(all(target_env = "gnu", target_feature = "crt-static"))]
+fn own_name_services() {
+    use std::ffi::{CStr, c_char, c_int};
+    unsafe extern "C" {
+        fn __nss_configure_lookup(database: *const c_char, services: *const c_char) -> c_int;
+    }
+    for (database, services) in [(c"hosts", c"files dns"), (c"passwd", c"files"), (c"group", c"files")] {
+        let (database, services): (&CStr, &CStr) = (database, services);
+        // SAFETY: both are strings that end with a zero and live for ever, and no other thread exists yet.
+        let failed = unsafe { __nss_configure_lookup(database.as_ptr(), services.as_ptr()) };
+        if failed != 0 {
+            eprintln!("knarr: cannot choose the name services for {database:?}; the machine's count");
+        }
+    }
+}
+
 fn main() -> ExitCode {
+    #[cfg(all(target_env = "gnu", target_feature = "crt-static"))]
+    own_name_services();
     // Shims and container inits are this binary too: they must start before any thread exists.
     if let Some(code) = runtime::early_main(std::env::args_os()) {
         return code;
     }
     if let Some(code) = components::named(std::env::args_os().collect()) {
         return code;
+    }
+    if called("docker") {
+        return commands::docker::main();
     }
     if let Some(words) = kubectl_words() {
         return ExitCode::from(kubectl::main(&words));

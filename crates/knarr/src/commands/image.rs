@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use cluster::control::ImageRow;
 
 use crate::commands::node::{Node, absolute};
 use crate::commands::ps;
@@ -64,6 +65,28 @@ pub fn run(args: &Args) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// As `docker images` has them.
+pub fn print_as_docker(images: &[ImageRow], quiet: bool) {
+    let short = |id: &str| id.trim_start_matches("sha256:").chars().take(12).collect::<String>();
+    if quiet {
+        return images.iter().for_each(|image| println!("{}", short(&image.id)));
+    }
+    let mut lines = vec![["REPOSITORY", "TAG", "IMAGE ID", "SIZE"].map(str::to_owned)];
+    let none = ["<none>:<none>".to_owned()];
+    for image in images {
+        let names = if image.names.is_empty() { &none[..] } else { &image.names };
+        for name in names {
+            // A port may stand in the name too; what follows the last slash has at most the tag's colon.
+            let (repository, tag) = match name.rsplit_once(':') {
+                Some((repository, tag)) if !tag.contains('/') => (repository, tag),
+                _ => (name.as_str(), "<none>"),
+            };
+            lines.push([repository.to_owned(), tag.to_owned(), short(&image.id), size(image.size)]);
+        }
+    }
+    ps::print(&lines);
 }
 
 fn size(bytes: u64) -> String {

@@ -1,6 +1,7 @@
 //! `knarr inspect ID`: the guide's `docker inspect`.
 
 use anyhow::Result;
+use serde_json::Value;
 
 use crate::commands::node::Node;
 
@@ -14,6 +15,11 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<()> {
     let object = args.node.ask(async |client| client.inspect(&args.id).await)?;
-    println!("{}", serde_json::to_string_pretty(&[object])?);
+    print(&[object])
+}
+
+/// A list, as Docker's are.
+pub fn print(objects: &[Value]) -> Result<()> {
+    println!("{}", serde_json::to_string_pretty(objects)?);
     Ok(())
 }

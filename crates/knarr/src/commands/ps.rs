@@ -22,15 +22,30 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<()> {
     let rows = args.node.ask(async |client| client.ps(args.all).await)?;
-    if args.quiet {
-        rows.iter().for_each(|r| println!("{}", shortened(&r.id, 12, args.no_trunc)));
-        return Ok(());
+    print_rows(&rows, args.quiet, args.no_trunc, false);
+    Ok(())
+}
+
+/// As a table, or only ids; `ports` adds Docker's column of that name, which is empty: ports are pods', not containers'.
+pub fn print_rows(rows: &[Row], quiet: bool, whole: bool, ports: bool) {
+    if quiet {
+        rows.iter().for_each(|r| println!("{}", shortened(&r.id, 12, whole)));
+        return;
     }
     let mut lines =
         vec![["CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "NAMES"].map(str::to_owned)];
-    lines.extend(rows.iter().map(|r| line(r, args.no_trunc)));
-    print(&lines);
-    Ok(())
+    lines.extend(rows.iter().map(|r| line(r, whole)));
+    if !ports {
+        return print(&lines);
+    }
+    let mut title = "PORTS";
+    let wide: Vec<[String; 7]> = lines
+        .into_iter()
+        .map(|[id, image, command, created, status, names]| {
+            [id, image, command, created, status, std::mem::take(&mut title).to_owned(), names]
+        })
+        .collect();
+    print(&wide);
 }
 
 fn line(row: &Row, whole: bool) -> [String; 6] {

@@ -11,6 +11,9 @@ pub struct Args {
     /// Do not ask
     #[arg(long)]
     yes: bool,
+    /// End containers, and remove mounts, links and rules; keep objects, certificates and volumes. Images are fetched again
+    #[arg(long)]
+    keep_data: bool,
     #[command(flatten)]
     node: Node,
 }
@@ -21,12 +24,13 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let data_dir = absolute(&args.node.data_dir);
     if !args.yes {
+        let and = if args.keep_data { "" } else { " and deletes all its objects" };
         confirm(&format!(
-            "This ends every container of the cluster in {} and deletes all its objects. Go on? [y/N] ",
+            "This ends every container of the cluster in {}{and}. Go on? [y/N] ",
             data_dir.display()
         ))?;
     }
-    cluster::reset::run(&data_dir, &args.node.run_dir())
+    cluster::reset::run(&data_dir, &args.node.run_dir(), args.keep_data)
 }
 
 fn confirm(question: &str) -> Result<()> {
