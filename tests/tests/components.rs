@@ -332,9 +332,12 @@ fn with_users_of_their_own() {
         config("proxy")
     );
     let _proxy = lab.node("kube-proxy", &["--config", &cluster.file("proxy.yaml", &proxy)]);
-    let kubelet_config = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n\
+    let kubelet_config = format!(
+        "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n\
+         authentication: {{ x509: {{ clientCAFile: {ca} }} }}\n\
          rotateCertificates: true\nserverTLSBootstrap: true\nmaxPods: 12\n\
-         registerWithTaints: [{ key: example.com/new, effect: PreferNoSchedule }]\n";
+         registerWithTaints: [{{ key: example.com/new, effect: PreferNoSchedule }}]\n"
+    );
     let (own, pki) = (cluster.dir().join("kubelet.kubeconfig"), cluster.dir().join("kubelet-pki"));
     let kubelet = lab.node(
         "kubelet",
@@ -346,7 +349,7 @@ fn with_users_of_their_own() {
             "--cert-dir",
             &pki.display().to_string(),
             "--config",
-            &cluster.file("kubelet.yaml", kubelet_config),
+            &cluster.file("kubelet.yaml", &kubelet_config),
             "--hostname-override=minion",
             "--v=2",
         ],

@@ -39,7 +39,9 @@ pub async fn serve(ports: Ports, name: &str, process: &Process) -> Result<()> {
         let now = process.clock.now();
         let (ca, _) = Ca::create(name, now)?;
         let identity = ca.issue(&Template::server(name, ["localhost", "127.0.0.1", "::1"]), now)?;
-        let tls = pki::tls::server_config(Arc::new(LiveIdentity::new(&identity)?))?;
+        let mut tls = pki::tls::server_config(Arc::new(LiveIdentity::new(&identity)?))?;
+        // All that is spoken here.
+        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
         listen(address, Some(TlsAcceptor::from(Arc::new(tls))), process)
             .await
             .context("serve healthz (choose another with --secure-port)")?;

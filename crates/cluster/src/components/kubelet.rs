@@ -53,7 +53,7 @@ pub fn start(config: Config) -> Result<()> {
         };
         let client_ca = match client_ca {
             Some(pem) => pem,
-            None => published_ca(&api.transport, process).await,
+            None => published_ca(&api.transport, process).await?,
         };
         health::serve(config.health, "kubelet", process).await?;
         let transport = api.transport;
@@ -102,16 +102,20 @@ fn serving(config: &Config, process: &Process) -> Result<Arc<LiveIdentity>> {
     Ok(Arc::new(LiveIdentity::new(&identity).context("--tls-cert-file, --tls-private-key-file")?))
 }
 
-/// Waits until the API server says it.
-async fn published_ca(transport: &Arc<dyn Transport>, process: &Process) -> String {
+/// Waits until the API server says it. A node's own user may not ask: an error names the flag.
+async fn published_ca(transport: &Arc<dyn Transport>, process: &Process) -> Result<String> {
     let maps = Api::<ConfigMap>::new(transport.clone());
     let mut told = false;
     loop {
         let why = match maps.get(PUBLISHED.0, PUBLISHED.1).await {
             Ok(map) => match map.data.and_then(|d| d.get("client-ca-file").cloned()) {
-                Some(ca) => return ca,
+                Some(ca) => return Ok(ca),
                 None => "it holds no client-ca-file".to_owned(),
             },
+            Err(status) if status.code == 403 => bail!(
+                "give --client-ca-file (authentication.x509.clientCAFile), the CA of those who may ask this kubelet: its user may not \
+                 read what the API server publishes ({status})"
+            ),
             Err(status) => status.to_string(),
         };
         if !std::mem::replace(&mut told, true) {
