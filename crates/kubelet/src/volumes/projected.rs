@@ -175,8 +175,15 @@ impl Volumes {
         fields: &PodFields,
     ) -> Result<Option<Timestamp>, String> {
         let mut builder = Builder { content, dir, payload: Payload::new(), again_at: None };
+        let mut failed = None;
         for part in &content.parts {
-            self.add(pod, part, &mut builder, objects, fields).await?;
+            // The others all the same: certificates are asked for at once, not one after the other.
+            if let Err(why) = self.add(pod, part, &mut builder, objects, fields).await {
+                failed.get_or_insert(why);
+            }
+        }
+        if let Some(why) = failed {
+            return Err(why);
         }
         let group = ownership::group(pod);
         let prepare = |version: &Path| match group {
