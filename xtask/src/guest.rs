@@ -336,7 +336,8 @@ impl Report {
     fn page(&self, before: &str) -> String {
         let mut page = String::from(
             "# The last run in a guest\n\nWritten by `cargo xtask guest`: a Debian guest with systemd and cgroups of version 2 alone. \
-             Facts and verdict are of the last run; rows of programs that it did not run are of earlier ones.\n\n",
+             Facts and verdict are of the last run; rows of programs that it did not run are of earlier ones. \
+             The guide's installation on several machines is in guide-run.md.\n\n",
         );
         for fact in &self.facts {
             page += &format!("- {fact}\n");
