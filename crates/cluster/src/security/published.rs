@@ -18,6 +18,7 @@ use stdx::Tasks;
 use stdx::clock::SharedClock;
 
 use super::FrontProxy;
+use super::live::Trusts;
 
 const NAMESPACE: &str = "kube-system";
 const NAME: &str = "extension-apiserver-authentication";
@@ -31,8 +32,8 @@ pub fn start(
     transport: Arc<dyn Transport>,
     clock: SharedClock,
     tasks: &Tasks,
-    client_cas: &str,
-    proxy: Option<&FrontProxy>,
+    trusts: Arc<Trusts>,
+    proxy: Option<FrontProxy>,
 ) {
     let scope = ViewScope {
         namespace: NAMESPACE.into(),
@@ -44,13 +45,21 @@ pub fn start(
     let woken = queue.clone();
     maps.on_change(tasks, move |_| woken.add(NAME));
     queue.add(NAME);
-    let state = Arc::new((maps, Api::<ConfigMap>::new(transport), own(client_cas, proxy), clock));
+    let (again, mut changes) = (queue.clone(), trusts.changes.subscribe());
+    tasks.spawn_until_shutdown(async move {
+        while changes.changed().await.is_ok() {
+            again.add(NAME);
+        }
+    });
+    let state = Arc::new((maps, Api::<ConfigMap>::new(transport), (trusts, proxy), clock));
     let (running, owner) = (state.clone(), tasks.clone());
     tasks.spawn_until_shutdown(async move {
         running.0.synced().await;
         client::queue::run("extension-apiserver-authentication", &queue, &owner, 1, move |_| {
             let state = state.clone();
-            async move { reconcile(&state.0, &state.1, &state.2, &state.3).await }
+            let (trusts, proxy) = &state.2;
+            let own = own(trusts, proxy.as_ref());
+            async move { reconcile(&state.0, &state.1, &own, &state.3).await }
         });
     });
 }
@@ -87,10 +96,10 @@ async fn reconcile(
 }
 
 /// What this server has to say.
-fn own(client_cas: &str, proxy: Option<&FrontProxy>) -> Data {
-    let mut data = Data::from([(CLIENT_CA.to_owned(), client_cas.to_owned())]);
-    let Some(proxy) = proxy else { return data };
-    data.insert(PROXY_CA.into(), proxy.ca_pem.clone());
+fn own(trusts: &Trusts, proxy: Option<&FrontProxy>) -> Data {
+    let mut data = Data::from([(CLIENT_CA.to_owned(), trusts.clients.current().pem.clone())]);
+    let (Some(proxy), Some(proxies)) = (proxy, &trusts.proxies) else { return data };
+    data.insert(PROXY_CA.into(), proxies.current().pem.clone());
     for (key, list) in [
         ("requestheader-allowed-names", &proxy.allowed_names),
         ("requestheader-extra-headers-prefix", &proxy.headers.extra_prefix),
@@ -162,7 +171,9 @@ mod tests {
             allowed_names: vec!["front".into()],
             headers: Default::default(),
         };
-        let own = own(ours.cert_pem(), Some(&proxy));
+        let live = || Arc::new(pki::LiveTrust::new(ours.cert_pem()).expect("a CA"));
+        let changes = tokio::sync::watch::Sender::new(0);
+        let own = own(&Trusts { clients: live(), proxies: Some(live()), changes }, Some(&proxy));
         let first = merged(&Data::new(), &own, now);
         assert_eq!(first["requestheader-allowed-names"], "[\"front\"]");
         assert_eq!(first["requestheader-username-headers"], "[\"X-Remote-User\"]");
