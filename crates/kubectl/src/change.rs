@@ -195,6 +195,9 @@ pub fn last_applied(object: &Value, typed: bool) -> String {
     if let Some(annotations) = annotations.and_then(Value::as_object_mut) {
         annotations.remove(LAST_APPLIED);
     }
+    if typed {
+        crate::print::typed::normalise(&mut object);
+    }
     let text = if typed { text_json::compact_typed(&object) } else { text_json::compact(&object) };
     text + "\n"
 }

@@ -93,7 +93,13 @@ pub fn path(named: &str) -> Option<(PathBuf, bool)> {
 pub fn load(args: &[String]) -> Result<Preferences> {
     // What mends a broken file must not stumble over it.
     if args.iter().find(|a| !a.starts_with('-')).is_some_and(|a| a == "kuberc") {
-        return Ok(Preferences::default());
+        let named = flag(args);
+        return match named.is_empty() || std::path::Path::new(&named).exists() {
+            true => Ok(Preferences::default()),
+            false => Err(Error::Plain(format!(
+                "error occurred while applying preferences kuberc error kuberc: open {named}: no such file or directory"
+            ))),
+        };
     }
     let Some((path, named)) = path(&flag(args)) else { return Ok(Preferences::default()) };
     let said = |why: &str| Error::Plain(format!("error occurred while applying preferences {why}"));

@@ -193,7 +193,7 @@ impl Session {
         let exchange = async {
             let answer = wire.send(built).await?;
             let (head, body) = answer.response.into_parts();
-            let body = body.collect().await.map_err(|e| Failure::Http(e.to_string()))?.to_bytes();
+            let body = body.collect().await.map_err(|_| Failure::Http(CUT.into()))?.to_bytes();
             wire.keep(answer.sender);
             Ok((head, body))
         };
@@ -258,6 +258,7 @@ impl Session {
                 let method = crate::text::title(&request.method.as_str().to_lowercase());
                 let url = self.url(&request.path);
                 match text.as_str() {
+                    CUT => Error::text(CUT),
                     "EOF" => Error::Connection("Unable to connect to the server: EOF".to_string()),
                     text => Error::Text(format!("{method} \"{url}\": {text}")),
                 }
@@ -342,6 +343,29 @@ impl Session {
     }
 }
 
+/// What is said of an answer that ends before it is whole.
+pub const CUT: &str = "unexpected EOF";
+
+/// What a path is about, as stock tells it: `(get pods name)`. Nothing for other paths.
+fn about(request: &Request) -> String {
+    let bare = request.path.split('?').next().unwrap_or_default();
+    let mut parts = bare.trim_start_matches('/').split('/').peekable();
+    let group = match parts.next() {
+        Some("api") => "",
+        Some("apis") => parts.next().unwrap_or_default(),
+        _ => return String::new(),
+    };
+    let version = parts.next();
+    let mut rest: Vec<&str> = parts.collect();
+    if rest.len() > 2 && rest[0] == "namespaces" {
+        rest.drain(..2);
+    }
+    let (Some(_), [resource, names @ ..]) = (version, &rest[..]) else { return String::new() };
+    let resource = if group.is_empty() { (*resource).to_owned() } else { format!("{resource}.{group}") };
+    let name = names.first().map(|n| format!(" {n}")).unwrap_or_default();
+    format!(" ({} {resource}{name})", request.method.as_str().to_lowercase())
+}
+
 /// The quoted text of `299 - "text"`.
 fn warning_text(header: &str) -> Option<String> {
     let (_, rest) = header.split_once('"')?;
@@ -397,10 +421,14 @@ pub fn refusal(reply: &Reply, request: &Request) -> Error {
         _ => ("", "the server responded with an unknown status"),
     };
     let mut message = message.to_owned();
+    if reply.status.as_u16() == 403 && !reply.body.is_empty() {
+        message = String::from_utf8_lossy(&reply.body).trim().to_owned();
+    }
     if reply.status.as_u16() >= 500 && reason == "InternalError" {
         let body: String = String::from_utf8_lossy(&reply.body).trim().chars().take(2048).collect();
         let shown = if body.is_empty() { "unknown".to_owned() } else { crate::text::quote(&body) };
         message = format!("an error on the server ({shown}) has prevented the request from succeeding");
     }
+    message.push_str(&about(request));
     Status::failure(reply.status.as_u16(), reason, message).into()
 }

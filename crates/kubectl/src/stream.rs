@@ -44,8 +44,10 @@ impl Chunks {
                     }
                 }
                 Some(Err(e)) => {
-                    let text = if e.is_incomplete_message() || e.is_body_write_aborted() {
-                        "unexpected EOF".to_owned()
+                    let source = std::error::Error::source(&e).and_then(|s| s.downcast_ref::<std::io::Error>());
+                    let cut = source.is_none_or(|s| s.kind() == std::io::ErrorKind::UnexpectedEof);
+                    let text = if cut || e.is_incomplete_message() || e.is_body_write_aborted() {
+                        crate::session::CUT.to_owned()
                     } else {
                         e.to_string()
                     };

@@ -410,38 +410,23 @@ pub fn types(session: &Session, words: &str) -> Result<Vec<Rc<Resource>>> {
     Ok(found)
 }
 
-/// An object of a file as it stands there; only its kind is looked up.
-fn local_target(session: &Session, manifest: manifest::Manifest) -> Result<Target> {
-    let bare = manifest.object["metadata"]["namespace"].is_null();
-    let kind = local_kind(&manifest.object);
-    let mut target = file_target_of(session, manifest, kind)?;
-    if bare && let Some(metadata) = target.object.get_mut("metadata").and_then(Value::as_object_mut) {
-        metadata.remove("namespace");
-    }
-    Ok(target)
-}
-
-/// A kind as an object says it, without a server to ask; none where our tables do not know it.
-fn local_kind(object: &Value) -> Option<Rc<Resource>> {
-    let kind = object["kind"].as_str()?;
-    let api_version = object["apiVersion"].as_str()?;
-    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-    facts::kind(group, version, kind)?;
-    let singular = kind.to_lowercase();
-    let name = match singular.strip_suffix('y') {
-        Some(stem) if !singular.ends_with("way") => format!("{stem}ies"),
-        _ if singular.ends_with('s') => format!("{singular}es"),
-        _ => format!("{singular}s"),
-    };
-    Some(Rc::new(Resource {
+/// An object of a file as it stands there. No server is asked about its kind.
+fn local_target(manifest: manifest::Manifest) -> Target {
+    let manifest::Manifest { source, object } = manifest;
+    let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
+    let api_version = text(&object["apiVersion"]);
+    let (group, version) = api_version.split_once('/').unwrap_or(("", &api_version));
+    let kind = text(&object["kind"]);
+    let resource = Resource {
         group: group.to_owned(),
         version: version.to_owned(),
-        kind: kind.to_owned(),
-        name,
-        singular,
-        namespaced: !crate::kustomize::is_cluster_scoped(api_version, kind),
+        name: format!("{}s", kind.to_lowercase()),
+        namespaced: true,
+        kind,
         ..Resource::default()
-    }))
+    };
+    let (name, namespace) = (text(&object["metadata"]["name"]), text(&object["metadata"]["namespace"]));
+    Target { resource: Rc::new(resource), namespace, name, source, object }
 }
 
 /// An object of a file, with its kind looked up and its namespace settled.

@@ -6,7 +6,9 @@
 //!
 //! What may differ is in docs/kubectl.md, line by line with its reason.
 
+mod broken;
 mod normal;
+mod offline;
 mod pair;
 mod plan;
 mod state;
@@ -65,10 +67,8 @@ fn story() -> Vec<Line> {
     let line = |(at, text): (usize, &str)| Line {
         label: format!("line {}: {text}", at + 1),
         words: plan::words(text),
-        stdin: None,
-        endless: false,
         unordered: text.starts_with("config get-"),
-        objects: Vec::new(),
+        ..Line::default()
     };
     lines.enumerate().map(line).collect()
 }
@@ -89,17 +89,32 @@ fn help(words: &[&str]) -> String {
     e2e::run(std::process::Command::new(e2e::kubectl()).args(words).env("HOME", home)).ok()
 }
 
+/// The lines that have every command and flag once; with KNARR_KUBECTL_ALL in the environment every flag of every command, and every
+/// kind in more ways. `KNARR_LINES=get,delete` tries only what begins so.
 #[test]
 #[ignore = "differences are still being worked on: docs/kubectl.md"]
 fn every_command_and_flag_does_as_stocks() {
     let commands = plan::commands(help);
     let mut lines = plan::lines(&commands, include_str!("commands.txt"));
     assert!(lines.len() > 500, "stock's help was not understood: {} lines", lines.len());
+    let all = std::env::var_os("KNARR_KUBECTL_ALL").is_some();
+    if !all {
+        lines = plan::subset(lines);
+    }
     if let Ok(only) = std::env::var("KNARR_LINES") {
         lines.retain(|line| only.split(',').any(|o| line.label.starts_with(o)));
     }
     let cluster = Cluster::start("kubectl-flags");
     cluster.wait_for("condition=Ready", "node/node1", 60);
+    let kinds = |namespaced: &str| {
+        let scope = format!("--namespaced={namespaced}");
+        cluster.kubectl(&["api-resources", "--verbs=list", "-o", "name", &scope]).ok()
+    };
+    let ways: &[&str] = match all {
+        true => &["describe KIND", "get KIND -o wide", "get KIND -o kyaml", "get KIND -o json"],
+        false => &["describe KIND"],
+    };
+    lines.extend(plan::kinds(&kinds("true"), &kinds("false"), ways));
     let differ = try_all(&cluster, &lines);
     let listed = listed();
     assert!(listed.len() <= DIFFERENCES_MAX, "docs/kubectl.md lists {} lines that differ", listed.len());

@@ -68,7 +68,8 @@ fn word(word: &str, namespace: &str) -> String {
 
 /// What follows a prefix, of which kind, and what is written in its place: addresses and ports that are dealt out, generated
 /// names, wherever they stand.
-const DEALT: [(&str, fn(char) -> bool, &str); 14] = [
+const DEALT: [(&str, fn(char) -> bool, &str); 15] = [
+    ("knarr://", letter, "ID"),
     ("10.42.", dotted, "ADDRESS"),
     ("10.43.", dotted, "ADDRESS"),
     ("127.0.0.1:", digit, "PORT"),
@@ -140,8 +141,8 @@ fn masked(text: &str, shape: &str, mark: &str) -> String {
 /// An object without what the server alone decides.
 pub fn object(mut object: Value, namespace: &str) -> String {
     strip(&mut object);
-    if object["kind"] == "ResourceQuota" {
-        // The controller of quotas comes when it comes.
+    if object["kind"] == "ResourceQuota" || object["spec"]["nodeName"] == "node1" {
+        // The controller of quotas comes when it comes, and so does the kubelet.
         object["status"] = Value::Null;
     }
     let pretty = serde_json::to_string_pretty(&object).unwrap_or_default();

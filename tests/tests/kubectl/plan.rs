@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One invocation.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Line {
     /// The command and the flags that are tried, as docs/kubectl.md names a line that differs.
     pub label: String,
@@ -164,6 +164,35 @@ pub fn lines(commands: &BTreeMap<String, Vec<String>>, table: &str) -> Vec<Line>
     assert!(idle.is_empty(), "rows of commands.txt that stock has no flag for: {idle:?}");
     let labels: BTreeSet<&String> = lines.iter().map(|l| &l.label).collect();
     assert_eq!(labels.len(), lines.len());
+    lines
+}
+
+/// The lines that have every command and every flag at least once, whichever command the flag is tried with.
+pub fn subset(lines: Vec<Line>) -> Vec<Line> {
+    let mut seen = BTreeSet::new();
+    let mut fresh = |line: &Line| {
+        let (flags, command): (Vec<&str>, Vec<&str>) = line.label.split(' ').partition(|w| w.starts_with("--"));
+        let command = seen.insert(command.join(" "));
+        flags.into_iter().fold(command, |fresh, flag| seen.insert(flag.to_owned()) || fresh)
+    };
+    lines.into_iter().filter(|line| fresh(line)).collect()
+}
+
+/// Every kind shown in each of these ways.
+pub fn kinds(namespaced: &str, cluster: &str, ways: &[&str]) -> Vec<Line> {
+    // Of these there is always something new.
+    let moves = ["events", "events.events.k8s.io", "nodes.metrics.k8s.io", "pods.metrics.k8s.io", "componentstatuses"];
+    let all = namespaced.lines().map(|k| (k, "")).chain(cluster.lines().map(|k| (k, "-l pair={ns}")));
+    let mut lines = Vec::new();
+    for (kind, selected) in all.filter(|(kind, _)| !moves.contains(kind)) {
+        for way in ways {
+            let text = way.replace("KIND", kind);
+            // The pods that really run have events of their own.
+            let selected = if kind == "pods" { "-l app!=web" } else { selected };
+            let words = words(&format!("{text} {selected}"));
+            lines.push(Line { label: text, words, ..Line::default() });
+        }
+    }
     lines
 }
 

@@ -52,10 +52,12 @@ fn decide(session: &Session, kind: &str, said: &str, reason: &str, message: &str
         let now = SystemClock.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         let mut all = conditions.clone();
         all.push(json!({ "type": kind, "status": "True", "reason": reason, "message": message, "lastUpdateTime": now }));
+        let before = target.object.clone();
         target.object["status"]["conditions"] = json!(all);
         let path = format!("{}/approval", target.path());
         match session.value(&Request::with(http::Method::PUT, path, &target.object)) {
-            Ok(done) => change.show(&done)?,
+            // As stock: the object as it was.
+            Ok(_) => change.show(&before)?,
             Err(e) => failed.push(e),
         }
     }

@@ -71,6 +71,9 @@ fn one_name<'s>(session: &'s Session, what: &str) -> Result<&'s str> {
 pub fn view(session: &Session) -> Result<()> {
     let call = &session.call;
     let config = session.config_lenient()?;
+    if !call.is("merge") && call.text("kubeconfig").is_empty() {
+        return Err(Error::text("if merge==false a precise file must be specified"));
+    }
     let mut value = config.merged();
     if !call.text("context").is_empty() {
         value["current-context"] = json!(call.text("context"));

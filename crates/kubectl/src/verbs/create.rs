@@ -86,7 +86,8 @@ pub fn generate(session: &Session) -> Result<()> {
     if namespaced && given {
         object["metadata"]["namespace"] = json!(namespace);
     }
-    if call.is("save-config") {
+    // As stock: services do not.
+    if call.is("save-config") && object["kind"] != "Service" {
         let mut shown = object.clone();
         crate::print::typed::normalise(&mut shown);
         remember(&mut shown, true);

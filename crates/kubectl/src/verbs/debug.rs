@@ -172,7 +172,7 @@ impl<'s> Options<'s> {
         if !matches!(policy, "" | "Always" | "IfNotPresent" | "Never") {
             return Err(Error::text(format!("invalid image pull policy: {policy}")));
         }
-        for (name, image) in self.set_images.iter().filter(|(_, image)| !is_image(image)) {
+        if let Some((name, image)) = self.set_images.iter().find(|(_, image)| !is_image(image)) {
             let (name, image) = (crate::text::quote(name), crate::text::quote(image));
             return Err(Error::text(format!(
                 "invalid image name {image} for container {name}: invalid reference format"
@@ -204,7 +204,7 @@ impl<'s> Options<'s> {
         }
         let name = format!("debugger-{}", stdx::Random::from_os().name_suffix(5));
         if !self.is("quiet") {
-            eprintln!("Defaulting debug container name to {name}.");
+            println!("Defaulting debug container name to {name}.");
         }
         name
     }

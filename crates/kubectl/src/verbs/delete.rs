@@ -59,7 +59,7 @@ impl Options {
         if force && grace < 0 {
             grace = 0;
         }
-        if force && grace > 0 {
+        if force && grace > 0 && call.command.path == "delete" {
             return Err(Error::text(
                 "--force and --grace-period greater than 0 cannot be specified together",
             ));

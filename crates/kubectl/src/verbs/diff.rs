@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::change::{Change, DryRun, patch_type, remember};
+use crate::change::{Change, DryRun, patch_type};
 use crate::error::{Error, Result};
 use crate::session::Session;
 use crate::targets::{Query, Target, Work};
@@ -58,6 +58,9 @@ fn write_all(session: &Session, query: &Query, live: &Path, merged: &Path) -> Re
         let file = format!("{group}{}.{}.{}.{}", r.version, r.kind, target.namespace, target.name);
         if let Some(current) = current {
             std::fs::write(live.join(&file), shown(session, &target, current))?;
+        } else {
+            // What is not there yet is an empty file.
+            std::fs::write(live.join(&file), "")?;
         }
         std::fs::write(merged.join(&file), shown(session, &target, wanted))?;
     }
@@ -68,12 +71,10 @@ fn wanted(session: &Session, change: &Change<'_>, target: &Target, current: Opti
     if session.call.is("server-side") {
         return change.apply(&target.path(), &target.object, session.call.is("force-conflicts"));
     }
-    let mut modified = target.object.clone();
-    remember(&mut modified, false);
     match current {
         None => change.create(&target.resource, &target.namespace, &target.object),
         Some(current) => {
-            let patch = crate::verbs::apply::patch(target, &modified, current)?;
+            let patch = crate::verbs::apply::patch(target, &target.object, current)?;
             change.patch(&target.path(), patch_type(&target.resource), &patch)
         }
     }

@@ -65,10 +65,9 @@ pub fn last_applied(session: &Session) -> Result<()> {
     let mut change = Change::new(session, "edited")?;
     for target in query.all(session)? {
         let Some(text) = target.object["metadata"]["annotations"][LAST_APPLIED].as_str() else {
-            return Err(Error::text(format!(
-                "no last-applied-configuration annotation found on resource: {}",
-                target.name
-            )));
+            return Err(Error::text(
+                "no last-applied-configuration annotation found on resources, to create the annotation, use command `kubectl apply set-last-applied --create-annotation`",
+            ));
         };
         let before: Value = serde_json::from_str(text).map_err(|e| Error::text(e.to_string()))?;
         let mut take = |edited: &Value| {

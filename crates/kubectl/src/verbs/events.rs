@@ -59,7 +59,18 @@ pub fn run(session: &Session) -> Result<()> {
         for item in &mut items {
             crate::targets::complete(item, "v1", "Event");
             // A time that is not there is null in Go; to look for it to be changed makes it so.
-            let _ = &mut item["eventTime"];
+            for field in ["eventTime", "firstTimestamp", "lastTimestamp"] {
+                let _ = &mut item[field];
+            }
+            for (field, empty) in [
+                ("source", json!({})),
+                ("reportingComponent", json!("")),
+                ("reportingInstance", json!("")),
+            ] {
+                if item[field].is_null() {
+                    item[field] = empty;
+                }
+            }
         }
         printer.typed = true;
         let list = json!({ "apiVersion": "v1", "kind": "EventList", "metadata": {}, "items": items });

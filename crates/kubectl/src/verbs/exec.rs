@@ -72,7 +72,8 @@ pub fn attach(session: &Session) -> Result<()> {
             "cannot attach a container in a completed pod; current phase is {phase}"
         )));
     }
-    let container = pods::container(&pod.object, call.text("container"), call.is("quiet"))?;
+    let container = pods::container(&pod.object, call.text("container"), call.is("quiet"))
+        .map_err(|e| Error::text(format!("cannot attach to the container: {e}")))?;
     attach_to(session, &pod, &container)
 }
 

@@ -25,12 +25,12 @@ pub fn run(session: &Session) -> Result<()> {
         if given {
             service["metadata"]["namespace"] = json!(namespace);
         }
-        if call.is("save-config") {
-            remember(&mut service, true);
-        }
         if change.dry_run == DryRun::Client {
             change.show(&service)?;
             continue;
+        }
+        if call.is("save-config") {
+            remember(&mut service, true);
         }
         let resource = session.discovery()?.of_kind(session, "v1", "Service")?;
         let made = change.create(&resource, &namespace, &service)?;

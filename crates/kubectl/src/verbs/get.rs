@@ -193,7 +193,8 @@ fn tables(session: &Session, query: &Query) -> Result<()> {
                 continue;
             }
         };
-        troubled.look(&resource, &fetched);
+        let (Work::Named { namespace, .. } | Work::Listed { namespace, .. }) = work;
+        troubled.look(&resource, namespace, &fetched);
         all_namespaced &= resource.namespaced;
         if fetched.iter().all(|t| table::rows(t).next().is_none()) {
             continue;
@@ -249,10 +250,13 @@ fn fetch(session: &Session, asked: &Query, work: &Work, whole: bool) -> Result<V
         }
         Work::Listed { resource, namespace } => {
             let mut found: Vec<Value> = Vec::new();
+            let call = &session.call;
+            let named =
+                asked.all_namespaces || call.is("show-labels") || !call.list("label-columns").is_empty();
             pages(session, asked, resource, namespace, include, &mut |table| {
                 let mut table = as_table(table);
                 if !whole {
-                    slim(&mut table);
+                    slim(&mut table, named);
                 }
                 match found.first_mut() {
                     Some(first) => {
@@ -270,9 +274,13 @@ fn fetch(session: &Session, asked: &Query, work: &Work, whole: bool) -> Result<V
     }
 }
 
-/// Leaves of each row's object what columns are made of: of ten thousand pods the rest would be most of the memory.
-fn slim(table: &mut Value) {
+/// Leaves of each row's object what columns are made of, if any is: of ten thousand pods the rest would be most of the memory.
+fn slim(table: &mut Value, named: bool) {
     for row in table["rows"].as_array_mut().into_iter().flatten() {
+        if !named {
+            row["object"] = Value::Null;
+            continue;
+        }
         let mut meta = row["object"]["metadata"].take();
         let mut kept = serde_json::Map::new();
         for key in ["name", "namespace", "labels"] {
@@ -282,9 +290,6 @@ fn slim(table: &mut Value) {
             }
         }
         row["object"] = json!({ "metadata": kept });
-        if let Some(row) = row.as_object_mut() {
-            row.remove("conditions");
-        }
     }
 }
 

@@ -58,6 +58,10 @@ fn run(session: &Session, words: &Words) -> Result<()> {
         return Err(Error::text("--resource-version may only be used with a single resource"));
     }
     let mut change = Change::new(session, words.done)?;
+    if words.field == "labels" {
+        // Stock reads the flag and leaves it at that.
+        change = change.manager(call.text("field-manager"));
+    }
     let mut failed = Vec::new();
     for target in targets {
         if words.field == "labels" {

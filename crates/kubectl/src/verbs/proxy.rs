@@ -98,8 +98,11 @@ fn proxy(session: &Session) -> Result<Proxy> {
         false => Some(Filter::of(call)?),
         true => {
             if call.text("unix-socket").is_empty() {
-                session.note(
-                    "Request filter disabled, your proxy is vulnerable to XSRF attacks, please be cautious",
+                // A log line, as stock's is.
+                let now = stdx::Clock::now(&stdx::SystemClock).strftime("%m%d %H:%M:%S.%6f");
+                eprintln!(
+                    "W{now} {:7} proxy.rs:1] Request filter disabled, your proxy is vulnerable to XSRF attacks, please be cautious",
+                    std::process::id()
                 );
             }
             None

@@ -305,7 +305,7 @@ fn back(session: &Session, change: &mut Change<'_>, target: &Target, to: i64) ->
     if change.dry_run == DryRun::Client {
         change.operation("");
         let text = told(&wanted, "");
-        return session.print(&format!("{} {text}", target.shown()));
+        return session.print(&format!("{} {text} (dry run)\n", target.shown()));
     }
     if let Some(labels) = wanted["metadata"]["labels"].as_object_mut() {
         labels.remove("pod-template-hash");
@@ -319,10 +319,37 @@ fn back(session: &Session, change: &mut Change<'_>, target: &Target, to: i64) ->
             .operation(&format!("skipped rollback (current template already matches revision {})", found.0));
         return change.show(&target.object);
     }
-    let patch = json!([{ "op": "replace", "path": "/spec/template", "value": wanted }]);
+    let mut patch = json!([{ "op": "replace", "path": "/spec/template", "value": wanted }]);
+    if target.resource.kind == "Deployment"
+        && let Some(set) = objects(session, target)?.into_iter().find(|(n, _)| *n == found.0)
+    {
+        let annotations = carried(&target.object, &set.1);
+        let place = json!({ "op": "replace", "path": "/metadata/annotations", "value": annotations });
+        if let Some(list) = patch.as_array_mut() {
+            list.push(place);
+        }
+    }
     let _ = MERGE;
-    let done = change.patch(&target.path(), crate::change::JSON_PATCH, &patch)?;
-    change.show(&done)
+    change.patch(&target.path(), crate::change::JSON_PATCH, &patch)?;
+    // As stock: the object as it was.
+    change.show(&target.object)
+}
+
+/// The annotations of a deployment that is rolled back: its own about itself, the rest from the replica set.
+fn carried(deployment: &Value, set: &Value) -> Value {
+    let own = [
+        crate::change::LAST_APPLIED,
+        REVISION,
+        "deployment.kubernetes.io/revision-history",
+        "deployment.kubernetes.io/desired-replicas",
+        "deployment.kubernetes.io/max-replicas",
+        "deprecated.deployment.rollback.to",
+    ];
+    let of = |object: &Value, mine: bool| -> Vec<(String, Value)> {
+        let all = object["metadata"]["annotations"].as_object().into_iter().flatten();
+        all.filter(|(k, _)| own.contains(&k.as_str()) == mine).map(|(k, v)| (k.clone(), v.clone())).collect()
+    };
+    of(deployment, true).into_iter().chain(of(set, false)).collect::<serde_json::Map<_, _>>().into()
 }
 
 /// What is said of a rollout, and whether it is done.

@@ -74,7 +74,7 @@ fn create(session: &Session, change: &mut Change<'_>, mut object: Value) -> Resu
     if given {
         object["metadata"]["namespace"] = json!(namespace);
     }
-    if call.is("save-config") {
+    if call.is("save-config") && change.dry_run != DryRun::Client {
         remember(&mut object, true);
     }
     let quiet = call.is("quiet") || call.is("attach") || call.is("stdin");

@@ -51,7 +51,10 @@ fn one(session: &Session, change: &mut Change<'_>, target: &Target, replicas: i6
     if !call.duration("timeout").is_zero() {
         wait(session, target, replicas)?;
     }
-    change.show(&target.object)
+    match change.in_words() {
+        true => change.show(&target.object),
+        false => change.show(&session.get(&target.path())?),
+    }
 }
 
 /// Sets the number by the scale subresource, if the object is as expected.

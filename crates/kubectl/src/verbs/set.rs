@@ -261,7 +261,7 @@ pub fn env(session: &Session) -> Result<()> {
     let (objects, mut changes) = (call.args[..first].to_vec(), call.args[first..].to_vec());
     changes.extend(call.list("env"));
     let query = query(session, &objects);
-    if objects.is_empty() && !query.has_files() {
+    if objects.is_empty() && query.files.is_empty() {
         return Err(Error::text(
             "one or more resources must be specified as <resource> <name> or <resource>/<name>",
         ));
