@@ -34,29 +34,37 @@ fn comparable(text: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
+/// Compares the cases of a file; how many they are.
+fn compare(file: &Path) -> usize {
+    let (ours, stock) = (e2e::binary(), e2e::kubectl());
+    let cases = std::fs::read_to_string(file).expect("read");
+    let all = parts(&cases, "=== ");
+    for (name, text) in &all {
+        let dir = tempfile::tempdir().expect("a directory");
+        let files = parts(text, "-- ");
+        for (path, text) in files.into_iter().filter(|(path, _)| !matches!(*path, "stdout" | "stderr")) {
+            let file = dir.path().join(path);
+            std::fs::create_dir_all(file.parent().expect("a parent")).expect("made");
+            let text = text.trim_end_matches('\n');
+            let end = if text.is_empty() { "" } else { "\n" };
+            std::fs::write(file, format!("{text}{end}")).expect("written");
+        }
+        let (a, b) = (run(&ours, &["kubectl"], dir.path()), run(&stock, &[], dir.path()));
+        assert_eq!(a.1, b.1, "stdout of {name}");
+        assert_eq!(comparable(&a.2), comparable(&b.2), "stderr of {name}");
+        assert_eq!(a.0, b.0, "exit code of {name}");
+    }
+    all.len()
+}
+
 #[test]
 fn as_stock() {
-    let (ours, stock) = (e2e::binary(), e2e::kubectl());
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/kubectl/src/kustomize/cases");
-    let mut compared = 0;
-    for file in std::fs::read_dir(folder).expect("cases").map(|e| e.expect("a file").path()) {
-        let cases = std::fs::read_to_string(&file).expect("read");
-        for (name, text) in parts(&cases, "=== ") {
-            let dir = tempfile::tempdir().expect("a directory");
-            let files = parts(text, "-- ");
-            for (path, text) in files.into_iter().filter(|(path, _)| !matches!(*path, "stdout" | "stderr")) {
-                let file = dir.path().join(path);
-                std::fs::create_dir_all(file.parent().expect("a parent")).expect("made");
-                let text = text.trim_end_matches('\n');
-                let end = if text.is_empty() { "" } else { "\n" };
-                std::fs::write(file, format!("{text}{end}")).expect("written");
-            }
-            let (a, b) = (run(&ours, &["kubectl"], dir.path()), run(&stock, &[], dir.path()));
-            assert_eq!(a.1, b.1, "stdout of {name}");
-            assert_eq!(comparable(&a.2), comparable(&b.2), "stderr of {name}");
-            assert_eq!(a.0, b.0, "exit code of {name}");
-            compared += 1;
-        }
-    }
+    let files = std::fs::read_dir(folder).expect("cases").map(|e| e.expect("a file").path());
+    let files: Vec<_> = files.collect();
+    let compared: usize = std::thread::scope(|scope| {
+        let all: Vec<_> = files.iter().map(|file| scope.spawn(|| compare(file))).collect();
+        all.into_iter().map(|one| one.join().expect("the same")).sum()
+    });
     assert!(compared > 100, "{compared} cases");
 }

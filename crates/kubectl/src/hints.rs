@@ -68,7 +68,7 @@ const TROUBLE: [&str; 9] = [
 
 impl Troubled {
     /// Looks through the tables that the server made.
-    pub fn look(&mut self, resource: &Resource, tables: &[Value]) {
+    pub fn look(&mut self, resource: &Resource, namespace: &str, tables: &[Value]) {
         if !resource.is("", "Pod") {
             return;
         }
@@ -79,8 +79,11 @@ impl Troubled {
                 let status = row["cells"][at].as_str().unwrap_or_default();
                 let status = status.strip_prefix("Init:").unwrap_or(status);
                 let meta = &row["object"]["metadata"];
+                // Rows may come without their objects: a pod's first column is its name.
+                let namespace = meta["namespace"].as_str().unwrap_or(namespace);
                 if TROUBLE.contains(&status)
-                    && let (Some(namespace), Some(name)) = (meta["namespace"].as_str(), meta["name"].as_str())
+                    && self.0.len() < TOLD_MAX
+                    && let Some(name) = meta["name"].as_str().or(row["cells"][0].as_str())
                 {
                     self.0.push((namespace.to_owned(), name.to_owned()));
                 }
@@ -93,7 +96,7 @@ impl Troubled {
         if !at_terminal(session) {
             return;
         }
-        for (namespace, name) in self.0.iter().take(TOLD_MAX) {
+        for (namespace, name) in &self.0 {
             // A hint that cannot be had is none.
             if let Ok(pod) = session.get(&format!("/api/v1/namespaces/{namespace}/pods/{name}")) {
                 tell_of(session, &pod);

@@ -39,8 +39,3 @@ type Res<T> = Result<T, String>;
 pub fn build(dir: &str, restriction: Restriction, warn: &mut dyn FnMut(&str)) -> Result<Vec<Value>, String> {
     build::Target::load(load::Loader::new(dir, restriction)?, warn)?.build()
 }
-
-/// Whether objects of the kind are in no namespace, as far as is known without a server.
-pub fn is_cluster_scoped(api_version: &str, kind: &str) -> bool {
-    resource::Gvk::parse(api_version, kind).is_cluster_scoped()
-}

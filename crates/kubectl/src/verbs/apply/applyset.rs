@@ -103,7 +103,8 @@ impl ApplySet {
             .discovery()?
             .find(session, kind)
             .map_err(|e| Error::text(format!("invalid parent reference \"{word}\": {e}")))?;
-        if !(resource.is("", "Secret") || resource.is("", "ConfigMap")) && !is_parent(session, &resource)? {
+        let usual = resource.is("", "Secret") || resource.is("", "ConfigMap");
+        if !(usual || is_parent(session, &resource)?) {
             return Err(Error::text(format!(
                 "[namespace is required to use namespace-scoped ApplySet, resource \"{}\" is not permitted as an ApplySet parent]",
                 resource.group_resource()
