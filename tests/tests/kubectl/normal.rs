@@ -12,9 +12,17 @@ pub fn text(text: &str, namespace: &str) -> String {
     let text = text.split("\traw data was:").next().unwrap_or_default().replace('\t', " \t ");
     for line in text.lines().filter(|l| !log(l)) {
         let field = line.trim_start().trim_start_matches(['"', '-', ' ']);
-        let varies = ["uid", "resourceVersion", "UID", "nodePort", "NodePort", "healthCheckNodePort", "HealthCheck NodePort"]
-            .iter()
-            .any(|f| field.strip_prefix(f).is_some_and(|rest| rest.trim_start_matches('"').starts_with(':')));
+        let varies = [
+            "uid",
+            "resourceVersion",
+            "UID",
+            "nodePort",
+            "NodePort",
+            "healthCheckNodePort",
+            "HealthCheck NodePort",
+        ]
+        .iter()
+        .any(|f| field.strip_prefix(f).is_some_and(|rest| rest.trim_start_matches('"').starts_with(':')));
         if varies {
             out.push_str("VARIES\n");
             continue;

@@ -171,7 +171,8 @@ pub fn lines(commands: &BTreeMap<String, Vec<String>>, table: &str) -> Vec<Line>
 pub fn subset(lines: Vec<Line>) -> Vec<Line> {
     let mut seen = BTreeSet::new();
     let mut fresh = |line: &Line| {
-        let (flags, command): (Vec<&str>, Vec<&str>) = line.label.split(' ').partition(|w| w.starts_with("--"));
+        let (flags, command): (Vec<&str>, Vec<&str>) =
+            line.label.split(' ').partition(|w| w.starts_with("--"));
         let command = seen.insert(command.join(" "));
         flags.into_iter().fold(command, |fresh, flag| seen.insert(flag.to_owned()) || fresh)
     };
@@ -181,7 +182,13 @@ pub fn subset(lines: Vec<Line>) -> Vec<Line> {
 /// Every kind shown in each of these ways.
 pub fn kinds(namespaced: &str, cluster: &str, ways: &[&str]) -> Vec<Line> {
     // Of these there is always something new.
-    let moves = ["events", "events.events.k8s.io", "nodes.metrics.k8s.io", "pods.metrics.k8s.io", "componentstatuses"];
+    let moves = [
+        "events",
+        "events.events.k8s.io",
+        "nodes.metrics.k8s.io",
+        "pods.metrics.k8s.io",
+        "componentstatuses",
+    ];
     let all = namespaced.lines().map(|k| (k, "")).chain(cluster.lines().map(|k| (k, "-l pair={ns}")));
     let mut lines = Vec::new();
     for (kind, selected) in all.filter(|(kind, _)| !moves.contains(kind)) {

@@ -243,7 +243,9 @@ pub fn get_contexts(session: &Session) -> Result<()> {
     let config = session.config_lenient()?;
     let output = call.text("output");
     if !matches!(output, "" | "name") {
-        return Err(Error::text(format!("output must be one of '' or 'name': {output}")));
+        return Err(Error::text(format!(
+            "--output {output} is not available in kubectl config get-contexts; resetting to default output format"
+        )));
     }
     let mut failed = Vec::new();
     let wanted: Vec<String> = match call.args.is_empty() {
@@ -400,7 +402,7 @@ fn file(entry: &mut Value, field: &str, path: &str, embed: bool) -> Result<()> {
     let data = format!("{field}-data");
     if embed {
         let bytes = std::fs::read(path).map_err(|e| {
-            Error::text(format!("could not read {field} data from {path}: {}", io("open", path, &e)))
+            Error::text(format!("could not stat {field} file {path}: {}", io("stat", path, &e)))
         })?;
         put(entry, &data, Some(json!(STANDARD.encode(bytes))));
         put(entry, field, Some(json!("")));
@@ -420,6 +422,7 @@ pub fn set_context(session: &Session) -> Result<()> {
             current => current.to_owned(),
         },
         (false, [name]) => name.clone(),
+        (false, []) => return Err(Error::text("you must specify a non-empty context name or --current")),
         _ => {
             return Err(Error::usage(
                 "config set-context",
@@ -449,7 +452,7 @@ pub fn set_credentials(session: &Session) -> Result<()> {
         || call.text("username").is_empty() && call.text("password").is_empty())
     {
         return Err(Error::text(
-            "you cannot specify more than one authentication method at the same time: token, basic-auth",
+            "you cannot specify more than one authentication method at the same time: --token, --username/--password",
         ));
     }
     let embed = call.is("embed-certs");
