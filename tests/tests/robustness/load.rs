@@ -22,10 +22,10 @@ use tokio::sync::OnceCell;
 pub const MAPS: &str = "/api/v1/namespaces/default/configmaps";
 
 /// How many of each sort there are in a storm.
-const WORKERS: usize = 450;
-const SLOW_READERS: usize = 40;
-const SLOW_WATCHERS: usize = 40;
-const HUGE_BODIES: usize = 4;
+const WORKERS: usize = 40;
+const SLOW_READERS: usize = 15;
+const SLOW_WATCHERS: usize = 15;
+const HUGE_BODIES: usize = 2;
 /// Objects that two servers are asked about at the same time.
 const PAIRS: u64 = 8;
 
@@ -43,7 +43,7 @@ pub struct Runtime(tokio::runtime::Runtime);
 pub struct Task<T>(tokio::task::JoinHandle<T>, tokio::runtime::Handle);
 
 pub fn runtime(cluster: &Cluster) -> Runtime {
-    let made = || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let made = || tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build();
     // Its threads are where the one is that makes them.
     Runtime(cluster.host.on_machine(made).expect("a runtime"))
 }
@@ -64,7 +64,7 @@ impl<T> Task<T> {
     }
 }
 
-/// One user's way to a server; as many connections as there are requests at the same time.
+/// One user's way to a server.
 #[derive(Clone)]
 pub struct Client {
     kubeconfig: PathBuf,
@@ -100,6 +100,11 @@ impl Client {
 
     pub fn at(kubeconfig: &Path) -> Self {
         Client { kubeconfig: kubeconfig.into(), token: None, made: Arc::default() }
+    }
+
+    /// The same user on a connection of its own: HTTP/2 has one for all that a client asks.
+    fn another(&self) -> Self {
+        Client { made: Arc::default(), ..self.clone() }
     }
 
     async fn client(&self) -> kube::Client {
@@ -202,7 +207,7 @@ pub async fn calm(client: Client, long: Duration) -> Duration {
 pub async fn storm(client: Client, stop: Arc<AtomicBool>, counts: Arc<Counts>) {
     let mut all = Vec::new();
     for worker in 0..WORKERS {
-        let (client, stop, counts) = (client.clone(), stop.clone(), counts.clone());
+        let (client, stop, counts) = (client.another(), stop.clone(), counts.clone());
         all.push(tokio::spawn(async move {
             let mut n = 0;
             while !stop.load(Ordering::Relaxed) {
@@ -217,7 +222,7 @@ pub async fn storm(client: Client, stop: Arc<AtomicBool>, counts: Arc<Counts>) {
     let watch = format!("{MAPS}?watch=1");
     let slow = [(SLOW_READERS, MAPS), (SLOW_WATCHERS, watch.as_str())];
     for path in slow.into_iter().flat_map(|(many, path)| std::iter::repeat_n(path.to_owned(), many)) {
-        let (client, stop) = (client.clone(), stop.clone());
+        let (client, stop) = (client.another(), stop.clone());
         all.push(tokio::spawn(async move {
             while !stop.load(Ordering::Relaxed) {
                 // One frame, and nothing more as long as the storm lasts.
@@ -231,9 +236,9 @@ pub async fn storm(client: Client, stop: Arc<AtomicBool>, counts: Arc<Counts>) {
         }));
     }
     for _ in 0..HUGE_BODIES {
-        let (client, stop, counts) = (client.clone(), stop.clone(), counts.clone());
+        let (client, stop, counts) = (client.another(), stop.clone(), counts.clone());
         all.push(tokio::spawn(async move {
-            let huge = map("huge", 10 << 20).to_string().into_bytes();
+            let huge = vec![b' '; 4 << 20];
             while !stop.load(Ordering::Relaxed) {
                 counts.count(client.send("POST", MAPS, huge.clone()).await);
             }
