@@ -11,9 +11,11 @@ use serde_saphyr::{DuplicateKeyPolicy, Error, Options};
 /// Deeper documents are refused: reading and writing recurse, on stacks of 2 MiB, with 24 kB a level where nothing is optimised.
 const DEPTH_MAX: usize = 64;
 
-/// What aliases may stand for altogether, in nodes: so many, and so many more for each byte of the document.
+/// What aliases may stand for altogether, in nodes: so many, and so many more for each byte of the document, but never more
+/// than upstream's parser lets them.
 const REPLAYED_MIN: usize = 10_000;
-const REPLAYED_PER_BYTE: usize = 4;
+const REPLAYED_PER_BYTE: usize = 2;
+const REPLAYED_MAX: usize = 400_000;
 
 /// One document as a JSON value. Of a repeated key the last one counts.
 pub fn to_value(yaml: &[u8]) -> Result<Value, String> {
@@ -90,7 +92,8 @@ fn options(yaml: &str, duplicate_keys: DuplicateKeyPolicy) -> Options {
     options.duplicate_keys = duplicate_keys;
     options.legacy_octal_numbers = true;
     // What an alias stands for is worth a little more than its own text: a few lines could stand for millions.
-    options.alias_limits.max_total_replayed_events = REPLAYED_MIN + REPLAYED_PER_BYTE * yaml.len();
+    let replayed = REPLAYED_MIN + REPLAYED_PER_BYTE * yaml.len();
+    options.alias_limits.max_total_replayed_events = replayed.min(REPLAYED_MAX);
     if let Some(budget) = &mut options.budget {
         budget.max_depth = DEPTH_MAX;
         // A request body's three megabytes may all be list items.
