@@ -39,8 +39,8 @@ impl Trusts {
     /// Follows the files until `tasks` end. What is no CA file changes nothing and is logged.
     pub fn follow(self: &Arc<Self>, config: &SecurityConfig, own: &str, clock: &SharedClock, tasks: &Tasks) {
         if let Some(path) = &config.client_ca_file {
-            let (trusts, own) = (self.clone(), own.to_owned());
-            let take = move |given: &str| trusts.clients.replace(&super::both(&own, given));
+            let (clients, own) = (self.clients.clone(), own.to_owned());
+            let take = move |given: &str| taken(&clients, &own, given);
             self.spawn("--client-ca-file", path, take, clock, tasks);
         }
         if let (Some(path), Some(proxies)) = (&config.request_header.client_ca_file, &self.proxies) {
@@ -61,13 +61,17 @@ impl Trusts {
         let file = File { flag, path: path.to_owned(), clock: clock.clone() };
         let trusts = self.clone();
         tasks.spawn_until_shutdown(file.follow(move |pem| {
-            // An empty file is one that is being written.
-            anyhow::ensure!(!pem.trim().is_empty(), "it is empty");
             take(pem)?;
             trusts.changes.send_modify(|n| *n += 1);
             Ok(())
         }));
     }
+}
+
+/// Believes `given` besides `own`. It is judged by itself first: with `own`, nothing at all would be enough.
+fn taken(clients: &LiveTrust, own: &str, given: &str) -> Result<()> {
+    pki::ClientTrust::new(given)?;
+    clients.replace(&super::both(own, given))
 }
 
 /// A file whose text matters.

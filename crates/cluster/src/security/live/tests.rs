@@ -34,8 +34,26 @@ async fn a_file_is_followed_while_it_is_good() {
     changes.changed().await.expect("the second CA");
     assert!(believes(&own) && believes(&second) && !believes(&first));
     std::fs::remove_file(&path).expect("remove");
+    replace("no certificate at all");
     replace(&first);
     changes.changed().await.expect("the first CA again");
     assert!(believes(&own) && believes(&first) && !believes(&second));
     tasks.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_no_ca_changes_nothing() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("ca.crt");
+    let (given, own) = (ca("given"), ca("own"));
+    std::fs::write(&path, &given).expect("write");
+    let config = SecurityConfig { client_ca_file: Some(path.clone()), ..SecurityConfig::default() };
+    let trusts = Trusts::new(&config.read("https://issuer").expect("security"), &own).expect("CAs");
+    std::fs::write(&path, "no certificate at all").expect("write");
+    let file = File { flag: "--client-ca-file", path, clock: SystemClock::shared() };
+    let mut known = None;
+    let clients = trusts.clients.clone();
+    file.look(&mut known, &|pem: &str| taken(&clients, &own, pem));
+    assert_eq!(known.as_deref(), Some("no certificate at all"));
+    assert!(trusts.clients.current().pem.contains(given.trim()));
 }
