@@ -73,7 +73,7 @@ fn words() {
     assert_eq!(meant(&nearest("pdos", kinds.into_iter())), None);
     assert_eq!(
         meant(&nearest("podss", kinds.into_iter())).as_deref(),
-        Some("did you mean \"pods\" or \"pod\"?")
+        Some("did you mean \"pods\" or \"nodes\" or \"pod\"?")
     );
     assert_eq!(
         meant(&nearest("deploments", kinds.into_iter())).as_deref(),
