@@ -24,8 +24,8 @@ use storage::{Engine, Measured, Store};
 
 use crate::config::{KubeletTrust, ServerConfig};
 use crate::datastore::Datastore;
-use crate::farewell::Farewell;
 use crate::elected::{self, Candidate};
+use crate::farewell::Farewell;
 use crate::security::live::Trusts;
 use crate::security::{Mode, Security, SecurityConfig, published};
 use crate::{identities, joining, masters, token, virtuals};
@@ -82,10 +82,9 @@ impl ControlPlane {
         // One control plane in a process: it is not set yet.
         let _ = groups.engine.set(datastore.engine.clone());
         let measured = Arc::new(Measured::new(datastore.engine.clone(), clock.clone()));
-        let store =
-            Store::open(measured.clone(), datastore.store_config(clock.clone()), &groups.store)
-                .await
-                .context("open the store")?;
+        let store = Store::open(measured.clone(), datastore.store_config(clock.clone()), &groups.store)
+            .await
+            .context("open the store")?;
         let registry = open_registry(config, shared, &store).await?;
         let loopback: Arc<dyn Transport> = Arc::new(Loopback::new(registry.clone()));
         let authorization = Arc::new(authorization(&config.security, &registry, &*loopback, groups));
@@ -178,7 +177,8 @@ async fn open_registry(config: &ServerConfig, shared: &Shared, store: &Store) ->
         .service_cidrs
         .iter()
         .map(|c| c.to_string().parse().map_err(|e| anyhow!("--service-cidr {c}: {e}")));
-    let services = ServiceConfig { cidrs: cidrs.collect::<Result<_>>()?, node_ports: config.node_ports.clone() };
+    let services =
+        ServiceConfig { cidrs: cidrs.collect::<Result<_>>()?, node_ports: config.node_ports.clone() };
     let resources = resources::table::served(&config.gates);
     let opened =
         Registry::open(store, resources, Some(services), shared.clock.clone(), shared.random.clone()).await;

@@ -305,8 +305,7 @@ pub fn parse_with(args: &[String], preferences: &Preferences) -> Result<Call> {
     if command.path == "apply" && !crate::verbs::applysets() {
         command.flags.retain(|flag| flag.name != "applyset");
     }
-    let mut call =
-        Call { command, globals, plugins: preferences.plugins().clone(), ..Call::default() };
+    let mut call = Call { command, globals, plugins: preferences.plugins().clone(), ..Call::default() };
     if call.path().is_empty() {
         call.globals.clear();
     }

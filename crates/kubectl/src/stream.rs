@@ -44,7 +44,8 @@ impl Chunks {
                     }
                 }
                 Some(Err(e)) => {
-                    let source = std::error::Error::source(&e).and_then(|s| s.downcast_ref::<std::io::Error>());
+                    let source =
+                        std::error::Error::source(&e).and_then(|s| s.downcast_ref::<std::io::Error>());
                     let cut = source.is_none_or(|s| s.kind() == std::io::ErrorKind::UnexpectedEof);
                     let text = if cut || e.is_incomplete_message() || e.is_body_write_aborted() {
                         crate::session::CUT.to_owned()

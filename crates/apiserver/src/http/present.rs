@@ -98,7 +98,9 @@ impl Presenter {
             (Shape::AsIs, Some(resource))
                 if self.accepted.format == Format::Protobuf && resource.conversion.is_none() =>
             {
-                let Some(of) = message_of(&resource.gvk) else { return Ok(self.whole(code, object.json.clone())) };
+                let Some(of) = message_of(&resource.gvk) else {
+                    return Ok(self.whole(code, object.json.clone()));
+                };
                 let message = self.encodings.message(of, &object.json)?;
                 return Ok(body::with_type(code, Format::Protobuf.content_type(), of.whole(&message)));
             }

@@ -221,7 +221,7 @@ impl NodeAuthorizer {
             return no("No Object name found");
         }
         let view = self.own.as_ref().map(sort.view);
-        let object = view.and_then(|view| view.get(&ObjectKey::new(&*a.namespace, &*a.name)));
+        let object = view.and_then(|view| view.get(&ObjectKey::new(&a.namespace, &a.name)));
         match object.and_then(|object| (sort.node)(&object)).as_deref() == Some(node) {
             true => Ok(()),
             false => Err(format!("no relationship found between node '{node}' and this object")),

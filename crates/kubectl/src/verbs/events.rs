@@ -62,11 +62,9 @@ pub fn run(session: &Session) -> Result<()> {
             for field in ["eventTime", "firstTimestamp", "lastTimestamp"] {
                 let _ = &mut item[field];
             }
-            for (field, empty) in [
-                ("source", json!({})),
-                ("reportingComponent", json!("")),
-                ("reportingInstance", json!("")),
-            ] {
+            for (field, empty) in
+                [("source", json!({})), ("reportingComponent", json!("")), ("reportingInstance", json!(""))]
+            {
                 if item[field].is_null() {
                     item[field] = empty;
                 }

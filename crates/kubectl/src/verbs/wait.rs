@@ -130,7 +130,9 @@ fn wait_created(session: &Session, query: &Query, deadline: Duration) -> Result<
 /// Until something of that name, or with those labels, is made; or nobody knows any more.
 fn watch_created(session: &Session, asked: &Query, work: &Work, deadline: Duration) -> Result<()> {
     let (resource, namespace, fields) = match work {
-        Work::Named { resource, namespace, name, .. } => (resource, namespace, format!("metadata.name={name}")),
+        Work::Named { resource, namespace, name, .. } => {
+            (resource, namespace, format!("metadata.name={name}"))
+        }
         Work::Listed { resource, namespace } => (resource, namespace, asked.field_selector.clone()),
     };
     let selected = [("fieldSelector", fields.as_str()), ("labelSelector", asked.selector.as_str())];
