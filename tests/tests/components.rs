@@ -243,6 +243,7 @@ fn in_plain_text_as_the_guide_has_it() {
     let was = lab.leader("kube-controller-manager");
     let second_flags = [&flags[..], &["--secure-port=0"]].concat();
     let mut second = lab.master("kube-controller-manager", &second_flags);
+    #[allow(clippy::disallowed_methods, reason = "tests watch real machines in real time")]
     let next = |after: &str| {
         let begun = Instant::now();
         eventually(LONG, "another leads", || {

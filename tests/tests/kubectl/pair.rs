@@ -70,6 +70,7 @@ impl<'a> Pair<'a> {
     }
 
     /// Runs a line in both and tells the difference, if there is one. Afterwards the state is as before.
+    #[allow(clippy::disallowed_methods, reason = "tests watch real machines in real time")]
     pub fn compare(&self, line: &Line) -> Option<String> {
         let start = |side: &Side| side.start(self.cluster, line);
         let mut running = [start(&self.sides[0]), start(&self.sides[1])];
