@@ -14,6 +14,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntr
 
 pub use apply::{Applied, Apply, apply};
 pub use scale::{of_scale, of_scaled};
+pub(crate) use typed::go_kind;
 
 use crate::kind::AnyObject;
 use crate::schema;

@@ -10,6 +10,8 @@ use serde_json::{Map, Value, json};
 
 mod encode;
 #[cfg(test)]
+mod sample;
+#[cfg(test)]
 mod tests;
 mod wire;
 

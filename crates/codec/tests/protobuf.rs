@@ -7,6 +7,9 @@ use facts::{Type, Value as Holds};
 use prost::Message as Theirs;
 use serde_json::{Map, Value, json};
 
+#[path = "../src/protobuf/sample.rs"]
+mod sample;
+
 /// Every built-in kind of these versions, as k8s-pb has them.
 macro_rules! kinds {
     ($($group:literal $version:literal $($module:ident)::+ { $($kind:ident)* })*) => {{
@@ -78,17 +81,6 @@ fn filled(of: &'static Type, depth: usize) -> Value {
 
 fn sample(holds: &'static Holds, depth: usize) -> Option<Value> {
     Some(match holds {
-        Holds::Bool => json!(true),
-        Holds::Int32 => json!(-7),
-        Holds::Int64 => json!(1_u64 << 40),
-        Holds::Double => json!(1.5),
-        Holds::String => json!("größer"),
-        Holds::Bytes => json!("aGkhIQ=="),
-        Holds::Quantity => json!("100m"),
-        Holds::IntOrString => json!("50%"),
-        Holds::Time => json!("2027-07-21T22:15:28Z"),
-        Holds::MicroTime => json!("2027-07-21T22:15:28.123456Z"),
-        Holds::Any | Holds::Raw => json!({"f:a": {}}),
         Holds::Struct(_) if depth == 0 => return None,
         Holds::Struct(at) => filled(facts::struct_type(*at), depth - 1),
         Holds::Map { of, .. } => json!({"k": sample(facts::value(*of), depth)?}),
@@ -97,6 +89,7 @@ fn sample(holds: &'static Holds, depth: usize) -> Option<Value> {
             // Two of each message would be too many, so deep.
             if one.is_object() { json!([one]) } else { json!([one, one]) }
         }
+        plain => sample::plain(plain)?,
     })
 }
 

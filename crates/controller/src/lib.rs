@@ -18,6 +18,7 @@ pub mod disruption;
 pub mod endpoints;
 pub mod ephemeral_volume;
 mod expectations;
+mod expiry;
 mod failures;
 pub mod flow_control;
 pub mod garbage;

@@ -95,6 +95,11 @@ pub struct Gone {
     pub refused: bool,
 }
 
+/// Why nothing limits requests to the API server.
+pub const FLOW: &str = "requests are not held back here; the API server's flow control does it";
+/// Why content types are nobody's to choose.
+pub const JSON: &str = "JSON is spoken";
+
 /// For tables: a flag with a value.
 pub const fn gone(name: &'static str, instead: &'static str) -> Gone {
     Gone { name, takes_value: true, instead, refused: false }

@@ -156,6 +156,18 @@ fn shorten(text: &str) -> String {
     }
 }
 
+/// Conditions with the time of their last transition.
+pub fn conditions(out: &mut Lines, conditions: &Value) {
+    out.line(0, "Conditions:");
+    out.line(1, "Type\tStatus\tLastTransitionTime\tReason\tMessage");
+    out.line(1, "----\t------\t------------------\t------\t-------");
+    for c in list(conditions) {
+        let when = time(&c["lastTransitionTime"]);
+        let [kind, status, reason, message] = ["type", "status", "reason", "message"].map(|f| text(&c[f]));
+        out.line(1, format_args!("{kind}\t{status}\t{when}\t{reason}\t{message}"));
+    }
+}
+
 /// Name, namespace, labels, annotations.
 pub fn heading(out: &mut Lines, target: &Target, labelled: bool) {
     let metadata = &target.object["metadata"];

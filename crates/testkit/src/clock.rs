@@ -38,9 +38,7 @@ impl FakeClock {
     pub fn advance(&self, by: Duration) {
         self.elapsed.send_modify(|elapsed| *elapsed += by);
     }
-}
 
-impl FakeClock {
     /// Somebody sets the time of day, forwards or backwards: no time passes.
     pub fn set(&self, by_seconds: i64) {
         self.set.fetch_add(by_seconds, Ordering::SeqCst);

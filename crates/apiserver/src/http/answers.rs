@@ -207,7 +207,7 @@ impl<K> HttpBody for Held<K> {
 
 #[cfg(test)]
 mod tests {
-    use stdx::SystemClock;
+    use testkit::FakeClock;
 
     use super::*;
 
@@ -234,7 +234,8 @@ mod tests {
 
     #[tokio::test]
     async fn too_much_that_nobody_takes_is_429() {
-        let (answers, clock) = (Arc::new(Answers::default()), SystemClock::shared());
+        let time = FakeClock::new();
+        let (answers, clock) = (Arc::new(Answers::default()), time.shared());
         answers.leave(&clock).await.unwrap();
         let share = Share { answers: answers.clone(), size: BUDGET };
         answers.held.fetch_add(BUDGET, Ordering::SeqCst);
@@ -243,7 +244,11 @@ mod tests {
             async move { answers.leave(&clock).await }
         });
         tokio::task::yield_now().await;
+        time.advance(PATIENCE);
+        assert_eq!(waits.await.unwrap().unwrap_err().code, 429);
+        let mut waits = Box::pin(answers.leave(&clock));
+        assert!(futures::poll!(waits.as_mut()).is_pending());
         drop(share);
-        waits.await.unwrap().unwrap();
+        waits.await.unwrap();
     }
 }

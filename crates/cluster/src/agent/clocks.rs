@@ -1,25 +1,16 @@
 //! This machine's clock and its server's. Certificates begin and end by clocks: where two differ by more than [`pki::ca::BACKDATE`], one
 //! side takes what the other has just issued for not valid yet, or for ended.
 
-use anyhow::{Context, Result};
-use client::https::{Credential, HttpsConfig, HttpsTransport};
+use anyhow::Result;
 use jiff::SignedDuration;
 
 use super::Machine;
+use super::join::unverified;
 
 /// How far our clock is ahead of the server's, to the second. Nothing is believed of the server but its date.
 pub async fn ahead(server: &str, machine: &Machine) -> Result<Option<SignedDuration>> {
-    let config = HttpsConfig {
-        server: server.parse().context("the server's URL")?,
-        ca: String::new(),
-        server_name: None,
-        identity: None,
-        credential: Credential::None,
-        user_agent: "knarr-agent".into(),
-    };
     let tasks = machine.tasks.child();
-    let (clock, random) = (machine.clock.clone(), machine.random.clone());
-    let transport = HttpsTransport::unverified(config, clock, random, tasks.clone())?;
+    let transport = unverified(server, machine, &tasks)?;
     let theirs = transport.server_time().await;
     tasks.stop().await;
     Ok(theirs?.map(|theirs| machine.clock.now().duration_since(theirs)))

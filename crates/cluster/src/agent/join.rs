@@ -168,8 +168,8 @@ async fn find_cluster(
     Ok(ca)
 }
 
-/// What the server says its CA is; whether that is so, the pin will show.
-async fn unverified_ca(server: &str, machine: &Machine, tasks: &Tasks) -> Result<String> {
+/// To a server that nothing vouches for yet, without credentials.
+pub(super) fn unverified(server: &str, machine: &Machine, tasks: &Tasks) -> Result<HttpsTransport> {
     let config = HttpsConfig {
         server: server.parse().context("the server's URL")?,
         ca: String::new(),
@@ -178,8 +178,13 @@ async fn unverified_ca(server: &str, machine: &Machine, tasks: &Tasks) -> Result
         credential: Credential::None,
         user_agent: "knarr-agent".into(),
     };
-    let transport =
-        HttpsTransport::unverified(config, machine.clock.clone(), machine.random.clone(), tasks.clone())?;
+    let (clock, random) = (machine.clock.clone(), machine.random.clone());
+    HttpsTransport::unverified(config, clock, random, tasks.clone())
+}
+
+/// What the server says its CA is; whether that is so, the pin will show.
+async fn unverified_ca(server: &str, machine: &Machine, tasks: &Tasks) -> Result<String> {
+    let transport = unverified(server, machine, tasks)?;
     let answer = transport.get_path(&joining::info_path()).await?;
     let map: ConfigMap = client::api::decode(&answer).context("read cluster-info")?;
     joining::ca_in(&map).context("read the config map kube-public/cluster-info")

@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use super::check;
+use crate::managed::go_kind;
 
 /// The fields of an operation of a JSON patch; all but the last are strings.
 const OPERATION: [&str; 4] = ["op", "path", "from", "value"];
@@ -11,7 +12,7 @@ const OPERATION: [&str; 4] = ["op", "path", "from", "value"];
 /// Checks a merge patch or strategic merge patch, which is an object of any fields. The result names repeated ones.
 pub fn merge_patch(patch: &[u8]) -> Result<Vec<String>, String> {
     let (value, strict) = parsed(patch, &[])?;
-    match go_type(&value) {
+    match go_kind(&value) {
         "object" | "null" => Ok(strict),
         what => Err(format!("json: cannot unmarshal {what} into Go value of type map[string]interface {{}}")),
     }
@@ -46,7 +47,7 @@ fn operation(value: &Value) -> Result<(), String> {
 }
 
 fn cannot(place: &str, value: &Value) -> String {
-    format!("json: cannot unmarshal {} into {place}", go_type(value))
+    format!("json: cannot unmarshal {} into {place}", go_kind(value))
 }
 
 /// Go reads bytes that are no UTF-8 as U+FFFD.
@@ -55,15 +56,4 @@ fn parsed(patch: &[u8], fields: &[&str]) -> Result<(Value, Vec<String>), String>
     let strict = check::untyped(&text, fields)?;
     let value = serde_json::from_str(&text).map_err(|e| e.to_string())?;
     Ok((value, strict))
-}
-
-fn go_type(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    }
 }

@@ -108,7 +108,7 @@ fn go_type(value: &Value) -> &'static str {
 }
 
 /// What Go's JSON decoder calls a value.
-pub(super) fn go_kind(value: &Value) -> &'static str {
+pub(crate) fn go_kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "bool",

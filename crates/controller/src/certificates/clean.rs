@@ -1,55 +1,23 @@
 //! Requests go when they are of no more use: an hour after their end, a day when nobody cares.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
-use apimachinery::ObjectKey;
-use client::{Api, DeleteOptions, Informer, Requeue};
-use codec::Kind;
 use jiff::Timestamp;
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
-use stdx::clock::SharedClock;
 
-use crate::context::{Component, object, synced};
+use crate::context::Component;
+use crate::expiry::{self, Expiry};
 
 const JUDGED: Duration = Duration::from_secs(60 * 60);
 const PENDING: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// `certificatesigningrequest-cleaner-controller`
 pub fn start(component: Component) {
-    let requests: Informer<CertificateSigningRequest> = component.informer();
-    let queue = component.queue::<ObjectKey>();
-    let woken = queue.clone();
-    component.on(&requests, move |change| {
-        if let Some(request) = object(change) {
-            woken.add(request.key.clone());
-        }
-    });
-    let wait = vec![synced(&requests)];
-    let state = Arc::new((requests, component.api::<CertificateSigningRequest>(), component.clock.clone()));
-    component.run(wait, &queue, 1, move |key| {
-        let state = state.clone();
-        async move { reconcile(&state.0, &state.1, &state.2, &key).await }
-    });
-}
-
-async fn reconcile(
-    requests: &Informer<CertificateSigningRequest>,
-    api: &Api<CertificateSigningRequest>,
-    clock: &SharedClock,
-    key: &ObjectKey,
-) -> anyhow::Result<Requeue> {
-    let Some(request) = requests.get(key) else { return Ok(Requeue::Never) };
-    let left = left(&request, clock.now());
-    if !left.is_zero() {
-        return Ok(Requeue::After(left));
-    }
-    match api.delete("", &key.name, &DeleteOptions::uid(request.uid())).await {
-        Ok(()) => Ok(Requeue::Never),
-        Err(e) if e.is_not_found() || e.is_conflict() => Ok(Requeue::Never),
-        Err(e) => Err(e).context("delete an old certificate request"),
-    }
+    let what = "delete an old certificate request";
+    expiry::start(
+        component,
+        Expiry { concerns: |_| true, left: |request, now| Some(left(request, now)), what },
+    );
 }
 
 /// How long the request still stays; zero: it goes.

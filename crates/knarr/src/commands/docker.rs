@@ -26,17 +26,7 @@ struct Args {
 #[derive(clap::Subcommand)]
 enum Command {
     /// List containers
-    Ps {
-        /// Show what has ended too
-        #[arg(short, long)]
-        all: bool,
-        /// Do not shorten ids and commands
-        #[arg(long)]
-        no_trunc: bool,
-        /// Only ids
-        #[arg(short, long)]
-        quiet: bool,
-    },
+    Ps(ps::Listing),
     /// Show everything about containers, by id
     Inspect {
         /// Ids, or unambiguous beginnings of them
@@ -75,10 +65,7 @@ fn run(command: &Command) -> Result<()> {
              images)",
             words.first().map(String::as_str).unwrap_or_default()
         ),
-        Command::Ps { all, no_trunc, quiet } => {
-            let rows = node()?.ask(async |client| client.ps(*all).await)?;
-            ps::print_rows(&rows, *quiet, *no_trunc, true);
-        }
+        Command::Ps(listing) => ps::list(listing, &node()?, true)?,
         Command::Inspect { ids } => {
             let node = node()?;
             let objects = ids

@@ -5,8 +5,9 @@ use cluster::control::Row;
 
 use crate::commands::node::Node;
 
+/// Which containers are listed, and how.
 #[derive(clap::Args)]
-pub struct Args {
+pub struct Listing {
     /// Show what has ended too
     #[arg(short, long)]
     all: bool,
@@ -16,13 +17,24 @@ pub struct Args {
     /// Only ids
     #[arg(short, long)]
     quiet: bool,
+}
+
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    listing: Listing,
     #[command(flatten)]
     node: Node,
 }
 
 pub fn run(args: &Args) -> Result<()> {
-    let rows = args.node.ask(async |client| client.ps(args.all).await)?;
-    print_rows(&rows, args.quiet, args.no_trunc, false);
+    list(&args.listing, &args.node, false)
+}
+
+/// Asks the node and prints; `ports` as for [`print_rows`].
+pub fn list(listing: &Listing, node: &Node, ports: bool) -> Result<()> {
+    let rows = node.ask(async |client| client.ps(listing.all).await)?;
+    print_rows(&rows, listing.quiet, listing.no_trunc, ports);
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 
 use super::document::Document;
 use super::options::{Api, Common, HasCommon, Leader, Serving, duration};
-use super::{Gone, gone, gone_switch};
+use super::{FLOW, Gone, gone, gone_switch};
 use crate::commands::etcd::lifetime;
 
 /// Runs the controllers.
@@ -92,8 +92,8 @@ pub const GONE: &[Gone] = &[
     gone("concurrent-service-syncs", "controllers choose it themselves"),
     gone("concurrent-serviceaccount-token-syncs", "controllers choose it themselves"),
     gone("concurrent-gc-syncs", "controllers choose it themselves"),
-    gone("kube-api-qps", "requests are not held back here; the API server's flow control does it"),
-    gone("kube-api-burst", "requests are not held back here; the API server's flow control does it"),
+    gone("kube-api-qps", FLOW),
+    gone("kube-api-burst", FLOW),
     gone_switch("enable-hostpath-provisioner", "no provisioner is built in"),
     gone_switch("configure-cloud-routes", "cloud providers are programs of their own"),
 ];

@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use super::document::Does::{Acts, Nothing, Only, Refused};
 use super::document::{Document, Format, or};
 use super::options::{Api, Common, HasCommon};
-use super::{Gone, gone, gone_switch};
+use super::{FLOW, Gone, JSON, gone, gone_switch};
 
 /// Leads what is sent to services to their pods, by nftables.
 #[derive(clap::Parser)]
@@ -69,15 +69,14 @@ pub const GONE: &[Gone] = &[
     gone("conntrack-tcp-timeout-close-wait", "the kernel's own limit stays"),
     gone("oom-score-adj", "the service manager says it (OOMScoreAdjust=)"),
     gone("resource-container", "the service manager says it (Slice=)"),
-    gone("kube-api-qps", "requests are not held back here; the API server's flow control does it"),
-    gone("kube-api-burst", "requests are not held back here; the API server's flow control does it"),
+    gone("kube-api-qps", FLOW),
+    gone("kube-api-burst", FLOW),
     gone("metrics-bind-address", "there are no metrics of the proxy yet"),
     gone_switch("cleanup-iptables", "no iptables rules are made"),
 ];
 
 const NO_IPTABLES: &str = "no iptables rules are made";
 const NO_IPVS: &str = "there is no IPVS mode";
-const FLOW: &str = "requests are not held back here; the API server's flow control does it";
 const CONNTRACK: &str = "the kernel's own limits stay";
 
 /// <https://kubernetes.io/docs/reference/config-api/kube-proxy-config.v1alpha1/>
@@ -86,8 +85,8 @@ const FORMAT: Format = Format {
     kind: "KubeProxyConfiguration",
     fields: &[
         ("clientConnection.kubeconfig", Acts),
-        ("clientConnection.acceptContentTypes", Nothing("JSON is spoken")),
-        ("clientConnection.contentType", Nothing("JSON is spoken")),
+        ("clientConnection.acceptContentTypes", Nothing(JSON)),
+        ("clientConnection.contentType", Nothing(JSON)),
         ("clientConnection.qps", Nothing(FLOW)),
         ("clientConnection.burst", Nothing(FLOW)),
         ("hostnameOverride", Acts),

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::document::Does::{Acts, Nothing, Only, Refused};
 use super::document::{Document, Format, or};
 use super::options::{Api, Common, ELECTION_FIELDS, HasCommon, Leader, Serving};
-use super::{Gone, gone, gone_switch};
+use super::{FLOW, Gone, JSON, gone, gone_switch};
 
 /// Finds a node for every pod.
 #[derive(clap::Parser)]
@@ -41,9 +41,9 @@ impl HasCommon for Args {
 
 pub const GONE: &[Gone] = &[
     gone("algorithm-provider", "a profile in --config says which plugins run"),
-    gone("kube-api-qps", "requests are not held back here; the API server's flow control does it"),
-    gone("kube-api-burst", "requests are not held back here; the API server's flow control does it"),
-    gone("kube-api-content-type", "JSON is spoken"),
+    gone("kube-api-qps", FLOW),
+    gone("kube-api-burst", FLOW),
+    gone("kube-api-content-type", JSON),
     gone("bind-pods-qps", "bindings are not held back"),
     gone("bind-pods-burst", "bindings are not held back"),
     gone("hard-pod-affinity-symmetric-weight", "it is 1"),
@@ -51,16 +51,14 @@ pub const GONE: &[Gone] = &[
     gone_switch("lock-object-name", "--leader-elect-resource-name"),
 ];
 
-const FLOW: &str = "requests are not held back here; the API server's flow control does it";
-
 /// <https://kubernetes.io/docs/reference/config-api/kube-scheduler-config.v1/>
 const FORMAT: Format = Format {
     api_version: "kubescheduler.config.k8s.io/v1",
     kind: "KubeSchedulerConfiguration",
     fields: &[
         ("clientConnection.kubeconfig", Acts),
-        ("clientConnection.acceptContentTypes", Nothing("JSON is spoken")),
-        ("clientConnection.contentType", Nothing("JSON is spoken")),
+        ("clientConnection.acceptContentTypes", Nothing(JSON)),
+        ("clientConnection.contentType", Nothing(JSON)),
         ("clientConnection.qps", Nothing(FLOW)),
         ("clientConnection.burst", Nothing(FLOW)),
         (ELECTION_FIELDS[0], Acts),

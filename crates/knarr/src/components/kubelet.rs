@@ -13,7 +13,7 @@ use ipnet::IpNet;
 
 use super::document::{Document, or};
 use super::options::{Common, HasCommon};
-use super::{Gone, gone, gone_switch, refused};
+use super::{FLOW, Gone, gone, gone_switch, refused};
 use crate::commands::node::absolute;
 
 mod fields;
@@ -148,8 +148,8 @@ pub const GONE: &[Gone] = &[
     gone("node-status-update-frequency", "it is written when it changes"),
     gone("max-open-files", "the service manager says it (LimitNOFILE=)"),
     gone("oom-score-adj", "the service manager says it (OOMScoreAdjust=)"),
-    gone("kube-api-qps", "requests are not held back here; the API server's flow control does it"),
-    gone("kube-api-burst", "requests are not held back here; the API server's flow control does it"),
+    gone("kube-api-qps", FLOW),
+    gone("kube-api-burst", FLOW),
     gone_switch("enable-debugging-handlers", "they are always there, for who may"),
     gone_switch("enable-server", "it is always there"),
     gone_switch("reconcile-cidr", "the node's spec.podCIDRs say it"),

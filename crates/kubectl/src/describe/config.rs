@@ -139,22 +139,8 @@ fn limits(out: &mut Lines, range: &Value, indent: &str) {
 pub fn namespace(session: &Session, out: &mut Lines, target: &Target) -> Result<()> {
     heading(out, target, true);
     out.pair(0, "Status", text(&target.object["status"]["phase"]));
-    let conditions = list(&target.object["status"]["conditions"]);
-    if !conditions.is_empty() {
-        out.raw("Conditions:\n  Type\tStatus\tLastTransitionTime\tReason\tMessage\n  ----\t------\t------------------\t------\t-------\n");
-        for c in conditions {
-            out.line(
-                1,
-                format_args!(
-                    "{}\t{}\t{}\t{}\t{}",
-                    text(&c["type"]),
-                    text(&c["status"]),
-                    super::time(&c["lastTransitionTime"]),
-                    text(&c["reason"]),
-                    text(&c["message"])
-                ),
-            );
-        }
+    if !list(&target.object["status"]["conditions"]).is_empty() {
+        super::conditions(out, &target.object["status"]["conditions"]);
     }
     let of =
         |resource: &str| session.get(&format!("/api/v1/namespaces/{}/{resource}?limit=500", target.name));

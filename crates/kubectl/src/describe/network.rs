@@ -304,25 +304,9 @@ pub fn service_cidr(session: &Session, out: &mut Lines, target: &Target) -> Resu
     heading(out, target, true);
     let cidrs: Vec<&str> = list(&target.object["spec"]["cidrs"]).iter().map(text).collect();
     out.pair(0, "CIDRs", cidrs.join(", "));
-    let conditions = list(&target.object["status"]["conditions"]);
-    if !conditions.is_empty() {
+    if !list(&target.object["status"]["conditions"]).is_empty() {
         out.line(0, "Status:");
-        out.line(0, "Conditions:");
-        out.line(1, "Type\tStatus\tLastTransitionTime\tReason\tMessage");
-        out.line(1, "----\t------\t------------------\t------\t-------");
-        for c in conditions {
-            out.line(
-                1,
-                format_args!(
-                    "{}\t{}\t{}\t{}\t{}",
-                    text(&c["type"]),
-                    text(&c["status"]),
-                    super::time(&c["lastTransitionTime"]),
-                    text(&c["reason"]),
-                    text(&c["message"])
-                ),
-            );
-        }
+        super::conditions(out, &target.object["status"]["conditions"]);
     }
     events(session, out, target)
 }

@@ -3,13 +3,13 @@
 
 use crate::components::document::Does::{Acts, Nothing, Only, Refused};
 use crate::components::document::{Field, Format};
+use crate::components::{FLOW, JSON};
 
 pub const FORMAT: Format =
     Format { api_version: "kubelet.config.k8s.io/v1beta1", kind: "KubeletConfiguration", fields: FIELDS };
 
 const WATCHED: &str = "it is watched";
 const WRITTEN: &str = "it is written when it changes";
-const FLOW: &str = "requests are not held back here; the API server's flow control does it";
 const CGROUPS: &str = "cgroups are written directly";
 const IPTABLES: &str = "no iptables rules are made";
 const LOG: &str = "--v and KNARR_LOG choose what is logged";
@@ -134,7 +134,7 @@ const FIELDS: &[Field] = &[
     ("eventBurst", Nothing(FLOW)),
     ("kubeAPIQPS", Nothing(FLOW)),
     ("kubeAPIBurst", Nothing(FLOW)),
-    ("contentType", Nothing("JSON is spoken")),
+    ("contentType", Nothing(JSON)),
     ("makeIPTablesUtilChains", Nothing(IPTABLES)),
     ("iptablesMasqueradeBit", Nothing(IPTABLES)),
     ("iptablesDropBit", Nothing(IPTABLES)),
